@@ -1,0 +1,62 @@
+//! The one door to the machine: wall clock, randomness, environment, secret files.
+//!
+//! Everything else is handed what it needs. `clippy.toml` and `tests/architecture.rs` keep it so.
+#![allow(clippy::disallowed_methods, reason = "this is the one file that may")]
+
+use std::path::Path;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::domain::{Clock, Random, Secret, Timestamp};
+
+/// The machine's wall clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WallClock;
+
+impl Clock for WallClock {
+    fn now(&self) -> Timestamp {
+        // A clock before 1970 reads as 0: everything is then "not yet valid", nothing unexpired.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A monotonic mark, for measuring how long something took. Never for verdicts.
+#[must_use]
+pub fn mark() -> Instant {
+    Instant::now()
+}
+
+/// The operating system's random source.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        // The library aborts the process when the system has no randomness to give; it never returns less.
+        if aws_lc_rs::rand::fill(buffer).is_err() {
+            std::process::abort();
+        }
+    }
+}
+
+/// The environment variable `name`, as bytes of a secret.
+#[must_use]
+pub fn variable(name: &str) -> Option<Secret> {
+    std::env::var(name).ok().map(|value| Secret::new(value.into_bytes()))
+}
+
+/// The content of `path`, at most `limit` bytes.
+///
+/// # Errors
+///
+/// A short reason for the operator: not found, not permitted, too large.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !size.is_file() {
+        return Err("not a regular file".to_owned());
+    }
+    if limit < size.len() {
+        return Err(format!("larger than the {limit} bytes we read"));
+    }
+    std::fs::read(path).map_err(|error| error.to_string())
+}

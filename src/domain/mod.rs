@@ -1,0 +1,37 @@
+//! The words everything else is written in.
+//!
+//! Nothing here performs I/O, reads a clock, or knows a wire format: no serde, no async runtime, no
+//! proxy types. Every other room imports these words; they import nothing of ours.
+
+pub mod credential;
+pub mod facts;
+pub mod identity;
+pub mod observer;
+pub mod refusal;
+pub mod request;
+pub mod secret;
+pub mod time;
+pub mod value;
+pub mod verified;
+
+pub use credential::{Credential, Found, Place};
+pub use facts::{Answer, DeskId, Facts, Need, Outage, Question, Step};
+pub use identity::{Burn, Identity};
+pub use observer::{Event, Observer, Silent};
+pub use refusal::{Doubt, Reason, Refusal, Stage};
+pub use request::{RequestView, Target};
+pub use secret::Secret;
+pub use time::{Clock, Seconds, Timestamp};
+pub use value::Value;
+pub use verified::Verified;
+
+/// A source of unpredictable bytes, handed in by whoever assembles the process.
+///
+/// # Security
+///
+/// Tickets, nonces and request ids are only as unguessable as what this returns. An implementation
+/// that cannot deliver must not return at all rather than return something predictable.
+pub trait Random: Send + Sync {
+    /// Fills `buffer` with unpredictable bytes.
+    fn fill(&self, buffer: &mut [u8]);
+}

@@ -1,0 +1,60 @@
+//! What lower rooms report, without knowing who listens.
+
+use crate::domain::time::Timestamp;
+
+/// One thing that happened below the edge. Names come from the conf, never from a client.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The credential cache was asked.
+    CredentialCache {
+        /// Whether it knew.
+        hit: bool,
+    },
+    /// A key store tried to fetch its set.
+    KeyFetch {
+        /// The store's name in the conf.
+        store: &'a str,
+        /// Whether a usable set came back.
+        ok: bool,
+        /// How many keys are in force now.
+        keys: usize,
+        /// When the set in force was fetched; `None` when there is none.
+        fetched: Option<Timestamp>,
+    },
+    /// A key of a set was skipped as weak or ill-formed.
+    KeySkipped {
+        /// The store's name in the conf.
+        store: &'a str,
+        /// What was wrong with it.
+        why: &'static str,
+    },
+    /// An introspection endpoint was asked.
+    Introspection {
+        /// The authenticator's name in the conf.
+        authenticator: &'a str,
+        /// Whether it answered usably.
+        ok: bool,
+    },
+    /// The state store was asked.
+    State {
+        /// The operation.
+        operation: &'static str,
+        /// Whether it answered.
+        ok: bool,
+    },
+}
+
+/// Hears of events. Must be quick and must not block: it is called on the request path.
+pub trait Observer: Send + Sync {
+    /// Takes note of `event`.
+    fn note(&self, event: Event<'_>);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn note(&self, _event: Event<'_>) {}
+}

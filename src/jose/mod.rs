@@ -1,0 +1,8 @@
+//! Signatures and the texts that carry them: compact JWS, algorithms, keys, claims, minting.
+//!
+//! No I/O, no conf, no clock: bytes in, a verdict out. Rules: RFC 7515, 7517, 7518, 7519, 8037, 8725.
+//!
+//! Never here: a key that a token brought along; an algorithm that the token chose.
+
+pub mod algorithm;
+pub mod key;

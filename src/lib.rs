@@ -1,0 +1,31 @@
+//! Countersign: an authenticating reverse proxy.
+//!
+//! It stands in front of services that already exist, proves who is calling from whatever credential the
+//! caller already carries, and forwards the request countersigned: with the caller's proven identity and
+//! without the credential.
+//!
+//! ```text
+//!  client ──▶ edge ──▶ route ──▶ verify ──▶ policy ──▶ countersign ──▶ burn ──▶ forward ──▶ upstream
+//!              │        which     who is     may they    what the       spend     │
+//!              │        rule?     calling?   do it?      upstream sees  once      ▼
+//!              └────────────────────────── respond · record ◀────────────────── answer
+//! ```
+//!
+//! The stages between `edge` and `forward` are pure functions of the request, one snapshot and one `now`; where a
+//! fact is missing they say so, and `gate::settle` is the only place that waits for it.
+//!
+//! Never in this crate: anything that fails open; a filter chain with a mutable context bag; process-wide
+//! registries; `Box<dyn Error>` in signatures; a feature flag that changes what is accepted.
+
+pub mod domain;
+
+pub mod settings;
+
+pub mod jose;
+pub mod net;
+pub mod state;
+
+pub mod countersign;
+pub mod verify;
+
+pub mod ambient;

@@ -1,0 +1,157 @@
+//! What a scheme of credential is, to everyone who does not know it.
+//!
+//! A scheme is described to the conf by a [`SchemeEntry`], proven into a [`SchemePlan`], and built into a
+//! [`Verifier`]. The gate knows only this file.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    Answer, Clock, Credential, DeskId, Facts, Found, Identity, Observer, Outage, Random, RequestView, Step, Timestamp, Verified,
+};
+use crate::net::client::Client;
+use crate::settings::{Checking, Node, Shape};
+use crate::verify::keys::contract::BuiltKeys;
+
+/// One line of the roll-call `verify::SCHEMES`.
+pub struct SchemeEntry {
+    /// The key that names the scheme in the conf.
+    pub name: &'static str,
+    /// What the scheme is for, in a sentence.
+    pub doc: &'static str,
+    /// What may stand under that key.
+    pub shape: Shape,
+    /// Proves the settings, or notes every fault in `Checking` and returns `None`. Pure.
+    /// The form has been proven against `shape` already.
+    pub plan: fn(&Node, &mut Checking<'_>) -> Option<Box<dyn SchemePlan>>,
+}
+
+/// The settings of one authenticator, proven.
+pub trait SchemePlan: Debug + Send + Sync {
+    /// The scheme's name.
+    fn scheme(&self) -> &'static str;
+
+    /// Key stores it refers to, with the class it needs each to be of.
+    fn key_stores(&self) -> Vec<KeyUse>;
+
+    /// Names of headers, cookies and query parameters it looks at, for the warnings of `check` and for
+    /// cache-safety (`Vary`). Lower case for headers.
+    fn looks_at(&self) -> Vec<crate::domain::Place>;
+
+    /// Builds the verifier. Everything that can go wrong has been found by the plan.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator, when the machine lacks something the conf could not show.
+    fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
+}
+
+/// A key store that a scheme needs.
+#[derive(Debug, Clone)]
+pub struct KeyUse {
+    /// Its name in the `keys` section.
+    pub store: String,
+    /// What it must hold.
+    pub class: crate::verify::keys::contract::KeyClass,
+    /// Where the conf refers to it.
+    pub span: crate::settings::Span,
+}
+
+/// What schemes are built with.
+pub struct SchemeTools<'a> {
+    /// The key stores of the conf, built, by name.
+    pub keys: &'a BTreeMap<String, BuiltKeys>,
+    /// Where a scheme registers the desks it will ask.
+    pub desks: &'a mut Desks,
+    /// For remote questions.
+    pub client: &'a Arc<Client>,
+    /// The wall clock, for background work only; a verifier gets `now` handed in.
+    pub clock: &'a Arc<dyn Clock>,
+    /// Unpredictable bytes.
+    pub random: &'a Arc<dyn Random>,
+    /// Who hears of events.
+    pub observer: &'a Arc<dyn Observer>,
+}
+
+/// Answers questions that take time; asked by the gate's `settle` only.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// The answer to the question about `about`.
+    ///
+    /// Must coalesce equal questions, bound its own time and memory, and remember "no" briefly.
+    ///
+    /// # Errors
+    ///
+    /// [`Outage`] when there is no answer to be had; the request is then refused as undecided.
+    async fn answer(&self, about: &str, now: Timestamp) -> Result<Answer, Outage>;
+}
+
+/// All desks of a gate, by [`DeskId`].
+#[derive(Default)]
+pub struct Desks(Vec<Arc<dyn Desk>>);
+
+impl Desks {
+    /// Registers `desk` and returns the number to ask it under.
+    pub fn register(&mut self, desk: Arc<dyn Desk>) -> DeskId {
+        self.0.push(desk);
+        DeskId(u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX))
+    }
+
+    /// The desk registered under `id`.
+    #[must_use]
+    pub fn get(&self, id: DeskId) -> Option<&Arc<dyn Desk>> {
+        self.0.get(usize::from(id.0))
+    }
+}
+
+/// Turns a presented credential into a proven identity.
+///
+/// # Contract
+///
+/// - `find` and `verify` are pure and quick: no I/O, no lock held across them, no clock read. Same
+///   arguments and same snapshot, same answer.
+/// - A credential that is not fully understood is refused, never passed on.
+/// - `verify` checks the times of the credential itself; the gate checks them again on every cache hit, from
+///   `Identity::expires` and `Identity::not_before` (leeway already included).
+///
+/// # Security
+///
+/// A wrong `Refuse` costs one caller one request. A wrong `Done` gives the house away: when in
+/// doubt, refuse.
+pub trait Verifier: Send + Sync {
+    /// Looks for this verifier's kind of credential.
+    fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>>;
+
+    /// Judges `credential` as of `now`.
+    fn verify(
+        &self,
+        credential: &Credential<'_>,
+        request: &RequestView<'_>,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Step<Verified<Arc<Identity>>>;
+
+    /// What an unauthenticated client is told to bring (`WWW-Authenticate`, RFC 9110 section 11.6.1):
+    /// the auth scheme and its parameters without the realm, e.g. `Bearer` or `Basic`. `None` when no registered scheme fits.
+    fn challenge(&self) -> Option<&'static str>;
+
+    /// Whether verdicts may be remembered, and the generation of what they rest on: a verdict made under
+    /// another generation is void. `None` when every request must be judged anew (single use, bound to
+    /// the request).
+    fn cache_generation(&self) -> Option<u64>;
+
+    /// How the claimed id of a credential reads, for failure budgets: never a secret. `None` when there is none.
+    fn claimed_id<'c>(&self, credential: &'c Credential<'_>) -> Option<std::borrow::Cow<'c, str>> {
+        let _ = credential;
+        None
+    }
+
+    /// Whether browsers send this credential by themselves (a cookie), so that unsafe methods need proof
+    /// of same origin.
+    fn ambient(&self, credential: &Credential<'_>) -> bool {
+        credential.places.iter().any(|place| matches!(place, crate::domain::Place::Cookie(_)))
+    }
+}

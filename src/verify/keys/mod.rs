@@ -1,0 +1,10 @@
+//! Where keys come from. One file per source; this roll-call is the list of them.
+//!
+//! Never here: a fetch on the request path, a key that a token brought, an older set preferred to a newer one.
+
+pub mod contract;
+
+use crate::verify::keys::contract::KeySourceEntry;
+
+/// Every key source, by the name the conf calls it.
+pub const KEY_SOURCES: &[&KeySourceEntry] = &[];
