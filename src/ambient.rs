@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::domain::{Clock, Random, Secret, Timestamp};
+use crate::domain::{Clock, Random, Secret, Stopwatch, Timestamp};
 
 /// The machine's wall clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,10 +20,22 @@ impl Clock for WallClock {
     }
 }
 
-/// A monotonic mark, for measuring how long something took. Never for verdicts.
-#[must_use]
-pub fn mark() -> Instant {
-    Instant::now()
+/// The machine's monotonic clock, for measuring how long something took. Never for verdicts.
+#[derive(Debug, Clone, Copy)]
+pub struct Monotonic(Instant);
+
+impl Monotonic {
+    /// Starts counting.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Stopwatch for Monotonic {
+    fn micros(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The operating system's random source.

@@ -28,4 +28,6 @@ pub mod state;
 pub mod countersign;
 pub mod verify;
 
+pub mod gate;
+
 pub mod ambient;

@@ -21,7 +21,7 @@ pub use observer::{Event, Observer, Silent};
 pub use refusal::{Doubt, Reason, Refusal, Stage};
 pub use request::{RequestView, Target};
 pub use secret::Secret;
-pub use time::{Clock, Seconds, Timestamp};
+pub use time::{Clock, Seconds, Stopwatch, Timestamp};
 pub use value::Value;
 pub use verified::Verified;
 

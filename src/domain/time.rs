@@ -57,6 +57,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Tells how much time has passed, for telemetry only; a verdict never rests on it.
+pub trait Stopwatch: Send + Sync {
+    /// Microseconds since some fixed moment; never goes back.
+    fn micros(&self) -> u64;
+}
+
 /// A clock that stands where it was set; tests move it.
 impl Clock for std::sync::atomic::AtomicI64 {
     fn now(&self) -> Timestamp {

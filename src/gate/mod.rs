@@ -1,0 +1,9 @@
+//! The life of a request, top to bottom: route, verify, policy, countersign, burn; then the permit to forward.
+//!
+//! The judge knows contracts only: no scheme, no key source, no conf, no proxy. `settle` is the only place where a
+//! request waits.
+//!
+//! Never here: a verdict without a reason; an [`verdict::Admission`] made anywhere else.
+
+pub mod arrival;
+pub mod verdict;

@@ -1,0 +1,101 @@
+//! The outcome of judging a request.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::domain::{Identity, Reason, Refusal, Target, Timestamp};
+
+/// What was decided, and what the audit record says about it.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What happens now.
+    pub outcome: Outcome,
+    /// Who, which rule, how long.
+    pub record: Record,
+}
+
+/// What happens with the request now.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is forwarded.
+    Admit(Box<Admission>),
+    /// We answer it ourselves, well.
+    Serve(Served),
+    /// It is refused.
+    Refuse(Box<Refused>),
+}
+
+/// The permit to forward a request, and how. Made in `gate` only; the edge forwards nothing without one.
+#[derive(Debug)]
+pub struct Admission {
+    /// Which upstream, as an index into the conf's upstreams in written order.
+    pub upstream: usize,
+    /// The target to send: what was judged, less credentials that stood in the query.
+    pub target: Target,
+    /// Client fields to remove: identity header look-alikes, credentials, forwarding claims, method overrides.
+    pub remove: Vec<HeaderName>,
+    /// Fields to set, replacing any of the same name. Applied after removal and after hop-by-hop processing.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// When an upgraded or streaming connection must be cut because the identity ends.
+    pub cut_at: Option<Timestamp>,
+    /// Response fields to remove: the upstream must not speak in our headers.
+    pub remove_from_response: Arc<[HeaderName]>,
+    pub(crate) _made_by_the_gate: (),
+}
+
+/// An answer of our own.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// HTTP status.
+    pub status: u16,
+    /// Fields, `Content-Length` not among them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+/// A refusal, and what its answer needs to know of the rule.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// `WWW-Authenticate` values, one per accepted authenticator, realm and error not included (`Bearer`, `Basic`).
+    pub challenges: Arc<[&'static str]>,
+    /// Where a browser navigation is sent to log in, when the rule says so.
+    pub login: Option<Arc<str>>,
+}
+
+/// What the audit record says. Names come from the conf; the subject is proven.
+#[derive(Debug, Default, Clone)]
+pub struct Record {
+    /// The rule that matched.
+    pub rule: Option<Arc<str>>,
+    /// The authenticator that decided.
+    pub authenticator: Option<Arc<str>>,
+    /// Who is calling, once proven.
+    pub identity: Option<Arc<Identity>>,
+    /// Why it was refused.
+    pub reason: Option<Reason>,
+    /// Whether the credential cache knew; `None` when it was not asked.
+    pub cache: Option<bool>,
+    /// The client's address, after trusted proxies.
+    pub client: Option<std::net::IpAddr>,
+    /// The id this request goes by, ours or a well-formed one of the client's.
+    pub request_id: Arc<str>,
+    /// Microseconds spent per stage.
+    pub stages: Stages,
+}
+
+/// Microseconds spent per stage.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Stages {
+    /// Target, host, rule.
+    pub route: u32,
+    /// Credentials, waiting included.
+    pub verify: u32,
+    /// Conditions.
+    pub policy: u32,
+    /// Identity headers, assertion, burn.
+    pub countersign: u32,
+}
