@@ -1,0 +1,3 @@
+//! The only folder that knows the proxy framework, and the only one that writes to clients.
+
+pub mod respond;

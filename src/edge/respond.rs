@@ -1,0 +1,1 @@
+//! Where a refusal meets the wire.
