@@ -26,6 +26,8 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod policy;
+pub mod route;
 pub mod verify;
 
 pub mod gate;
