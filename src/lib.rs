@@ -25,9 +25,12 @@ pub mod jose;
 pub mod net;
 pub mod state;
 
+
 pub mod countersign;
 pub mod verify;
 
 pub mod gate;
+
+pub mod config;
 
 pub mod ambient;
