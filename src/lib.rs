@@ -25,12 +25,15 @@ pub mod jose;
 pub mod net;
 pub mod state;
 
-
 pub mod countersign;
 pub mod verify;
 
+pub mod config;
+
 pub mod gate;
 
-pub mod config;
+pub mod telemetry;
+
+pub mod edge;
 
 pub mod ambient;
