@@ -32,7 +32,7 @@ unit: ## every test, the architecture of the tree among them
 	$(CARGO) test --locked
 
 doc: ## the documentation builds without a warning
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
 examples: ## every conf that ships is one that `countersign check` accepts
 	@scripts/check-examples
