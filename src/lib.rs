@@ -30,4 +30,8 @@ pub mod verify;
 
 pub mod gate;
 
+pub mod telemetry;
+
+pub mod edge;
+
 pub mod ambient;

@@ -4,6 +4,7 @@
 
 pub mod contract;
 pub mod keys;
+pub mod presented;
 
 use crate::verify::contract::SchemeEntry;
 
