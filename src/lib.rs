@@ -35,3 +35,5 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+
+pub mod demo;
