@@ -104,6 +104,10 @@ impl Walk<'_, '_> {
     }
 
     fn all(&self, branches: &[Requirement], facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+        if branches.is_empty() {
+            // "All of nothing" must not be true of everybody.
+            return Step::Done(Branch::Absent);
+        }
         let mut sum = Proven::default();
         let mut absent = false;
         let mut present = false;
