@@ -26,6 +26,7 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod issuer;
 pub mod verify;
 
 pub mod gate;

@@ -10,8 +10,9 @@ pub mod presented;
 pub mod gigya;
 pub mod key_pair;
 pub mod server_key;
+pub mod ticket;
 
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &gigya::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &gigya::ENTRY, &ticket::ENTRY];
