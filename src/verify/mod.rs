@@ -2,7 +2,9 @@
 //!
 //! Never here: I/O on the request path, knowledge of rules, upstreams or how refusals are written.
 
+pub mod cache;
 pub mod contract;
+pub mod governor;
 pub mod keyholder;
 pub mod keys;
 pub mod presented;
