@@ -26,6 +26,8 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod policy;
+pub mod route;
 pub mod verify;
 
 pub mod config;
@@ -37,3 +39,5 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+
+pub mod demo;
