@@ -28,6 +28,9 @@ pub mod state;
 pub mod countersign;
 pub mod policy;
 pub mod route;
+pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
 
 pub mod config;

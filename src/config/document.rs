@@ -180,7 +180,8 @@ impl Builder {
     }
 
     fn take_key(&mut self, text: String, span: Span) -> Result<(), Unreadable> {
-        if text.is_empty() {
+        // The parser reports a key that is left out as `~`.
+        if text.is_empty() || text == "~" {
             return Err(self.fatal(&span, "a key is missing before this `:`"));
         }
         if text == "<<" {
@@ -294,3 +295,6 @@ fn position_after(read: &[u8]) -> (u32, u32) {
     (number(line), number(column))
 }
 
+
+#[cfg(test)]
+mod tests;

@@ -6,3 +6,4 @@
 
 pub mod algorithm;
 pub mod key;
+pub mod ticket;

@@ -7,4 +7,6 @@
 
 pub mod audit;
 pub mod json;
+pub mod metrics;
+pub mod recorder;
 pub mod report;
