@@ -17,9 +17,9 @@ use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
-use crate::verify::cache::CredentialCache;
+use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools};
-use crate::verify::governor::Governor;
+use crate::verify::governor::{Budgets, Governor};
 use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
 
 /// What every gate of this process is built with, whatever its conf.
@@ -106,7 +106,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
             name: Arc::clone(&written.name),
             verifier,
             cache_for: plan.cache.and(written.cache),
-            fingerprint: fingerprint(authenticators.len(), &written.name),
+            // Every gate has a cache of its own, so the name and the settings within one conf suffice.
+            key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
     }
 
@@ -141,8 +142,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
-        cache: Arc::new(CredentialCache::new(plan.cache.map_or(0, |cache| cache.max_bytes))),
-        governor: Arc::new(governor(plan)),
+        cache: Arc::new(cache(plan)),
+        governor: governor(plan),
         firewall: Firewall::new(&ours),
         private_responses: ours.into(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
@@ -263,11 +264,15 @@ fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
     serde_json::json!({ "keys": keys }).to_string().into()
 }
 
-/// What sets this authenticator's cached verdicts apart from every other's. Every gate has a cache of its own, so place and
-/// name within the conf suffice.
-fn fingerprint(index: usize, name: &str) -> [u8; 32] {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, format!("{index}:{name}").as_bytes());
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.as_ref());
-    bytes
+fn cache(plan: &Plan) -> CredentialCache {
+    CredentialCache::new(plan.cache.map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan {
+        max_age: cache.max_age,
+        size: cache.max_bytes as u64,
+    }))
+}
+
+fn governor(plan: &Plan) -> Option<Arc<Governor>> {
+    let plan = plan.governor?;
+    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, tracked: plan.tracked };
+    Some(Arc::new(Governor::new(budgets)))
 }

@@ -24,6 +24,7 @@ use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
 use crate::state::contract::Burned;
+use crate::verify::governor::is_guess;
 
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
 const JUDGED_BODY: usize = 64 * 1024;
@@ -199,10 +200,9 @@ impl Gate {
         record.cache = trail.cache;
         match &judged {
             Ok(proven) => record.identity.clone_from(&proven.identity),
-            Err(Refusal::Doubted(doubt)) => {
-                // An expired or misdirected credential is authentic: it is no sign of guessing.
-                if doubt.progress() <= 1 {
-                    self.governor.fail(request.client, trail.claimed_id.as_deref(), now);
+            Err(Refusal::Doubted(doubt)) if is_guess(doubt) => {
+                if let Some(governor) = &self.governor {
+                    governor.fail(request.client, trail.claimed_id.as_deref(), now);
                 }
             }
             Err(_) => {}
@@ -249,7 +249,7 @@ impl Gate {
         origin.outgoing(request, &mut set);
 
         Ok(Admission {
-            upstream: forward.upstream,
+            upstream: forward.upstream.clone(),
             target,
             remove,
             set,
@@ -286,7 +286,7 @@ impl Gate {
             preflight::Reply::Forward => {
                 // Without identity and without credentials: nobody has been proven.
                 let forward = action?;
-                let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: true };
+                let bare = Forward { upstream: forward.upstream.clone(), countersigners: Box::default(), keep_credential: true };
                 let mut admission =
                     self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);

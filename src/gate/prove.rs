@@ -148,9 +148,8 @@ impl Walk<'_, '_> {
         trail.authenticator = Some(Arc::clone(&authenticator.name));
 
         let memory = authenticator.cache_for.zip(verifier.cache_generation());
-        let key = memory.map(|_| self.gate.cache.key(&authenticator.fingerprint, &credential));
-        if let (Some((_, generation)), Some(key)) = (memory, &key) {
-            let remembered = self.gate.cache.get(key, generation, self.now);
+        if let Some((_, generation)) = memory {
+            let remembered = self.gate.cache.get(&authenticator.key, &credential, generation, self.now);
             trail.cache = Some(remembered.is_some());
             self.gate.observer.note(Event::CredentialCache { hit: remembered.is_some() });
             if let Some(identity) = remembered {
@@ -163,19 +162,25 @@ impl Walk<'_, '_> {
         }
 
         // Proving costs; whoever has spent their budget of failures does not get that work done for them.
-        if let Some(retry_after) = self.gate.governor.check(self.request.client, self.now) {
+        let claimed_id = verifier.claimed_id(&credential);
+        if let Some(governor) = &self.gate.governor
+            && let Some(retry_after) = governor.check(self.request.client, claimed_id.as_deref(), self.now)
+        {
             return Step::Refuse(Refusal::Throttled { retry_after });
         }
         match verifier.verify(&credential, self.request, facts, self.now) {
             Step::Done(identity) => {
-                if let (Some((cache_for, generation)), Some(key)) = (memory, key) {
-                    self.gate.cache.put(key, generation, identity.clone(), self.now, cache_for);
+                if let (Some(governor), Some(id)) = (&self.gate.governor, claimed_id.as_deref()) {
+                    governor.succeed(self.request.client, id, self.now);
+                }
+                if let Some((cache_for, generation)) = memory {
+                    self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
                 }
                 Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential.places.clone(), &credential)))
             }
             Step::Need(need) => Step::Need(need),
             Step::Refuse(refusal) => {
-                trail.claimed_id = verifier.claimed_id(&credential).map(|id| id.into_owned().into_boxed_str());
+                trail.claimed_id = claimed_id.map(|id| id.into_owned().into_boxed_str());
                 Step::Refuse(refusal)
             }
         }

@@ -12,8 +12,9 @@ use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::route::table::Table;
+use crate::gate::verdict::UpstreamHandle;
 use crate::state::contract::StateStore;
-use crate::verify::cache::CredentialCache;
+use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
 
@@ -31,8 +32,8 @@ pub struct Gate {
     pub state: Arc<dyn StateStore>,
     /// Verdicts already reached.
     pub cache: Arc<CredentialCache>,
-    /// Failure budgets.
-    pub governor: Arc<Governor>,
+    /// Failure budgets; `None` when switched off.
+    pub governor: Option<Arc<Governor>>,
     /// Header names that only we may write.
     pub firewall: Firewall,
     /// Response header names that only we may write.
@@ -57,8 +58,8 @@ pub struct Authenticator {
     pub verifier: Arc<dyn Verifier>,
     /// How long a verdict may be remembered at most; `None` when it may not.
     pub cache_for: Option<Seconds>,
-    /// Digest of everything its verdicts rest on in the conf; part of every cache key.
-    pub fingerprint: [u8; 32],
+    /// What sets its remembered verdicts apart from every other authenticator's.
+    pub key: AuthenticatorKey,
 }
 
 /// One rule.
@@ -97,8 +98,8 @@ pub enum Action {
 
 /// How a rule sends requests on.
 pub struct Forward {
-    /// Index of the upstream.
-    pub upstream: usize,
+    /// The upstream, as the edge knows it.
+    pub upstream: UpstreamHandle,
     /// Who writes what the upstream is shown.
     pub countersigners: Box<[Arc<dyn Countersigner>]>,
     /// Whether the credential that was used goes along.

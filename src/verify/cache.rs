@@ -124,7 +124,8 @@ impl CredentialCache {
 
     /// Remembers that `authenticator` has proven `identity` from `credential` under `generation`.
     ///
-    /// Does nothing when the credential is for one use, or has no time left.
+    /// It is forgotten after `max_age`, or after the cache's own where that is less. Does nothing when the credential is for one
+    /// use, or has no time left.
     pub fn insert(
         &self,
         authenticator: &AuthenticatorKey,
@@ -132,9 +133,10 @@ impl CredentialCache {
         generation: u64,
         identity: &Verified<Arc<Identity>>,
         now: Timestamp,
+        max_age: Seconds,
     ) {
         let known = identity.get();
-        let oldest = now.plus(self.max_age);
+        let oldest = now.plus(self.max_age.min(max_age));
         let until = known.expires.map_or(oldest, |end| end.min(oldest));
         if known.burn.is_some() || until <= now {
             return;
