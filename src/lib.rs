@@ -26,8 +26,19 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod policy;
+pub mod route;
+pub mod issuer;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 
+pub mod telemetry;
+
+pub mod edge;
+
 pub mod ambient;
+
+pub mod demo;
