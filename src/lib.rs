@@ -26,7 +26,12 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod policy;
+pub mod route;
+pub mod issuer;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 
@@ -35,3 +40,5 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+
+pub mod demo;
