@@ -29,8 +29,6 @@ pub mod countersign;
 pub mod policy;
 pub mod route;
 pub mod issuer;
-pub mod policy;
-pub mod route;
 pub mod verify;
 
 pub mod config;
