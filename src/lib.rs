@@ -36,4 +36,5 @@ pub mod edge;
 
 pub mod ambient;
 
+pub mod cli;
 pub mod demo;
