@@ -26,7 +26,14 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod policy;
+pub mod route;
+pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 

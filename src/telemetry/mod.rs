@@ -5,5 +5,8 @@
 //! Never here: a credential, a query, a header value; a label that carries client text; a wait on the request path
 //! that the operator did not ask for.
 
+pub mod audit;
 pub mod json;
+pub mod metrics;
+pub mod recorder;
 pub mod report;
