@@ -258,7 +258,10 @@ fn in_tests(source: &Source, number: usize) -> bool {
 /// The modules that the roll-call `list` in `text` names, in order.
 fn roll_call<'t>(text: &'t str, list: &str) -> Vec<&'t str> {
     let Some(start) = text.find(&format!("pub const {list}:")) else { return Vec::new() };
-    let body = text[start..].split_once("= &[").map_or("", |(_, body)| body.split("];").next().unwrap_or_default());
+    let body = text[start..]
+        .split_once('=')
+        .and_then(|(_, list)| list.split_once("&["))
+        .map_or("", |(_, body)| body.split("];").next().unwrap_or_default());
     let lines = body.lines().map(|line| line.split("//").next().unwrap_or_default());
     lines
         .flat_map(|line| line.split(','))

@@ -38,7 +38,7 @@ impl Mint {
 /// Prints header fields: `Name: value` lines, or a JSON object.
 fn print_headers(fields: &[(&str, String)], json: bool) {
     if json {
-        print_json(&fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into())).collect());
+        print_json(&fields.iter().map(|(name, value)| (*name, serde_json::Value::from(value.as_str()))).collect());
     } else {
         for (name, value) in fields {
             println!("{name}: {value}");

@@ -52,8 +52,8 @@ impl SecretSource {
                 (value.expose().to_vec(), format!("`{name}`"))
             }
             Self::File(path) => {
-                let bytes = ambient::read_file(path, LIMIT)
-                    .map_err(|why| Failure::new(format!("cannot read `{}`: {why}", path.display())))?;
+                let bytes =
+                    ambient::read_file(path, LIMIT).map_err(|why| Failure::new(format!("cannot read `{}`: {why}", path.display())))?;
                 (bytes, format!("`{}`", path.display()))
             }
             Self::Input => {

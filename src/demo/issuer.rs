@@ -242,7 +242,8 @@ fn key_set(office: &Office, headers: &HeaderMap) -> Response<Full<Bytes>> {
     let tag = HeaderValue::from_str(&format!("\"{}\"", kids.join("."))).ok();
 
     let unchanged = tag.is_some() && headers.get(IF_NONE_MATCH) == tag.as_ref();
-    let mut response = if unchanged { stand::plain(304, "application/jwk-set+json", "") } else { stand::json(200, &json!({ "keys": keys })) };
+    let mut response =
+        if unchanged { stand::plain(304, "application/jwk-set+json", "") } else { stand::json(200, &json!({ "keys": keys })) };
     if let Some(tag) = tag {
         response.headers_mut().insert(ETAG, tag);
     }

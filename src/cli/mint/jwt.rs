@@ -98,7 +98,9 @@ impl MintJwt {
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::named(name).ok_or_else(|| format!("there is no such algorithm; known: {}", Algorithm::ALL.iter().map(|known| known.name()).collect::<Vec<_>>().join(" ")))
+    Algorithm::named(name).ok_or_else(|| {
+        format!("there is no such algorithm; known: {}", Algorithm::ALL.iter().map(|known| known.name()).collect::<Vec<_>>().join(" "))
+    })
 }
 
 fn claim(text: &str) -> Result<(String, Value), String> {
