@@ -26,8 +26,6 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
-pub mod policy;
-pub mod route;
 pub mod issuer;
 pub mod verify;
 
@@ -41,4 +39,5 @@ pub mod edge;
 
 pub mod ambient;
 
+pub mod cli;
 pub mod demo;
