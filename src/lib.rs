@@ -27,6 +27,8 @@ pub mod state;
 
 pub mod countersign;
 pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
 
 pub mod config;
@@ -39,5 +41,6 @@ pub mod edge;
 
 pub mod ambient;
 
-pub mod cli;
 pub mod demo;
+
+pub mod cli;
