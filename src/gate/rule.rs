@@ -12,7 +12,6 @@ use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::route::table::Table;
-use crate::gate::verdict::UpstreamHandle;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
@@ -98,8 +97,8 @@ pub enum Action {
 
 /// How a rule sends requests on.
 pub struct Forward {
-    /// The upstream, as the edge knows it.
-    pub upstream: UpstreamHandle,
+    /// Index of the upstream.
+    pub upstream: usize,
     /// Who writes what the upstream is shown.
     pub countersigners: Box<[Arc<dyn Countersigner>]>,
     /// Whether the credential that was used goes along.
