@@ -28,8 +28,19 @@ pub mod state;
 pub mod countersign;
 pub mod policy;
 pub mod route;
+pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 
+pub mod telemetry;
+
+pub mod edge;
+
 pub mod ambient;
+
+pub mod demo;

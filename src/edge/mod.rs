@@ -1,0 +1,4 @@
+//! The only folder that knows the proxy framework, and the only one that writes to clients.
+
+mod login;
+pub mod respond;
