@@ -26,8 +26,6 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
-pub mod policy;
-pub mod route;
 pub mod issuer;
 pub mod policy;
 pub mod route;

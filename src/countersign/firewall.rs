@@ -90,7 +90,8 @@ const fn fold_byte(byte: u8) -> u8 {
 /// These are framing, hop-by-hop, the client's own credentials, and what the proxy itself says.
 #[must_use]
 pub fn reserved(name: &HeaderName) -> Option<&'static str> {
-    const FRAMING: &[&str] = &["host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect", "date", "range"];
+    const FRAMING: &[&str] =
+        &["host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect", "date", "range"];
     const HOPS: &[&str] =
         &["connection", "keep-alive", "te", "trailer", "upgrade", "http2-settings", "proxy", "proxy-connection", "proxy-authorization"];
     const CREDENTIALS: &[&str] = &["authorization", "cookie", "set-cookie", "www-authenticate", "proxy-authenticate"];
@@ -117,6 +118,8 @@ pub struct Firewall {
     names: HashSet<Box<[u8]>, ahash::RandomState>,
     /// By folded first byte, which lengths a name to strip can have: bit `n` for `n` bytes, the last for longer ones.
     lengths: Box<[u64; 256]>,
+    /// Folded names in which this conf looks for credentials. They pass, but may not be nominated as hop-by-hop.
+    credentials: HashSet<String, ahash::RandomState>,
 }
 
 /// The longest name that is folded without allocating.
@@ -138,7 +141,41 @@ impl Firewall {
                 *mask |= length_bit(name.len());
             }
         }
-        Self { names, lengths }
+        Self { names, lengths, credentials: HashSet::default() }
+    }
+
+    /// The same, knowing the fields in which this conf looks for credentials.
+    #[must_use]
+    pub fn with_credentials<'n>(mut self, names: impl IntoIterator<Item = &'n HeaderName>) -> Self {
+        self.credentials.extend(names.into_iter().map(|name| fold(name.as_str())));
+        self
+    }
+
+    /// Whether `Connection` must not name this field, in whatever spelling: it decides who is calling, or how the message
+    /// is read, so a request without it is another request.
+    #[must_use]
+    pub fn protects(&self, name: &HeaderName) -> bool {
+        const PROTECTED: &[&str] = &[
+            "authorization",
+            "content-encoding",
+            "content-length",
+            "content-type",
+            "cookie",
+            "expect",
+            "host",
+            "instanceid",
+            "instancekey",
+            "server-key",
+            "set-cookie",
+            "traceparent",
+            "tracestate",
+            "transfer-encoding",
+            "x-auth-token",
+        ];
+        let folded = fold(name.as_str());
+        // Old clients nominate `Proxy-Connection` in good faith; it is stripped, and dropping it changes nothing.
+        let is_harmless = folded == "proxy-connection";
+        PROTECTED.contains(&folded.as_str()) || self.credentials.contains(&folded) || self.strips(name) && !is_harmless
     }
 
     /// Whether a client's field of this name must not reach the upstream.
@@ -155,7 +192,7 @@ impl Firewall {
     /// # Errors
     ///
     /// [`Refusal::HeadMalformed`] when there are more than [`Self::MAX_STRIPPED`] such fields.
-    pub fn sift(&self, headers: &HeaderMap, remove: &mut Vec<HeaderName>) -> Result<(), Refusal> {
+    pub fn sweep(&self, headers: &HeaderMap, remove: &mut Vec<HeaderName>) -> Result<(), Refusal> {
         let mut fields = 0_usize;
         for name in headers.keys().filter(|name| self.strips(name)) {
             fields += headers.get_all(name).iter().count();

@@ -20,10 +20,7 @@ use crate::settings::{Checking, Entry, KeySpec, Node, Section, SectionSpec, Shap
 pub const ENTRY: CountersignerEntry = CountersignerEntry {
     name: "identity_headers",
     doc: "Header fields that say who is calling, by name; replaces the default set. `none` sends none.",
-    shape: Shape::Either(&[
-        Shape::OneOf(&["default", "none"]),
-        Shape::Map(&Shape::Either(&[Shape::Text, Shape::Section(&FIELD)])),
-    ]),
+    shape: Shape::Either(&[Shape::OneOf(&["default", "none"]), Shape::Map(&Shape::Either(&[Shape::Text, Shape::Section(&FIELD)]))]),
     plan,
 };
 
@@ -110,7 +107,9 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn Countersigne
     for entry in node.as_map().unwrap_or_default() {
         let Some(field) = plan_field(entry, checking) else { continue };
         if let Some(twin) = fields.iter().find(|other| fold(other.name.as_str()) == fold(field.name.as_str())) {
-            checking.faults.error(&entry.span, format!("`{}` and `{}` are one name to many upstreams; keep one of them", twin.name, entry.key));
+            checking
+                .faults
+                .error(&entry.span, format!("`{}` and `{}` are one name to many upstreams; keep one of them", twin.name, entry.key));
         }
         fields.push(field);
     }

@@ -108,7 +108,10 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn Countersigne
     let is_trimmed = text.trim_ascii().len() == text.len();
     let value = HeaderValue::from_bytes(&text).ok().filter(|_| is_plain && is_trimmed);
     let Some(mut value) = value else {
-        checking.faults.error(&kind.node.span, "this secret holds characters that a header field cannot carry (line breaks, controls, spaces at an end)");
+        checking.faults.error(
+            &kind.node.span,
+            "this secret holds characters that a header field cannot carry (line breaks, controls, spaces at an end)",
+        );
         return None;
     };
     value.set_sensitive(true);

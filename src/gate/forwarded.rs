@@ -4,8 +4,8 @@
 //! of peers the conf trusts, read from the right, and only as far as the chain of trusted proxies reaches: what stands
 //! left of the first untrusted address is that stranger's invention. A malformed entry ends the walk.
 //!
-//! One dialect of fields is read, the one the trusted proxies write. A proxy that writes `X-Forwarded-For` usually lets
-//! the client's own `Forwarded` pass, and the reverse, so believing both would be believing the client.
+//! There are two dialects, `X-Forwarded-*` and `Forwarded`. A proxy that writes one usually lets the client's own fields of
+//! the other pass, and we cannot know which is which; so where both are present they must agree, else neither is believed.
 //!
 //! Rules: RFC 7239; `X-Forwarded-*` by common use.
 
@@ -17,6 +17,7 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use crate::domain::RequestView;
 use crate::route::host;
 
 /// `X-Forwarded-For`.
@@ -28,25 +29,6 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 
 /// The longest chain of proxies we walk.
 const MAX_HOPS: usize = 32;
-
-/// Whose word is taken, and in which words.
-#[derive(Debug, Clone, Default)]
-pub struct TrustedProxies {
-    /// Networks of proxies in front of us. Empty by default: nobody's word is taken.
-    pub networks: Box<[IpNet]>,
-    /// The fields they write.
-    pub dialect: Dialect,
-}
-
-/// Which fields trusted proxies write; the others are never read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// `X-Forwarded-For`, `-Proto` and `-Host`.
-    #[default]
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-}
 
 /// Where a request came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,30 +43,31 @@ pub struct Origin {
     hops: Vec<IpAddr>,
 }
 
-impl TrustedProxies {
-    /// Whether `address` is one of them.
-    #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|network| network.contains(&address))
-    }
-}
-
 /// Where a request came from that `peer` sent over a connection that is TLS or not.
+///
+/// `trusted` are the networks of proxies in front of us; with none, nobody's word is taken.
 #[must_use]
-pub fn origin(peer: IpAddr, tls: bool, trusted: &TrustedProxies, headers: &HeaderMap) -> Origin {
-    let peer = peer.to_canonical();
-    let mut origin = Origin { client: peer, secure: tls, host: None, hops: Vec::new() };
-    if !trusted.trusts(peer) {
-        return origin;
+pub fn origin(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
+    let peer = Origin { client: peer.to_canonical(), secure: tls, host: None, hops: Vec::new() };
+    if !is_trusted(peer.client, trusted) {
+        return peer;
     }
-    match trusted.dialect {
-        Dialect::XForwarded => read_x_forwarded(&mut origin, trusted, headers),
-        Dialect::Forwarded => read_forwarded(&mut origin, trusted, headers),
+    let has = |name: &HeaderName| headers.contains_key(name);
+    let x_forwarded = (has(&X_FORWARDED_FOR) || has(&X_FORWARDED_PROTO)).then(|| read_x_forwarded(&peer, trusted, headers));
+    let forwarded = has(&FORWARDED).then(|| read_forwarded(&peer, trusted, headers));
+    match (x_forwarded, forwarded) {
+        (Some(one), Some(other)) if one.client != other.client || one.secure != other.secure => peer,
+        (Some(told), _) | (None, Some(told)) => told,
+        (None, None) => peer,
     }
-    origin
 }
 
-fn read_x_forwarded(origin: &mut Origin, trusted: &TrustedProxies, headers: &HeaderMap) {
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+fn read_x_forwarded(peer: &Origin, trusted: &[IpNet], headers: &HeaderMap) -> Origin {
+    let mut origin = peer.clone();
     // Lines and entries from the right. A line that is not text is one malformed entry.
     let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
     let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(|entry| address(trimmed(entry)));
@@ -95,6 +78,7 @@ fn read_x_forwarded(origin: &mut Origin, trusted: &TrustedProxies, headers: &Hea
         origin.secure = scheme.eq_ignore_ascii_case("https");
     }
     origin.host = last_entry(headers, &X_FORWARDED_HOST).and_then(canonical_host);
+    origin
 }
 
 fn last_entry<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
@@ -103,7 +87,8 @@ fn last_entry<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> 
     last.to_str().unwrap_or_default().rsplit(',').next().map(trimmed)
 }
 
-fn read_forwarded(origin: &mut Origin, trusted: &TrustedProxies, headers: &HeaderMap) {
+fn read_forwarded(peer: &Origin, trusted: &[IpNet], headers: &HeaderMap) -> Origin {
+    let mut origin = peer.clone();
     let mut elements = Vec::new();
     for line in headers.get_all(FORWARDED) {
         match line.to_str().ok().and_then(elements_of) {
@@ -122,6 +107,7 @@ fn read_forwarded(origin: &mut Origin, trusted: &TrustedProxies, headers: &Heade
         origin.host = nearest.host.as_deref().and_then(canonical_host);
     }
     origin.walk(trusted, elements.iter().rev().map(|element| element.node.as_deref().and_then(address)));
+    origin
 }
 
 /// One `forwarded-element` (RFC 7239 section 4), its values unquoted.
@@ -202,7 +188,9 @@ fn address(text: &str) -> Option<IpAddr> {
         }
         // One colon is `v4:port`; more are an IPv6 address.
         None => match text.split_once(':') {
-            Some((front, port)) if !port.contains(':') => front.parse::<std::net::Ipv4Addr>().ok().filter(|_| port.parse::<u16>().is_ok()).map(IpAddr::V4),
+            Some((front, port)) if !port.contains(':') => {
+                front.parse::<std::net::Ipv4Addr>().ok().filter(|_| port.parse::<u16>().is_ok()).map(IpAddr::V4)
+            }
             _ => text.parse().ok(),
         },
     };
@@ -215,9 +203,9 @@ fn canonical_host(text: &str) -> Option<Box<str>> {
 
 impl Origin {
     /// Follows `entries` from the nearest on, as long as the address reached is a trusted proxy.
-    fn walk(&mut self, trusted: &TrustedProxies, entries: impl Iterator<Item = Option<IpAddr>>) {
+    fn walk(&mut self, trusted: &[IpNet], entries: impl Iterator<Item = Option<IpAddr>>) {
         for entry in entries.take(MAX_HOPS) {
-            if !trusted.trusts(self.client) {
+            if !is_trusted(self.client, trusted) {
                 return;
             }
             let Some(next) = entry else { return };
@@ -226,13 +214,13 @@ impl Origin {
         }
     }
 
-    /// What the upstream is told, in both dialects: the client, the proxies we believed, the scheme and the host.
+    /// Appends what the upstream is told, in both dialects: the client, the proxies we believed, the scheme and the host.
     ///
-    /// `host` is the canonical host of the request, empty when it has none; what a trusted proxy said goes before it.
-    #[must_use]
-    pub fn fields(&self, host: &str) -> Vec<(HeaderName, HeaderValue)> {
+    /// The host is the one the client asked a trusted proxy for, when that says so, else the request's own; with neither
+    /// there is none.
+    pub fn outgoing(&self, request: &RequestView<'_>, set: &mut Vec<(HeaderName, HeaderValue)>) {
         let scheme = if self.secure { "https" } else { "http" };
-        let host = self.host.as_deref().unwrap_or(host);
+        let host = self.host.as_deref().unwrap_or(request.host);
         let mut chain = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
         for (position, address) in std::iter::once(&self.client).chain(&self.hops).enumerate() {
@@ -249,17 +237,15 @@ impl Origin {
         if !host.is_empty() {
             let _ = write!(forwarded, ";host=\"{host}\"");
         }
-        let mut fields = Vec::with_capacity(4);
-        let values = [(X_FORWARDED_FOR, chain), (FORWARDED, forwarded), (X_FORWARDED_HOST, host.to_owned())];
-        for (name, value) in values {
+        for (name, value) in [(X_FORWARDED_FOR, chain), (FORWARDED, forwarded), (X_FORWARDED_HOST, host.to_owned())] {
+            // Addresses and canonical hosts are always valid values.
             if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value))
                 && !value.is_empty()
             {
-                fields.push((name, value));
+                set.push((name, value));
             }
         }
-        fields.push((X_FORWARDED_PROTO, HeaderValue::from_static(scheme)));
-        fields
+        set.push((X_FORWARDED_PROTO, HeaderValue::from_static(scheme)));
     }
 }
 

@@ -9,59 +9,41 @@
 //! Rules: RFC 9110 section 7.6.1, RFC 6265 section 4.2, RFC 9113 section 8.2.3, W3C Trace Context level 1 section 3.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE};
+use http::header::{CONNECTION, COOKIE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::countersign::firewall::{Firewall, fold, same_folded};
-use crate::domain::{Place, Random, Refusal, Target};
+use crate::countersign::firewall::{Firewall, same_folded};
+use crate::domain::{Place, Random, Refusal, RequestView, Target};
+use crate::route::host;
 
 /// `X-Request-Id`.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `traceparent`.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// `tracestate`.
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
+/// `Sec-Fetch-Site`, which browsers set and pages cannot (Fetch Metadata section 2.3).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// The most names that `Connection` may nominate, over all its lines.
 const MAX_NOMINATIONS: usize = 16;
 
-/// Fields that decide who is calling, or how the message is read. Folded.
-const PROTECTED: &[&str] = &[
-    "authorization",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "instanceid",
-    "instancekey",
-    "server-key",
-    "set-cookie",
-    "traceparent",
-    "tracestate",
-    "transfer-encoding",
-    "x-auth-token",
-];
-
-/// Refuses a head whose `Connection` nominates a field that must arrive: credentials, framing, identity and forwarding
-/// names in any spelling, and the fields in `credentials`, where this conf looks for credentials.
+/// Refuses a head whose `Connection` nominates a field that must arrive: see [`Firewall::protects`].
 ///
 /// # Errors
 ///
 /// [`Refusal::HeadMalformed`], also when an option is not a token or there are more than sixteen.
-pub fn check_nominations(headers: &HeaderMap, firewall: &Firewall, credentials: &[HeaderName]) -> Result<(), Refusal> {
+pub fn refuse_nominations(headers: &HeaderMap, firewall: &Firewall) -> Result<(), Refusal> {
     let mut nominations = 0_usize;
     for line in headers.get_all(CONNECTION) {
         let line = line.to_str().map_err(|_| Refusal::HeadMalformed)?;
         for option in line.split(',').map(|option| option.trim_matches([' ', '\t'])).filter(|option| !option.is_empty()) {
             nominations += 1;
             let name = HeaderName::from_bytes(option.as_bytes()).map_err(|_| Refusal::HeadMalformed)?;
-            let is_protected = PROTECTED.contains(&fold(name.as_str()).as_str())
-                || firewall.strips(&name) && name.as_str() != "proxy-connection"
-                || credentials.iter().any(|credential| same_folded(credential.as_str(), name.as_str()));
-            if is_protected || MAX_NOMINATIONS < nominations {
+            if firewall.protects(&name) || MAX_NOMINATIONS < nominations {
                 return Err(Refusal::HeadMalformed);
             }
         }
@@ -69,24 +51,20 @@ pub fn check_nominations(headers: &HeaderMap, firewall: &Firewall, credentials: 
     Ok(())
 }
 
-/// What removing a credential changes about a request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Removal {
-    /// Fields to remove.
-    pub remove: Vec<HeaderName>,
-    /// The `Cookie` field without the credential, when other cookies are left.
-    pub cookie: Option<HeaderValue>,
-    /// The target without the credential, when it stood in the query.
-    pub target: Option<Target>,
-}
-
-/// What must change about a request so that no credential that stood in `places` is forwarded.
+/// Changes a request so that no credential that stood in `places` is forwarded.
 ///
 /// A header goes in every spelling that folds to its name; a cookie or parameter goes as often as it occurs. Everything
 /// else stays byte for byte, except that several `Cookie` lines become one. What stood in the body stays there.
-#[must_use]
-pub fn removal(places: &[Place], headers: &HeaderMap, target: &Target) -> Removal {
-    let mut removal = Removal::default();
+///
+/// `target` is rewritten, `remove` gets the names of fields to remove, `set` the `Cookie` field that replaces the client's.
+pub fn remove_credentials(
+    request: &RequestView<'_>,
+    places: &[Place],
+    target: &mut Target,
+    remove: &mut Vec<HeaderName>,
+    set: &mut Vec<(HeaderName, HeaderValue)>,
+) {
+    let headers = request.headers;
     let mut cookies: Vec<&str> = Vec::new();
     let mut parameters: Vec<&str> = Vec::new();
     for place in places {
@@ -94,8 +72,8 @@ pub fn removal(places: &[Place], headers: &HeaderMap, target: &Target) -> Remova
             Place::Header(name) => {
                 let spellings = headers.keys().filter(|other| same_folded(other.as_str(), name.as_str()));
                 for spelling in spellings {
-                    if !removal.remove.contains(spelling) {
-                        removal.remove.push(spelling.clone());
+                    if !remove.contains(spelling) {
+                        remove.push(spelling.clone());
                     }
                 }
             }
@@ -104,20 +82,16 @@ pub fn removal(places: &[Place], headers: &HeaderMap, target: &Target) -> Remova
             Place::Body => {}
         }
     }
-    if !cookies.is_empty() && headers.contains_key(COOKIE) && !removal.remove.contains(&COOKIE) {
+    if !cookies.is_empty() && headers.contains_key(COOKIE) && !remove.contains(&COOKIE) {
         match without_cookies(headers, &cookies) {
-            Some(rest) => removal.cookie = Some(rest),
-            None => removal.remove.push(COOKIE),
+            Some(rest) => set.push((COOKIE, rest)),
+            None => remove.push(COOKIE),
         }
     }
-    if !parameters.is_empty() {
-        removal.target = target.query.as_deref().map(|query| {
-            let kept: Vec<&str> = query.split('&').filter(|pair| !names_one_of(pair, &parameters)).collect();
-            let query = (!kept.is_empty()).then(|| kept.join("&").into());
-            Target { path: target.path.clone(), query }
-        });
+    if let Some(query) = target.query.as_deref().filter(|_| !parameters.is_empty()) {
+        let kept: Vec<&str> = query.split('&').filter(|pair| !names_one_of(pair, &parameters)).collect();
+        target.query = (!kept.is_empty()).then(|| kept.join("&").into());
     }
-    removal
 }
 
 /// All cookies but those called one of `names`, as one field; `None` when none is left.
@@ -153,58 +127,92 @@ fn names_one_of(pair: &str, names: &[&str]) -> bool {
 /// The id this request goes by: the client's when it sends exactly one that is well formed (8 to 64 letters, digits, `-`,
 /// `_` or `.`), else a new one of 32 hex digits.
 #[must_use]
-pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> String {
-    let mut lines = headers.get_all(&X_REQUEST_ID).iter();
-    let sent = match (lines.next(), lines.next()) {
-        (Some(sole), None) => sole.to_str().ok(),
-        _ => None,
-    };
+pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    match sent {
-        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(is_plain) => id.to_owned(),
+    match sole_text(headers, &REQUEST_ID) {
+        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(is_plain) => id.into(),
         _ => {
             let mut bytes = [0_u8; 16];
             random.fill(&mut bytes);
-            hex(&bytes)
+            hex(&bytes).into()
         }
     }
 }
 
-/// The position of this request in a trace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trace {
-    /// The `traceparent` for the upstream.
-    pub parent: String,
-    /// Whether this is a new trace, because the client sent none or a broken one; its `tracestate` must then go.
-    pub is_new: bool,
+/// Whether a request that a browser may have sent by itself comes from a page of the same origin.
+///
+/// Safe methods always pass. Others need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
+/// that does not send it, an `Origin` of this very host. A request with neither is refused: a browser that sends cookies
+/// with an unsafe method sends at least one of them.
+///
+/// A page loaded over plain HTTP is not the same origin as this host over TLS. Ports are compared where `Host` tells one.
+#[must_use]
+pub fn same_origin(request: &RequestView<'_>) -> bool {
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+        return true;
+    }
+    if request.headers.contains_key(&SEC_FETCH_SITE) {
+        return matches!(sole_text(request.headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
+    }
+    let Some(origin) = sole_text(request.headers, &ORIGIN) else { return false };
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match (scheme, request.secure) {
+        ("https", _) => 443,
+        ("http", false) => 80,
+        _ => return false,
+    };
+    let Ok(origin) = host::authority(authority) else { return false };
+    if request.host.is_empty() || origin.host != request.host {
+        return false;
+    }
+    match sole_text(request.headers, &HOST).map(host::authority) {
+        Some(Ok(own)) => origin.port.unwrap_or(default_port) == own.port.unwrap_or(default_port),
+        Some(Err(_)) => false,
+        // HTTP/2: the host came as `:authority`, whose port is not kept.
+        None => true,
+    }
 }
 
-/// Continues the client's trace one step, or begins a new one.
+/// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
 #[must_use]
-pub fn trace(headers: &HeaderMap, random: &dyn Random) -> Trace {
+pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
     let mut span = [0_u8; 8];
     random.fill(&mut span);
     // All zeros is "no span" (section 3.2.2.4); one such draw in 2^64 is worth a line.
     if span == [0; 8] {
         span = [1; 8];
     }
-    let mut lines = headers.get_all(&TRACEPARENT).iter();
-    let sent = match (lines.next(), lines.next()) {
-        (Some(sole), None) => sole.to_str().ok().and_then(read_traceparent),
-        _ => None,
-    };
-    match sent {
-        Some((trace, sampled)) => {
-            Trace { parent: format!("00-{trace}-{}-{}", hex(&span), if sampled { "01" } else { "00" }), is_new: false }
-        }
+    let text = match sent_trace(headers) {
+        Some((trace, sampled)) => format!("00-{trace}-{}-{}", hex(&span), if sampled { "01" } else { "00" }),
         None => {
             let mut trace = [0_u8; 16];
             random.fill(&mut trace);
             if trace == [0; 16] {
                 trace = [1; 16];
             }
-            Trace { parent: format!("00-{}-{}-00", hex(&trace), hex(&span)), is_new: true }
+            format!("00-{}-{}-00", hex(&trace), hex(&span))
         }
+    };
+    // Hex digits and dashes are always a valid value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Whether the client's trace goes on. Where it does not, its `tracestate` must be removed (section 3.3.1.1).
+#[must_use]
+pub fn continues_trace(headers: &HeaderMap) -> bool {
+    sent_trace(headers).is_some()
+}
+
+fn sent_trace(headers: &HeaderMap) -> Option<(&str, bool)> {
+    sole_text(headers, &TRACEPARENT).and_then(read_traceparent)
+}
+
+/// The value of a field that stands there exactly once, as visible ASCII.
+fn sole_text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (Some(sole), None) => sole.to_str().ok(),
+        _ => None,
     }
 }
 
