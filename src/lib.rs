@@ -42,3 +42,5 @@ pub mod edge;
 pub mod ambient;
 
 pub mod demo;
+
+pub mod cli;

@@ -75,7 +75,10 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root);
-    warn_of_unused(root, checking);
+    if checking.faults.errors() == 0 {
+        // A mistyped reference has been told already; what it leaves unused would only be its echo.
+        warn_of_unused(root, checking);
+    }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
