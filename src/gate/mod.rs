@@ -7,4 +7,6 @@
 
 pub mod arrival;
 pub mod contract;
+pub mod forwarded;
+pub mod hygiene;
 pub mod verdict;
