@@ -44,6 +44,27 @@ pub struct Admission {
     pub(crate) _made_by_the_gate: (),
 }
 
+impl Admission {
+    /// A permit that nobody judged, for tests of what comes after the gate.
+    ///
+    /// # Security
+    ///
+    /// Whatever calls this lets a request through. Nothing under `src` does, and `tests/architecture.rs` keeps it so.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn unjudged(upstream: usize, target: Target) -> Self {
+        Self {
+            upstream,
+            target,
+            remove: Vec::new(),
+            set: Vec::new(),
+            cut_at: None,
+            remove_from_response: Arc::from([]),
+            _made_by_the_gate: (),
+        }
+    }
+}
+
 /// An answer of our own.
 #[derive(Debug, Clone)]
 pub struct Served {
