@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
-use crate::countersign::contract::{Countersigner, CountersignTools};
+use crate::countersign::contract::{CountersignTools, Countersigner};
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
-use crate::net::client::Client;
+use crate::net::client::{Client, ClientSettings};
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
@@ -125,7 +126,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         }
     }
     let gate = Gate {
-        table: plan.table.clone(),
+        table: Arc::clone(&plan.table),
         rules: rules.into(),
         authenticators: authenticators.into(),
         desks,
@@ -267,10 +268,10 @@ fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
 }
 
 fn cache(plan: &Plan) -> CredentialCache {
-    CredentialCache::new(plan.cache.map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan {
-        max_age: cache.max_age,
-        size: cache.max_bytes as u64,
-    }))
+    CredentialCache::new(
+        plan.cache
+            .map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan { max_age: cache.max_age, size: cache.max_bytes as u64 }),
+    )
 }
 
 fn governor(plan: &Plan) -> Option<Arc<Governor>> {
@@ -280,5 +281,12 @@ fn governor(plan: &Plan) -> Option<Arc<Governor>> {
 }
 
 fn outbound(plan: &Plan) -> Result<Client, String> {
-    Client::new(client_settings(plan))
+    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
+    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
+    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
+}
+
+/// A certificate as PEM (RFC 7468 section 5).
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
 }

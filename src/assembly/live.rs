@@ -51,8 +51,11 @@ struct Fixed {
 
 impl Fixed {
     fn of(plan: &Plan) -> Self {
-        let listeners: Vec<String> =
-            plan.listeners.iter().map(|listener| format!("{} tls={} h2={}", listener.address, listener.tls.is_some(), listener.h2)).collect();
+        let listeners: Vec<String> = plan
+            .listeners
+            .iter()
+            .map(|listener| format!("{} tls={} h2={}", listener.address, listener.tls.is_some(), listener.h2))
+            .collect();
         Self {
             listeners: listeners.join("\n"),
             admin: format!("{:?}", plan.admin.as_ref().map(|admin| admin.address)),
@@ -97,7 +100,13 @@ impl Live {
     /// # Errors
     ///
     /// A sentence for the operator.
-    pub async fn start(plan: &Plan, ground: Ground, instruments: Instruments, metrics: Arc<Metrics>, threads: usize) -> Result<Started, String> {
+    pub async fn start(
+        plan: &Plan,
+        ground: Ground,
+        instruments: Instruments,
+        metrics: Arc<Metrics>,
+        threads: usize,
+    ) -> Result<Started, String> {
         let Built { gate, kept } = build(plan, &ground, &[])?;
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
@@ -137,7 +146,9 @@ impl Live {
         let mut rest = self.rest.lock();
         let fixed = Fixed::of(plan);
         if let Some(section) = rest.fixed.changed(&fixed) {
-            return Err(whole(format!("needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force")));
+            return Err(whole(format!(
+                "needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force"
+            )));
         }
         let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
         rest.kept = kept;

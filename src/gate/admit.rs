@@ -287,8 +287,7 @@ impl Gate {
                 // Without identity and without credentials: nobody has been proven.
                 let forward = action?;
                 let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: true };
-                let mut admission =
-                    self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
+                let mut admission = self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
                 Some(Outcome::Admit(Box::new(admission)))
             }

@@ -20,7 +20,7 @@ use crate::verify::governor::Governor;
 /// Judges requests. One snapshot serves a request from beginning to end; a reload makes another.
 pub struct Gate {
     /// Which rule a request falls under.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// The rules, by the index that the table gives.
     pub rules: Box<[Rule]>,
     /// The authenticators, by the index that requirements name.
@@ -72,7 +72,7 @@ pub struct Rule {
     /// The same, space-separated, for the challenge.
     pub scopes_text: Arc<str>,
     /// Conditions that must hold, all of them.
-    pub conditions: Box<[Condition]>,
+    pub conditions: Box<[Arc<Condition>]>,
     /// What happens when all is well.
     pub action: Action,
     /// What CORS preflights are answered with.
