@@ -18,6 +18,11 @@ impl Clock for WallClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
     }
+
+    fn millis(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The machine's monotonic clock, for measuring how long something took. Never for verdicts.
@@ -71,4 +76,12 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
         return Err(format!("larger than the {limit} bytes we read"));
     }
     std::fs::read(path).map_err(|error| error.to_string())
+}
+
+/// Whether users other than its owner and group may read `path`. `false` where that cannot be told.
+#[must_use]
+pub fn readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    const OTHERS_READ: u32 = 0o004;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
 }

@@ -26,8 +26,21 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 
+pub mod telemetry;
+
+pub mod edge;
+
 pub mod ambient;
+
+pub mod demo;
+
+pub mod cli;

@@ -55,6 +55,11 @@ impl Seconds {
 pub trait Clock: Send + Sync {
     /// The time now. Never goes back by more than the clock of the machine does.
     fn now(&self) -> Timestamp;
+
+    /// The time now in milliseconds since the Unix epoch, for records; a verdict rests on whole seconds.
+    fn millis(&self) -> i64 {
+        self.now().0.saturating_mul(1000)
+    }
 }
 
 /// Tells how much time has passed, for telemetry only; a verdict never rests on it.

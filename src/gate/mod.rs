@@ -6,4 +6,5 @@
 //! Never here: a verdict without a reason; an [`verdict::Admission`] made anywhere else.
 
 pub mod arrival;
+pub mod contract;
 pub mod verdict;

@@ -1,5 +1,7 @@
 //! The outcome of judging a request.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -29,8 +31,8 @@ pub enum Outcome {
 /// The permit to forward a request, and how. Made in `gate` only; the edge forwards nothing without one.
 #[derive(Debug)]
 pub struct Admission {
-    /// Which upstream, as an index into the conf's upstreams in written order.
-    pub upstream: usize,
+    /// Which upstream. Part of the same snapshot as the verdict, so that a reload cannot send a request astray.
+    pub upstream: UpstreamHandle,
     /// The target to send: what was judged, less credentials that stood in the query.
     pub target: Target,
     /// Client fields to remove: identity header look-alikes, credentials, forwarding claims, method overrides.
@@ -42,6 +44,16 @@ pub struct Admission {
     /// Response fields to remove: the upstream must not speak in our headers.
     pub remove_from_response: Arc<[HeaderName]>,
     pub(crate) _made_by_the_gate: (),
+}
+
+/// An upstream as the edge made it. The gate carries it and never looks inside.
+#[derive(Clone)]
+pub struct UpstreamHandle(pub Arc<dyn Any + Send + Sync>);
+
+impl fmt::Debug for UpstreamHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpstreamHandle")
+    }
 }
 
 /// An answer of our own.

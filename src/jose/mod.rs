@@ -15,3 +15,4 @@ pub mod key;
 pub mod mint;
 pub mod pem;
 pub mod strength;
+pub mod ticket;

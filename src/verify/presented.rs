@@ -13,7 +13,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
-use crate::domain::{Doubt, Place, RequestView};
+use crate::domain::{Credential, Doubt, Found, Place, RequestView};
 use crate::settings::{Checking, Choice, Node, Shape};
 
 /// One place to look at.
@@ -122,6 +122,16 @@ pub enum Presented<'r> {
     },
     /// Something that has no reading ([`Doubt::Malformed`]) or more than one ([`Doubt::Conflict`]).
     Unreadable(Doubt),
+}
+
+impl<'r> From<Presented<'r>> for Found<'r> {
+    fn from(presented: Presented<'r>) -> Self {
+        match presented {
+            Presented::Absent => Self::Absent,
+            Presented::One { text, places } => Self::Present(Credential { parts: vec![text], places }),
+            Presented::Unreadable(doubt) => Self::Unreadable(doubt),
+        }
+    }
 }
 
 /// Shows lengths only: the text may be a credential.
@@ -317,8 +327,8 @@ fn form_decode(part: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }
 
-/// RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
+/// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
+pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -9,6 +9,9 @@ use crate::domain::{Doubt, Place, RequestView, Target};
 use crate::settings::{Checking, Faults, Material, Names, Node, NodeValue, Span};
 use crate::verify::presented::{Presented, Source, find_one, plan_sources};
 
+/// A field of a row: its name and its value.
+type Field = (&'static str, &'static [u8]);
+
 /// What a row expects: nothing, a text from that many places, or a doubt.
 #[derive(Debug, PartialEq)]
 enum Read {
@@ -170,7 +173,7 @@ fn a_query_parameter_is_decoded_and_must_be_unique() {
 #[test]
 fn all_places_are_looked_at_and_must_agree() {
     let sources = [Source::Bearer, Source::Header(HeaderName::from_static("ticket")), Source::Query("t".into())];
-    let rows: [(&[(&'static str, &[u8])], Option<&str>, Read, &str); 7] = [
+    let rows: [(&[Field], Option<&str>, Read, &str); 7] = [
         (&[], None, Read::Nothing, "nothing anywhere"),
         (&[("ticket", b"x")], None, Read::Text("x", 1), "a later place"),
         (&[("authorization", b"Bearer x"), ("ticket", b"x")], Some("t=x"), Read::Text("x", 3), "all agree"),
@@ -192,6 +195,7 @@ fn places_of_the_conf_are_proven() {
         span: span.clone(),
         value: NodeValue::Map(vec![crate::settings::Entry { key: key.to_owned(), span: span.clone(), node: text(word) }]),
     };
+    #[allow(clippy::type_complexity, reason = "a table of rows")]
     let rows: [(Vec<Node>, Option<Vec<Source>>, &str); 9] = [
         (vec![], Some(vec![]), "not written: the scheme's own default"),
         (vec![text("bearer"), map("cookie", "__Host-rt")], Some(vec![Source::Bearer, Source::Cookie("__Host-rt".into())]), "two places"),

@@ -1,0 +1,382 @@
+//! The client's connection as Pingora is shown it: one request at a time, each checked before Pingora reads a byte of it.
+//!
+//! A turn begins with [`GuardStream::next_head`], which reads one head strictly and under one deadline. Then Pingora may
+//! read exactly that head and the body its framing announces. Whatever the client sends beyond waits for the next turn,
+//! so that no byte is ever taken for part of another request and none reaches an upstream without a verdict of its own.
+//! After a switch of protocols (`Wire::open`) bytes pass as they come.
+//!
+//! When Pingora lets go of the connection, the socket comes home (see [`Home`]), and can be closed without cutting off the
+//! answer that is still on its way.
+//!
+//! Never here: a byte changed, a body kept, a request judged.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+
+use crate::edge::framing::Ruler;
+use crate::edge::head::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
+use crate::edge::wire::Wire;
+
+/// What is read at once of a head, and of what follows a message.
+const READ_AT_ONCE: usize = 4 * 1024;
+/// What is gathered before it is written.
+const WRITE_AT_ONCE: usize = 4 * 1024;
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A socket, with or without TLS.
+pub trait Carrier: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin> Carrier for T {}
+
+/// The socket, its outgoing bytes gathered.
+type Socket = BufWriter<Box<dyn Carrier>>;
+
+/// Where a socket is put when Pingora lets go of the stream it was in.
+#[derive(Debug, Default, Clone)]
+pub struct Home(Arc<Mutex<Option<Returned>>>);
+
+/// A socket that came home.
+#[derive(Debug)]
+pub struct Returned {
+    socket: Socket,
+    /// Whether the client may still be sending what nobody will read.
+    unread: bool,
+}
+
+/// How a head is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// How large it may be.
+    pub limits: HeadLimits,
+    /// How long the connection may lie idle before its first byte.
+    pub idle: Duration,
+    /// From the first byte on, it must be complete by then.
+    pub head: Duration,
+}
+
+/// What the start of a turn brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A request whose head may be read.
+    Request,
+    /// HTTP/2 with prior knowledge; only where it was asked for, and only as the first bytes of a connection.
+    Preface,
+    /// The client has gone, or has been silent for too long. Nothing needs to be answered.
+    Over,
+    /// A head that is refused.
+    Refused(HeadFault),
+}
+
+/// The client's connection as Pingora is shown it.
+#[derive(Debug)]
+pub struct GuardStream {
+    /// `None` only after it was sent home.
+    socket: Option<Socket>,
+    home: Home,
+    wire: Arc<Wire>,
+    /// Arrived and not passed on: a head, the start of its body, or what waits for the next turn.
+    buffer: BytesMut,
+    /// Bytes at the front of `buffer` that belong to the head and may be passed on.
+    head_left: usize,
+    head: Head,
+    ruler: Ruler,
+    at_end: bool,
+    /// HTTP/2: bytes pass from the start, and Pingora's own loop reads them.
+    raw: bool,
+}
+
+impl GuardStream {
+    /// Guards `carrier`.
+    #[must_use]
+    pub fn new(carrier: Box<dyn Carrier>, wire: Arc<Wire>, home: Home) -> Self {
+        Self {
+            socket: Some(BufWriter::with_capacity(WRITE_AT_ONCE, carrier)),
+            home,
+            wire,
+            buffer: BytesMut::new(),
+            head_left: 0,
+            head: Head { body: BodyLength::Known(0), expects_continue: false, websocket: false },
+            ruler: Ruler::new(BodyLength::Known(0)),
+            at_end: false,
+            raw: false,
+        }
+    }
+
+    /// The wire that goes with it.
+    #[must_use]
+    pub fn wire(&self) -> &Arc<Wire> {
+        &self.wire
+    }
+
+    /// The head of the current turn.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// From now on HTTP/2 is spoken and nothing is withheld.
+    pub fn pass_everything(&mut self) {
+        self.raw = true;
+    }
+
+    /// Waits for the next request and reads its head.
+    ///
+    /// `protected`: see [`read`]. `preface`: whether HTTP/2 with prior knowledge may start here.
+    pub async fn next_head(&mut self, patience: Patience, protected: &[Box<str>], preface: bool) -> Turn {
+        if !self.ruler.is_done() || self.head_left != 0 {
+            // The last message was left unread; what comes now is the rest of it, never a request.
+            return Turn::Over;
+        }
+        if self.buffer.is_empty() && !matches!(tokio::time::timeout(patience.idle, self.fill()).await, Ok(Ok(true))) {
+            return Turn::Over;
+        }
+        match tokio::time::timeout(patience.head, self.read_head(patience.limits, protected, preface)).await {
+            Ok(Ok(turn)) => turn,
+            Ok(Err(fault)) => Turn::Refused(fault),
+            Err(_elapsed) => Turn::Refused(HeadFault::TOO_SLOW),
+        }
+    }
+
+    async fn read_head(&mut self, limits: HeadLimits, protected: &[Box<str>], preface: bool) -> Result<Turn, HeadFault> {
+        if preface && self.starts_with_preface().await {
+            self.raw = true;
+            return Ok(Turn::Preface);
+        }
+        if !self.skip_empty_line().await {
+            return Ok(Turn::Over);
+        }
+        let mut finder = Finder::default();
+        let end = loop {
+            if let Extent::Complete(end) = finder.advance(&self.buffer, limits)? {
+                break end;
+            }
+            if !self.fill().await.unwrap_or(false) {
+                return Ok(Turn::Over);
+            }
+        };
+        self.head = read(self.buffer.get(..end).unwrap_or_default(), protected)?;
+        self.ruler = Ruler::new(self.head.body);
+        self.head_left = end;
+        Ok(Turn::Request)
+    }
+
+    async fn starts_with_preface(&mut self) -> bool {
+        loop {
+            let arrived = self.buffer.len().min(PREFACE.len());
+            if self.buffer.get(..arrived) != PREFACE.get(..arrived) {
+                return false;
+            }
+            if arrived == PREFACE.len() {
+                return true;
+            }
+            if !self.fill().await.unwrap_or(false) {
+                return false;
+            }
+        }
+    }
+
+    /// Takes one empty line off, if the request line has one before it (RFC 9112 section 2.2); false when the client left.
+    async fn skip_empty_line(&mut self) -> bool {
+        while self.buffer.first() == Some(&b'\r') {
+            match self.buffer.get(1) {
+                Some(b'\n') => {
+                    self.buffer.advance(2);
+                    return !self.buffer.is_empty() || self.fill().await.unwrap_or(false);
+                }
+                // Refused as what it is by whoever reads on.
+                Some(_) => return true,
+                None if self.fill().await.unwrap_or(false) => {}
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads what there is into the buffer; false at the end of the connection.
+    async fn fill(&mut self) -> io::Result<bool> {
+        let Some(socket) = self.socket.as_mut() else { return Ok(false) };
+        self.buffer.reserve(READ_AT_ONCE);
+        Ok(0 < socket.read_buf(&mut self.buffer).await?)
+    }
+
+    /// Writes an answer of our own outside of any turn, and ends the writing side.
+    pub async fn answer_and_finish(&mut self, answer: &[u8], patience: Duration) {
+        let Some(socket) = self.socket.as_mut() else { return };
+        let write = async {
+            socket.write_all(answer).await?;
+            socket.shutdown().await
+        };
+        // Whether it arrives is the client's affair: it is refused either way.
+        let _ = tokio::time::timeout(patience, write).await;
+    }
+
+    /// Passes on bytes that are in the buffer already, as far as they belong to this message.
+    fn pass_buffered(&mut self, into: &mut ReadBuf<'_>) -> io::Result<()> {
+        let room = into.remaining().min(self.buffer.len());
+        let taken = if 0 < self.head_left {
+            let taken = room.min(self.head_left);
+            self.head_left -= taken;
+            taken
+        } else if self.passes() {
+            room
+        } else {
+            let arrived = self.buffer.get(..room).unwrap_or_default();
+            self.ruler.measure(arrived).map_err(|why| broken(&self.wire, why))?
+        };
+        into.put_slice(self.buffer.get(..taken).unwrap_or_default());
+        self.buffer.advance(taken);
+        Ok(())
+    }
+
+    fn passes(&self) -> bool {
+        self.raw || self.wire.is_open()
+    }
+
+    /// The message is complete. Watches for the end of the connection; what arrives meanwhile waits for its turn.
+    fn poll_withheld(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.park(context.waker());
+        if self.passes() {
+            // Opened between the two looks at it.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !self.buffer.is_empty() {
+            return Poll::Pending;
+        }
+        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Ok(())) };
+        let mut arrived = [0; READ_AT_ONCE];
+        let mut buffer = ReadBuf::new(&mut arrived);
+        ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            self.at_end = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.buffer.extend_from_slice(buffer.filled());
+        Poll::Pending
+    }
+}
+
+/// Notes that the body broke its framing; the error says so to Pingora, which then gives the request up.
+fn broken(wire: &Wire, why: &'static str) -> io::Error {
+    wire.note_broken(why);
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+impl AsyncRead for GuardStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let guard = self.get_mut();
+        if guard.at_end || into.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(why) = guard.wire.broken() {
+            return Poll::Ready(Err(broken(&guard.wire, why)));
+        }
+        let message_done = guard.head_left == 0 && guard.ruler.is_done() && !guard.passes();
+        if message_done {
+            return guard.poll_withheld(context);
+        }
+        if !guard.buffer.is_empty() {
+            return Poll::Ready(guard.pass_buffered(into));
+        }
+        let Some(socket) = guard.socket.as_mut() else { return Poll::Ready(Ok(())) };
+        let before = into.filled().len();
+        ready!(Pin::new(socket).poll_read(context, into))?;
+        if guard.raw || guard.wire.is_open() {
+            return Poll::Ready(Ok(()));
+        }
+        let arrived = into.filled().get(before..).unwrap_or_default();
+        match guard.ruler.measure(arrived) {
+            Ok(taken) => {
+                guard.buffer.extend_from_slice(arrived.get(taken..).unwrap_or_default());
+                into.set_filled(before + taken);
+                Poll::Ready(Ok(()))
+            }
+            Err(why) => {
+                into.set_filled(before);
+                Poll::Ready(Err(broken(&guard.wire, why)))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for GuardStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut().socket.as_mut() {
+            Some(socket) => Pin::new(socket).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut().socket.as_mut() {
+            Some(socket) => Pin::new(socket).poll_flush(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut().socket.as_mut() {
+            Some(socket) => Pin::new(socket).poll_shutdown(context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.get_mut().socket.as_mut() {
+            Some(socket) => Pin::new(socket).poll_write_vectored(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+impl Drop for GuardStream {
+    fn drop(&mut self) {
+        if let Some(socket) = self.socket.take() {
+            let unread = !self.at_end && !self.raw && (!self.ruler.is_done() || !self.buffer.is_empty());
+            *self.home.0.lock() = Some(Returned { socket, unread });
+        }
+    }
+}
+
+impl Home {
+    /// What came home, if anything did.
+    #[must_use]
+    pub fn take(&self) -> Option<Returned> {
+        self.0.lock().take()
+    }
+}
+
+impl Returned {
+    /// Closes the socket. While the client is still sending, what arrives is thrown away for up to `patience` and `most`
+    /// bytes: to close over unread bytes would reset the connection, and the client might never see its answer.
+    pub async fn close(mut self, most: usize, patience: Duration) {
+        let linger = async {
+            self.socket.shutdown().await?;
+            let mut thrown = 0;
+            let mut sink = [0; READ_AT_ONCE];
+            while self.unread && thrown < most {
+                match self.socket.read(&mut sink).await? {
+                    0 => break,
+                    read => thrown += read,
+                }
+            }
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(patience, linger).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What the proxy and the connection beneath it tell one another.
+//!
+//! The proxy sees requests, the guard sees bytes. Through a [`Wire`] the proxy learns who is at the other end, and can
+//! have the connection (over HTTP/2: the stream) opened for an upgraded protocol, ended when the identity ends, or not
+//! used again. One wire per connection over HTTP/1, one per stream over HTTP/2.
+//!
+//! Never here: a verdict. A wire that is cut stays cut.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::domain::{Clock, Timestamp};
+
+/// How often a deadline is compared with the clock, which may be set while we wait.
+const RECHECK: Duration = Duration::from_secs(1);
+
+/// What is known of a connection from its start.
+#[derive(Debug)]
+pub struct Connection {
+    /// The address at the other end.
+    pub peer: SocketAddr,
+    /// Whether it is TLS.
+    pub tls: bool,
+    /// The server name of the TLS handshake, lower case.
+    pub server_name: Option<Box<str>>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: bool,
+}
+
+/// What the proxy and the connection tell one another.
+#[derive(Debug)]
+pub struct Wire {
+    /// What is known from the start.
+    pub connection: Arc<Connection>,
+    /// [`i64::MAX`] for never.
+    cut_at: AtomicI64,
+    cut_changed: Notify,
+    opened: AtomicBool,
+    /// Whoever waits to read while what follows the message is withheld. Held for the length of a swap only.
+    reader: Mutex<Option<Waker>>,
+    /// The rule of framing that the body broke. Set once, read after the fact.
+    broken: Mutex<Option<&'static str>>,
+}
+
+impl Wire {
+    /// A wire over this connection.
+    #[must_use]
+    pub fn new(connection: Arc<Connection>) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            cut_at: AtomicI64::new(i64::MAX),
+            cut_changed: Notify::new(),
+            opened: AtomicBool::new(false),
+            reader: Mutex::new(None),
+            broken: Mutex::new(None),
+        })
+    }
+
+    /// From now on bytes pass in both directions, unread: the protocol was switched.
+    pub fn open(&self) {
+        self.opened.store(true, Ordering::Release);
+        if let Some(waker) = self.reader.lock().take() {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    /// Remembers who waits to read.
+    pub(super) fn park(&self, waker: &Waker) {
+        let mut reader = self.reader.lock();
+        match reader.as_mut() {
+            Some(parked) => parked.clone_from(waker),
+            None => *reader = Some(waker.clone()),
+        }
+    }
+
+    /// Ends it at `moment`, or earlier where an earlier end was set before.
+    pub fn cut_at(&self, moment: Timestamp) {
+        self.cut_at.fetch_min(moment.0, Ordering::AcqRel);
+        self.cut_changed.notify_one();
+    }
+
+    /// Resolves when the end has come; never where none was set.
+    pub async fn ended(&self, clock: &dyn Clock) {
+        loop {
+            let end = Timestamp(self.cut_at.load(Ordering::Acquire));
+            if end == Timestamp::END {
+                self.cut_changed.notified().await;
+                continue;
+            }
+            let left = clock.now().until(end).duration();
+            if left.is_zero() {
+                return;
+            }
+            // A shorter end may be set meanwhile; the next round reads it.
+            tokio::select! {
+                () = tokio::time::sleep(left.min(RECHECK)) => {}
+                () = self.cut_changed.notified() => {}
+            }
+        }
+    }
+
+    /// Whether its end has come.
+    #[must_use]
+    pub fn is_over(&self, clock: &dyn Clock) -> bool {
+        Timestamp(self.cut_at.load(Ordering::Acquire)) <= clock.now()
+    }
+
+    pub(super) fn note_broken(&self, why: &'static str) {
+        self.broken.lock().get_or_insert(why);
+    }
+
+    /// The rule of framing that the body of the current message broke.
+    #[must_use]
+    pub fn broken(&self) -> Option<&'static str> {
+        *self.broken.lock()
+    }
+}

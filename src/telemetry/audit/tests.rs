@@ -1,0 +1,251 @@
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
+
+use super::{Audit, Overflow};
+use crate::gate::verdict::Record;
+use crate::telemetry::report::{Ending, Visit};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn record(audit: &Audit, id: &str) {
+    let record = Record { request_id: id.into(), ..Record::default() };
+    audit.record(&Visit {
+        record: &record,
+        ending: Ending::Served,
+        arrived_millis: 0,
+        status: 200,
+        upstream_status: None,
+        renewed: false,
+        duration_micros: 1,
+        upstream_micros: None,
+        method: "GET",
+        host: "h",
+        path: "/",
+    });
+}
+
+/// The ids of the records in `text`, in order; lines that are no record are left out.
+fn ids(text: &[u8]) -> Vec<String> {
+    text.split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
+        .filter_map(|read| Some(read.get("request_id")?.as_str()?.to_owned()))
+        .collect()
+}
+
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink that says when it is asked, and takes nothing until it is told to.
+struct Stalled {
+    asked: Sender<()>,
+    go: Receiver<()>,
+    memory: Memory,
+}
+
+fn stalled() -> (Stalled, Receiver<()>, Sender<()>, Memory) {
+    let (asked, was_asked) = channel();
+    let (go, may_go) = channel();
+    let memory = Memory::default();
+    (Stalled { asked, go: may_go, memory: memory.clone() }, was_asked, go, memory)
+}
+
+impl Write for Stalled {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.asked.send(());
+        // A sender that has gone means: from now on without asking.
+        let _ = self.go.recv();
+        self.memory.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink that does as the script says, call by call; afterwards it takes everything.
+struct Scripted {
+    script: std::vec::IntoIter<io::Result<usize>>,
+    memory: Memory,
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let most = self.script.next().unwrap_or(Ok(usize::MAX))?;
+        self.memory.write(bytes.get(..most.min(bytes.len())).unwrap())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_is_recorded_is_written_in_order_and_flushed_at_the_end() {
+    let memory = Memory::default();
+    let audit = Audit::start(memory.clone(), Overflow::Drop, 1000, Counter::default()).unwrap();
+    let expected: Vec<String> = (0..500).map(|n| format!("r-{n}")).collect();
+    for id in &expected {
+        record(&audit, id);
+    }
+    assert!(audit.close(PATIENCE), "everything was written in time");
+    assert_eq!(ids(&memory.0.lock()), expected, "each once, in order");
+    assert_eq!(audit.dropped(), 0);
+    record(&audit, "late");
+    assert_eq!(audit.dropped(), 1, "what comes after the end is counted");
+    assert!(audit.close(PATIENCE), "closing twice is no harm");
+    assert_eq!(ids(&memory.0.lock()).len(), 500, "and is not written");
+}
+
+#[test]
+fn a_full_queue_drops_and_counts_exactly_and_never_makes_a_request_wait() {
+    for (capacity, extra) in [(1, 0), (1, 1), (4, 3), (64, 1000)] {
+        let (sink, asked, go, memory) = stalled();
+        let audit = Audit::start(sink, Overflow::Drop, capacity, Counter::default()).unwrap();
+        record(&audit, "in hand");
+        asked.recv().unwrap();
+        // From here on the writer stands in `write` with one record in hand, and the queue is empty (O13).
+        for n in 0..capacity + extra {
+            record(&audit, &format!("r-{n}"));
+        }
+        assert_eq!(audit.dropped(), extra as u64, "capacity {capacity}: the first {extra} beyond it");
+        drop(go);
+        assert!(audit.close(PATIENCE));
+        assert_eq!(audit.dropped(), extra as u64, "nothing more is lost on the way out");
+        let expected: Vec<String> = std::iter::once("in hand".to_owned()).chain((0..capacity).map(|n| format!("r-{n}"))).collect();
+        assert_eq!(ids(&memory.0.lock()), expected, "capacity {capacity}: the oldest are kept");
+    }
+}
+
+#[test]
+fn blocking_loses_nothing() {
+    let (sink, asked, go, memory) = stalled();
+    let audit = Arc::new(Audit::start(sink, Overflow::Block, 2, Counter::default()).unwrap());
+    record(&audit, "in hand");
+    asked.recv().unwrap();
+    let passed = Arc::new(AtomicUsize::new(0));
+    let requests: Vec<_> = (0..20)
+        .map(|n| {
+            let (audit, passed) = (Arc::clone(&audit), Arc::clone(&passed));
+            thread::spawn(move || {
+                record(&audit, &format!("r-{n}"));
+                passed.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    assert!(passed.load(Ordering::SeqCst) <= 2, "no more get past than there is room for");
+    drop(go);
+    for request in requests {
+        request.join().unwrap();
+    }
+    assert!(audit.close(PATIENCE));
+    assert_eq!((ids(&memory.0.lock()).len(), audit.dropped()), (21, 0), "all are written, none dropped");
+}
+
+#[test]
+fn those_who_wait_for_room_are_let_go_at_the_end() {
+    let (sink, asked, go, _memory) = stalled();
+    let audit = Arc::new(Audit::start(sink, Overflow::Block, 1, Counter::default()).unwrap());
+    record(&audit, "in hand");
+    asked.recv().unwrap();
+    record(&audit, "queued");
+    let waiting = {
+        let audit = Arc::clone(&audit);
+        thread::spawn(move || record(&audit, "waiting"))
+    };
+    assert!(!audit.close(Duration::ZERO), "the sink stands still");
+    waiting.join().unwrap();
+    assert_eq!(audit.dropped(), 3, "in hand, queued and waiting are all counted");
+    drop(go);
+    assert!(audit.close(PATIENCE), "the writer ends once the sink moves");
+    assert_eq!(audit.dropped(), 3, "none is counted twice");
+}
+
+#[test]
+fn a_sink_that_fails_half_way_loses_only_what_it_did_not_take() {
+    let one = {
+        let memory = Memory::default();
+        let audit = Audit::start(memory.clone(), Overflow::Drop, 8, Counter::default()).unwrap();
+        record(&audit, "r-0");
+        assert!(audit.close(PATIENCE));
+        memory.0.lock().len()
+    };
+    let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
+    let rows: [(Vec<io::Result<usize>>, &[&str], u64, &str); 8] = [
+        (vec![full()], &["r-1"], 1, "nothing taken: the record is lost"),
+        (vec![Ok(10), full()], &["r-1"], 1, "a piece taken: the record is lost, the next stands on a line of its own"),
+        (vec![Ok(one - 1), full()], &["r-0", "r-1"], 0, "all but the line break taken: the record is whole"),
+        (vec![Ok(one), full()], &["r-0"], 1, "the first whole, the second refused"),
+        (vec![Ok(10), Ok(20), Ok(5)], &["r-0", "r-1"], 0, "piece by piece is not a failure"),
+        (vec![Err(io::ErrorKind::Interrupted.into()), Ok(3)], &["r-0", "r-1"], 0, "a signal is not a failure"),
+        (vec![Err(io::ErrorKind::WouldBlock.into()), Ok(3)], &["r-0", "r-1"], 0, "nor is a full pipe"),
+        (vec![Ok(10), full(), full(), full()], &[], 2, "a disk that stays full loses all, and the count says so"),
+    ];
+    for (script, expected, lost, shows) in rows {
+        let memory = Memory::default();
+        let sink = Scripted { script: script.into_iter(), memory: memory.clone() };
+        // The script speaks of two separate writes, so the writer has to be done with the first record before the second.
+        let dropped = Counter::default();
+        let (asked, was_asked) = channel();
+        let audit = Audit::start(Announced { sink, asked }, Overflow::Drop, 8, dropped.clone()).unwrap();
+        record(&audit, "r-0");
+        was_asked.recv().unwrap();
+        record(&audit, "r-1");
+        assert!(audit.close(PATIENCE), "{shows}");
+        let text = memory.0.lock().clone();
+        assert_eq!((ids(&text), dropped.get()), (expected.iter().map(ToString::to_string).collect(), lost), "{shows}");
+    }
+}
+
+/// Announces the first write, so that a test knows that a batch has been taken.
+struct Announced {
+    sink: Scripted,
+    asked: Sender<()>,
+}
+
+impl Write for Announced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.asked.send(());
+        self.sink.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sink_that_panics_is_the_end_of_the_writer_and_everything_is_counted() {
+    struct Broken;
+    impl Write for Broken {
+        fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+            panic!("this sink is meant to fail");
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let audit = Audit::start(Broken, Overflow::Block, 2, Counter::default()).unwrap();
+    for n in 0..10 {
+        record(&audit, &format!("r-{n}"));
+    }
+    assert!(audit.close(PATIENCE), "the writer has gone, so there is nothing to wait for");
+    assert_eq!(audit.dropped(), 10, "nobody waits for a writer that has gone, and every record is counted");
+}
