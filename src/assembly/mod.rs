@@ -2,6 +2,7 @@
 //!
 //! The one room that knows both sides. Nothing is decided here about a request.
 
+pub mod edge;
 pub mod gate;
 pub mod live;
 pub mod machine;

@@ -93,7 +93,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         keys,
         authenticators: authenticators?,
         rules,
-        table,
+        table: Arc::new(table),
         trusted_proxies,
         limits: limits?,
         governor: governor?,
