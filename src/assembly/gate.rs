@@ -276,7 +276,8 @@ fn cache(plan: &Plan) -> CredentialCache {
 
 fn governor(plan: &Plan) -> Option<Arc<Governor>> {
     let plan = plan.governor?;
-    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, tracked: plan.tracked };
+    let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
+    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
     Some(Arc::new(Governor::new(budgets)))
 }
 

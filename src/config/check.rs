@@ -4,6 +4,8 @@
 //! cannot disagree. Form is proven first, for the whole tree; then each section proves its meaning as far as its form allows,
 //! and what is beyond that has been complained about already.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
