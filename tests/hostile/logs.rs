@@ -2,6 +2,7 @@
 //!
 //! Rows O1 to O14 as far as they concern the records, the metrics, the process log and the admin listener; that neither
 //! trace headers nor an error page's third party see anything is not ours to show, because we have neither.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicI64, Ordering};
