@@ -6,5 +6,4 @@ mod jwt;
 mod support;
 
 mod framing;
-mod logs;
 mod tokens;
