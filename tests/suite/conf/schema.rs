@@ -1,11 +1,14 @@
 //! The JSON Schema beside the reader: every shipped conf, and thousands of spoilt ones, get the same answer from both.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 
 use countersign::config::sections::CONF;
 use countersign::config::{Document, schema};
 use countersign::settings::section::prove;
 use countersign::settings::{Faults, Node, NodeValue, Shape};
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::conf::files::{shipped, unhidden};
@@ -29,7 +32,7 @@ fn fits(schema: &Value, value: &Value, root: &Value) -> bool {
             other => panic!("unknown type {other}"),
         },
         "enum" => wanted.as_array().unwrap().contains(value),
-        "pattern" => value.as_str().is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
+        "pattern" => value.as_str().is_none_or(|text| matches_pattern(wanted.as_str().unwrap(), text)),
         "minLength" => value.as_str().is_none_or(|text| wanted.as_u64().unwrap() <= text.chars().count() as u64),
         "minItems" => value.as_array().is_none_or(|items| wanted.as_u64().unwrap() <= items.len() as u64),
         "minimum" => value.as_i64().is_none_or(|number| wanted.as_i64().is_none_or(|least| least <= number)),
@@ -46,6 +49,14 @@ fn fits(schema: &Value, value: &Value, root: &Value) -> bool {
         "anyOf" => wanted.as_array().unwrap().iter().any(|schema| fits(schema, value, root)),
         "oneOf" => wanted.as_array().unwrap().iter().filter(|schema| fits(schema, value, root)).count() == 1,
         other => panic!("unknown keyword {other}"),
+    })
+}
+
+/// Whether `text` has what `pattern` says; each pattern is compiled once.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    thread_local!(static COMPILED: RefCell<HashMap<String, Regex>> = RefCell::default());
+    COMPILED.with_borrow_mut(|compiled| {
+        compiled.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).expect("a pattern of ours")).is_match(text)
     })
 }
 
