@@ -98,8 +98,7 @@ fn the_commented_conf_is_sound_with_every_key_shown() {
     let document = Document::read("unhidden.yaml", text.as_bytes()).unwrap_or_else(|faults| panic!("{}", told(&faults)));
     let material = countersign::config::load::gather(&document, path.parent().unwrap(), &Disk);
     if let Err(faults) = check(&document, &material) {
-        let errors: Vec<String> =
-            faults.sorted().iter().filter(|fault| fault.level == Level::Error).map(ToString::to_string).collect();
+        let errors: Vec<String> = faults.sorted().iter().filter(|fault| fault.level == Level::Error).map(ToString::to_string).collect();
         panic!("{}", errors.join("\n"));
     }
     let mut missing = Vec::new();

@@ -38,7 +38,9 @@ fn fits(schema: &Value, value: &Value, root: &Value) -> bool {
         "minimum" => value.as_i64().is_none_or(|number| wanted.as_i64().is_none_or(|least| least <= number)),
         "maximum" => value.as_i64().is_none_or(|number| wanted.as_i64().is_none_or(|most| number <= most)),
         "items" => value.as_array().is_none_or(|items| items.iter().all(|item| fits(wanted, item, root))),
-        "required" => value.as_object().is_none_or(|object| wanted.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap()))),
+        "required" => {
+            value.as_object().is_none_or(|object| wanted.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap())))
+        }
         "properties" => value.as_object().is_none_or(|object| {
             wanted.as_object().unwrap().iter().all(|(key, schema)| object.get(key).is_none_or(|value| fits(schema, value, root)))
         }),
@@ -69,7 +71,9 @@ fn json_of(node: &Node) -> Value {
         NodeValue::Float(number) => json!(number),
         NodeValue::Text(text) => json!(text),
         NodeValue::List(items) => items.iter().map(json_of).collect(),
-        NodeValue::Map(entries) => Value::Object(entries.iter().map(|entry| (entry.key.clone(), json_of(&entry.node))).collect::<Map<_, _>>()),
+        NodeValue::Map(entries) => {
+            Value::Object(entries.iter().map(|entry| (entry.key.clone(), json_of(&entry.node))).collect::<Map<_, _>>())
+        }
     }
 }
 
