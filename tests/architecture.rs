@@ -38,6 +38,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
             "verify::governor",
             "renew::contract",
             "countersign::contract",
+            "countersign::firewall",
             "systems::contract",
             "state::contract",
             "domain",

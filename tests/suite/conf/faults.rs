@@ -57,7 +57,11 @@ fn addresses_and_networks_are_proven() {
     expect_one(
         &[
             ("admin: { address: localhost:9901 }", "3:19: error:", "not an IP address with a port"),
-            ("admin: { address: 0.0.0.0:9901 }", "3:19: error:", "can be reached from other machines; use `127.0.0.1:9901`, or set `token`"),
+            (
+                "admin: { address: 0.0.0.0:9901 }",
+                "3:19: error:",
+                "can be reached from other machines; use `127.0.0.1:9901`, or set `token`",
+            ),
             ("admin: { address: 127.0.0.1:8080 }", "3:19: error:", "is a listener for clients already"),
             ("trusted_proxies: [10.0.0.0/8, 10.0.0.0/33]", "3:31: error:", "`10.0.0.0/33` is no network"),
             ("trusted_proxies: [10.0.0.1/8]", "3:19: error:", "has bits beyond its prefix; write `10.0.0.0/8`"),
@@ -155,9 +159,17 @@ fn rules_are_proven() {
         ("match: { paths: / }, authenticate: { any: [none] }, forward: app", "4:57: error:", "`none` stands alone"),
         ("match: { paths: / }, authenticate: { some: [] }, forward: app", "4:51: error:", "knows no key `some`"),
         ("match: { paths: / }, authenticate: none, scopes: [a], forward: app", "4:63: error:", "so nobody has scopes"),
-        ("match: { paths: / }, authenticate: none, authorize: \"identity.subject == 'x'\", forward: app", "4:66: error:", "this asks who is calling"),
+        (
+            "match: { paths: / }, authenticate: none, authorize: \"identity.subject == 'x'\", forward: app",
+            "4:66: error:",
+            "this asks who is calling",
+        ),
         ("match: { paths: / }, authenticate: none, authorize: [], forward: app", "4:66: error:", "needs at least 1; an empty list"),
-        ("match: { paths: / }, authenticate: none, authorize: request.methd == 'GET', forward: app", "4:66: error:", "`request` has no `methd`"),
+        (
+            "match: { paths: / }, authenticate: none, authorize: request.methd == 'GET', forward: app",
+            "4:66: error:",
+            "`request` has no `methd`",
+        ),
         ("match: { paths: / }, authenticate: none, authorize: \"requst.method == 'GET'\", forward: app", "4:66: error:", "requst"),
         ("match: { paths: / }, authenticate: none, authorize: \"request.method ==\", forward: app", "4:66: error:", "not a CEL expression"),
         ("match: { paths: / }, authenticate: none, login: /login, forward: app", "4:62: warning:", "nobody is ever sent to `login`"),
