@@ -219,8 +219,9 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
 
     let mut client = edge.client().await;
     client.send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(upstream.tunnelled(), b"", "J6 another protocol opens nothing");
-    drop(client);
+    assert_eq!(client.answer().await.status, 502, "J6 a switch that was not asked for is no answer");
+    assert!(client.is_closed().await, "J6");
+    assert_eq!((upstream.hits(), upstream.tunnelled().len()), (2, 0), "J6 another protocol opens nothing");
 
     let mut client = edge.client().await;
     client.send(handshake("/ws", "Authorization: Bearer good\r\n") + "early").await;
