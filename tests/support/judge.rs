@@ -46,6 +46,7 @@ impl Gatekeeper {
         let connection = format!("tls={} name={} h2={}", arrival.tls, arrival.server_name.unwrap_or("-"), arrival.http2);
         admission.set = vec![
             (HeaderName::from_static("x-auth-subject"), HeaderValue::from_static("alice")),
+            (HeaderName::from_static("x-tenant"), HeaderValue::from_static("ours")),
             (HeaderName::from_static("x-auth-connection"), HeaderValue::from_str(&connection).unwrap()),
         ];
         admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
