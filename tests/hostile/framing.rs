@@ -74,6 +74,8 @@ async fn a_head_with_two_readings_is_refused_counted_and_goes_nowhere() {
         assert_eq!(answer.field("content-type"), Some("application/problem+json"), "{shows}");
         assert!(client.is_closed().await, "{shows}: nothing but one answer");
         assert_eq!(edge.ledger.refused_heads().get(number), Some(why), "{shows}: it is counted");
+        let visit = edge.ledger.visits().pop().unwrap();
+        assert_eq!((visit.ending, visit.status, visit.reason.is_some()), (Ending::Refused, *status, true), "{shows}: and recorded");
     }
     assert_eq!(upstream.connections(), 0, "nothing reached the upstream");
     assert_eq!(edge.gatekeeper.asked(), 0, "nor the judge");
@@ -92,7 +94,7 @@ async fn a_sound_head_passes_however_odd_it_looks() {
         ("GET /public/6 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "J15 a body under GET"),
         ("GET /public/7?a={|^`} HTTP/1.1\r\nHost: a\r\n\r\n", "what browsers leave bare in a query"),
         ("GET /public/8 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", "J8 another protocol is ignored"),
-        ("GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug\r\nX-Debug: 1\r\n\r\n", "an honest nomination"),
+        ("GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug, x-tenant\r\nX-Debug: 1\r\nX-Tenant: mine\r\n\r\n", "a nomination of a name that we set"),
     ];
     let mut expected = 0;
     for (bytes, shows) in rows {
@@ -107,6 +109,7 @@ async fn a_sound_head_passes_however_odd_it_looks() {
             assert_eq!(record.fields(name), [""; 0], "{name} is between the client and us: {}", record.head);
         }
         assert_eq!(record.fields("x-auth-subject"), ["alice"], "H12 no trailer becomes a field");
+        assert_eq!(record.fields("x-tenant"), ["ours"], "H8 what we set is set after everything a client can have removed");
     }
     let bodies: Vec<_> = upstream.records().into_iter().map(|record| record.body.len()).collect();
     assert_eq!(bodies, [0, 0, 0, 3, 3, 3, 0, 0, 0], "bodies arrive whole, whatever their framing and method");
@@ -219,8 +222,9 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
 
     let mut client = edge.client().await;
     client.send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(upstream.tunnelled(), b"", "J6 another protocol opens nothing");
-    drop(client);
+    assert_eq!(client.answer().await.status, 502, "J6 a switch that was not asked for is no answer");
+    assert!(client.is_closed().await, "J6");
+    assert_eq!((upstream.hits(), upstream.tunnelled().len()), (2, 0), "J6 another protocol opens nothing");
 
     let mut client = edge.client().await;
     client.send(handshake("/ws", "Authorization: Bearer good\r\n") + "early").await;
@@ -307,6 +311,32 @@ async fn an_idle_connection_and_a_well_used_one_are_closed() {
         assert_eq!((answer.status, answer.closes()), (200, last), "the third is the last, and says so");
     }
     assert!(client.is_closed().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_pingora_refuses_by_itself_is_counted_all_the_same() {
+    let upstream = Upstream::start().await;
+    let edge = before(&upstream).await;
+    let mut client = edge.client().await;
+    client.send("GET /public/` HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 400, "a path that Pingora's own type cannot hold");
+    eventually("it is counted", || edge.ledger.refused_heads() == ["unseen"]).await;
+    assert_eq!(edge.ledger.visits().len(), 1, "and recorded");
+    assert_eq!((edge.gatekeeper.asked(), upstream.hits()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_given_up() {
+    let large = [b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n".to_vec(), vec![b'x'; 50_000_000]].concat();
+    let upstream = Upstream::scripted(move |_| Reply::Bytes(large.clone())).await;
+    let mut short = options();
+    short.request.write_timeout = Duration::from_millis(300);
+    let edge = start(short, vec![service(&[upstream.address])]).await;
+    let mut client = edge.client().await;
+    client.send("GET /public HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("P3 it is given up", || edge.ledger.visits().len() == 1).await;
+    drop(client);
+    eventually("P3 and the connection with it", || edge.ledger.open() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

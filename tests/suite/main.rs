@@ -4,5 +4,6 @@
 mod support;
 
 mod conf;
+mod encrypted;
 mod proxying;
 mod whole;
