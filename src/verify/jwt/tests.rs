@@ -1,4 +1,5 @@
 //! The `jwt` scheme: what a conf may say, what its verifier finds and asks for, and what it lets lapse.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
 
 use std::sync::Arc;
 
