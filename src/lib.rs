@@ -26,9 +26,9 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod issuer;
 pub mod policy;
 pub mod route;
-pub mod issuer;
 pub mod verify;
 
 pub mod config;
@@ -40,5 +40,8 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+pub mod assembly;
 
 pub mod demo;
+
+pub mod cli;

@@ -16,8 +16,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use crate::edge::framing::Ruler;
@@ -186,7 +191,7 @@ impl GuardStream {
     /// Takes one empty line off, if the request line has one before it (RFC 9112 section 2.2); false when the client left.
     async fn skip_empty_line(&mut self) -> bool {
         while self.buffer.first() == Some(&b'\r') {
-            match self.buffer.get(1) {
+            match self.buffer.get(1).copied() {
                 Some(b'\n') => {
                     self.buffer.advance(2);
                     return !self.buffer.is_empty() || self.fill().await.unwrap_or(false);
@@ -338,6 +343,44 @@ impl AsyncWrite for GuardStream {
 
     fn is_write_vectored(&self) -> bool {
         self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+#[async_trait]
+impl Shutdown for GuardStream {
+    /// Pingora is done with it. It is closed by whoever finds it at home, once nothing is on its way any more.
+    async fn shutdown(&mut self) {
+        if let Some(socket) = self.socket.as_mut() {
+            let _ = socket.flush().await;
+        }
+    }
+}
+
+impl UniqueID for GuardStream {
+    fn id(&self) -> UniqueIDType {
+        0
+    }
+}
+
+impl Ssl for GuardStream {}
+
+impl Peek for GuardStream {}
+
+impl GetTimingDigest for GuardStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for GuardStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for GuardStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
     }
 }
 

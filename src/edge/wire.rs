@@ -42,6 +42,7 @@ pub struct Wire {
     cut_at: AtomicI64,
     cut_changed: Notify,
     opened: AtomicBool,
+    last: AtomicBool,
     /// Whoever waits to read while what follows the message is withheld. Held for the length of a swap only.
     reader: Mutex<Option<Waker>>,
     /// The rule of framing that the body broke. Set once, read after the fact.
@@ -57,6 +58,7 @@ impl Wire {
             cut_at: AtomicI64::new(i64::MAX),
             cut_changed: Notify::new(),
             opened: AtomicBool::new(false),
+            last: AtomicBool::new(false),
             reader: Mutex::new(None),
             broken: Mutex::new(None),
         })
@@ -72,6 +74,15 @@ impl Wire {
 
     pub(super) fn is_open(&self) -> bool {
         self.opened.load(Ordering::Acquire)
+    }
+
+    /// The request under way is the last that this connection may carry.
+    pub(super) fn make_last(&self) {
+        self.last.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Relaxed)
     }
 
     /// Remembers who waits to read.
