@@ -139,6 +139,9 @@ impl TicketPlan {
         let Some(BuiltKeys::Mac(keys)) = keys.get(&self.store) else {
             return Err(format!("`{}` holds no {}", self.store, KeyClass::Mac.describe()));
         };
+        if keys.is_empty() {
+            return Err(format!("`{}` holds no key; no ticket could be opened", self.store));
+        }
         let rules = Rules {
             issuer: self.issuer.clone(),
             audience: self.audience.clone().unwrap_or_else(|| Box::from(&**name)),
