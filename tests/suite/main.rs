@@ -5,3 +5,4 @@ mod support;
 
 mod conf;
 mod proxying;
+mod whole;

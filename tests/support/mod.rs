@@ -9,3 +9,4 @@ pub mod judge;
 pub mod ledger;
 pub mod raw;
 pub mod upstream;
+pub mod whole;
