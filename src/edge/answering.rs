@@ -47,14 +47,17 @@ pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Re
         let request = session.req_header();
         let field = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
         let target = String::from_utf8_lossy(request.raw_path());
-        answer(refused, &AnswerRequest {
-            method: request.method.as_str(),
-            accept: field(ACCEPT),
-            sec_fetch_mode: field(HeaderName::from_static("sec-fetch-mode")),
-            sec_fetch_dest: field(HeaderName::from_static("sec-fetch-dest")),
-            request_id: &trip.record.request_id,
-            path_and_query: &target,
-        })
+        answer(
+            refused,
+            &AnswerRequest {
+                method: request.method.as_str(),
+                accept: field(ACCEPT),
+                sec_fetch_mode: field(HeaderName::from_static("sec-fetch-mode")),
+                sec_fetch_dest: field(HeaderName::from_static("sec-fetch-dest")),
+                request_id: &trip.record.request_id,
+                path_and_query: &target,
+            },
+        )
     };
     write(session, trip, status.unwrap_or(written.status), &written.headers, written.body).await;
 }

@@ -74,9 +74,7 @@ pub(super) async fn serve(
                 hall.shared.instruments.reporter.happened(Happening::ConnectionRefused { why: "handshake" });
                 return;
             }
-            Some(Agreed { stream, server_name, http2 }) => {
-                (Box::new(stream), Connection { peer, tls: true, server_name, http2 }, false)
-            }
+            Some(Agreed { stream, server_name, http2 }) => (Box::new(stream), Connection { peer, tls: true, server_name, http2 }, false),
         },
     };
     let http2 = connection.http2;

@@ -31,11 +31,7 @@ impl Doorman {
     /// At most `most` in all and `most_per_address` from one address; over IPv6, from one /64.
     #[must_use]
     pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
-        Arc::new(Self {
-            total: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
-            most_per_address,
-            present: Mutex::default(),
-        })
+        Arc::new(Self { total: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most_per_address, present: Mutex::default() })
     }
 
     /// Waits until there is room for one more.

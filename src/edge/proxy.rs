@@ -137,13 +137,7 @@ impl Proxy {
 
     /// The judge looks at the head while it may have the body read, which takes the session as a whole. So the head is
     /// taken out for that long; nothing that reads a body looks at it, since its framing has been set up by now.
-    async fn judge_with_body(
-        &self,
-        session: &mut Session,
-        judge: &dyn Judge,
-        wire: &Wire,
-        expects_continue: &mut bool,
-    ) -> Option<Verdict> {
+    async fn judge_with_body(&self, session: &mut Session, judge: &dyn Judge, wire: &Wire, expects_continue: &mut bool) -> Option<Verdict> {
         let placeholder = RequestHeader::build("POST", b"/", Some(0)).ok()?;
         let request = std::mem::replace(session.req_header_mut(), placeholder);
         let arrival: Arrival<'_> = view::arrival(&request, &wire.connection);

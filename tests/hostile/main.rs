@@ -1,4 +1,13 @@
 //! What must not work: requests by which a proxy and what stands behind it could be made to disagree.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test stops where it must not go on, and its helpers are tests too"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;

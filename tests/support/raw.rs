@@ -87,7 +87,8 @@ impl Client {
         self.buffer.advance(end + 4);
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|status| status.parse().ok()).expect("a status");
-        let fields = lines.map(|line| line.split_once(':').expect("a field")).map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+        let fields =
+            lines.map(|line| line.split_once(':').expect("a field")).map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
         Some(Answer { status, fields: fields.collect(), body: Bytes::new() })
     }
 
