@@ -26,7 +26,12 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod issuer;
+pub mod policy;
+pub mod route;
 pub mod verify;
+
+pub mod config;
 
 pub mod gate;
 
@@ -35,3 +40,8 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+pub mod assembly;
+
+pub mod demo;
+
+pub mod cli;

@@ -43,6 +43,15 @@ pub enum Event<'a> {
         /// Whether it answered.
         ok: bool,
     },
+    /// The governor was asked whether a caller has failures left.
+    Governor {
+        /// What the budget belongs to: `address` or `id`.
+        budget: &'static str,
+        /// Whether the caller was over it and was turned away.
+        refused: bool,
+        /// How many budgets are being kept now.
+        tracked: usize,
+    },
 }
 
 /// Hears of events. Must be quick and must not block: it is called on the request path.

@@ -24,5 +24,8 @@ mod unpanicked;
 pub mod upstream;
 pub mod view;
 
+pub mod admin;
+pub mod framework;
 mod login;
+pub mod readiness;
 pub mod respond;

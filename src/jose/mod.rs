@@ -5,4 +5,14 @@
 //! Never here: a key that a token brought along; an algorithm that the token chose.
 
 pub mod algorithm;
+pub mod base64url;
+pub mod claims;
+pub mod compact;
+pub mod der;
+pub mod json;
+pub mod jwk;
 pub mod key;
+pub mod mint;
+pub mod pem;
+pub mod strength;
+pub mod ticket;

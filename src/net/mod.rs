@@ -1,5 +1,9 @@
 //! One bounded HTTP exchange with a machine that is not ours to trust.
 //!
 //! Every exchange has a deadline, a size limit, no redirects, no proxy from the environment, and an address guard.
+//!
+//! Never here: a retry (whoever asks knows whether asking twice is safe), a cookie, a decompressed body.
 
 pub mod client;
+pub mod guard;
+pub mod single_flight;

@@ -11,9 +11,12 @@ pub mod material;
 pub mod node;
 pub mod section;
 pub mod shape;
+pub mod walk;
 
 pub use fault::{Fault, Faults, Level, suggest};
 pub use material::{Checking, Material, Names};
 pub use node::{Entry, Node, NodeValue, Span};
 pub use section::Section;
+pub use section::sound;
 pub use shape::{Choice, KeySpec, Presence, SectionSpec, Shape};
+pub use walk::walk;

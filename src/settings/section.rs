@@ -30,6 +30,13 @@ impl<'n> Section<'n> {
         (faults.errors() == before).then_some(Self { spec, node })
     }
 
+    /// `node` read as this section although its form was not proven here: by whoever has seen to that elsewhere, or
+    /// can do with the default of a key whose value is of a wrong form.
+    #[must_use]
+    pub fn unproven(spec: &'static SectionSpec, node: &'n Node) -> Self {
+        Self { spec, node }
+    }
+
     /// Where the section starts.
     #[must_use]
     pub fn span(&self) -> &'n Span {
@@ -191,6 +198,9 @@ pub fn prove(shape: Shape, key: &str, node: &Node, faults: &mut Faults) {
                 faults.error(&node.span, format!("`{key}` must not be empty"));
             }
         }
+        (Shape::Text | Shape::Name(_) | Shape::File | Shape::Path, NodeValue::Bool(_) | NodeValue::Int(_) | NodeValue::Float(_)) => {
+            wrong(faults, "text, so put it in quotes");
+        }
         (Shape::Text | Shape::Name(_) | Shape::File | Shape::Path, _) => wrong(faults, "text"),
         (Shape::Expression, _) => wrong(faults, "a CEL expression, written as text"),
         (Shape::Bool, NodeValue::Bool(_)) | (Shape::Free(_), _) => {}
@@ -304,18 +314,23 @@ fn prove_either(shapes: &[Shape], key: &str, node: &Node, faults: &mut Faults) {
             faults.extend(tried);
             return;
         }
-        let form_fits = matches!(
-            (shape, &node.value),
-            (Shape::Section(_) | Shape::Map(_) | Shape::Kind { .. } | Shape::Secret, NodeValue::Map(_))
-                | (Shape::List { .. }, NodeValue::List(_))
-        ) || !matches!(node.value, NodeValue::Map(_) | NodeValue::List(_));
-        if form_fits && fewest.as_ref().is_none_or(|best| tried.errors() < best.errors()) {
+        if form_fits(*shape, node) && fewest.as_ref().is_none_or(|best| tried.errors() < best.errors()) {
             fewest = Some(tried);
         }
     }
     match fewest {
         Some(tried) => faults.extend(tried),
         None => faults.error(&node.span, format!("`{key}` cannot be {}", node.kind())),
+    }
+}
+
+/// Whether the outer form of `node` is the one that `shape` speaks of; single values fit every shape, so that the
+/// most fitting complaint wins.
+pub(super) fn form_fits(shape: Shape, node: &Node) -> bool {
+    match &node.value {
+        NodeValue::Map(_) => matches!(shape, Shape::Section(_) | Shape::Map(_) | Shape::Kind { .. } | Shape::Secret | Shape::Free(_)),
+        NodeValue::List(_) => matches!(shape, Shape::List { .. } | Shape::Free(_)),
+        _ => true,
     }
 }
 
@@ -338,6 +353,16 @@ fn prove_url(key: &str, text: &str, node: &Node, faults: &mut Faults) {
         }
         _ => faults.error(&node.span, format!("`{key}` must be an absolute URL such as `https://id.example`; found `{text}`")),
     }
+}
+
+/// Whether `node` has `shape`, without saying what is wrong with it where it has not.
+///
+/// For checks of meaning: they skip what the reader has complained about already.
+#[must_use]
+pub fn sound(shape: Shape, node: &Node) -> bool {
+    let mut faults = Faults::default();
+    prove(shape, "", node, &mut faults);
+    faults.errors() == 0
 }
 
 /// Reads `500ms`, `30s`, `5m`, `1h` or `2d`; `None` for anything else.

@@ -12,7 +12,7 @@ pub struct SectionSpec {
 }
 
 /// One key of a section.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct KeySpec {
     /// The key as written.
     pub name: &'static str,

@@ -2,10 +2,20 @@
 //!
 //! Never here: I/O on the request path, knowledge of rules, upstreams or how refusals are written.
 
+pub mod cache;
 pub mod contract;
+pub mod governor;
+pub mod jwt;
+pub mod keyholder;
 pub mod keys;
+pub mod presented;
+
+pub mod gigya;
+pub mod key_pair;
+pub mod server_key;
+pub mod ticket;
 
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] = &[];
+pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY];

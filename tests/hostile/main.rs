@@ -1,4 +1,4 @@
-//! What must not work: requests by which a proxy and what stands behind it could be made to disagree.
+//! What must not work: one table per class of attack, each row with its verdict.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -9,7 +9,16 @@
     reason = "a test stops where it must not go on, and its helpers are tests too"
 )]
 
+#[path = "../support/jwt.rs"]
+mod jwt;
+#[path = "../support/stage.rs"]
+mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod framing;
+mod gigya;
+mod logs;
+mod server_key;
+mod ticket;
+mod tokens;

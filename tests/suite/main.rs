@@ -1,4 +1,4 @@
-//! The proxy as its users meet it, stage by stage.
+//! The house from outside: what it promises its users, room by room and as a whole.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -12,5 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conf;
 mod encrypted;
 mod proxying;
+mod whole;

@@ -10,3 +10,4 @@ pub mod judge;
 pub mod ledger;
 pub mod raw;
 pub mod upstream;
+pub mod whole;

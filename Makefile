@@ -1,0 +1,65 @@
+# Countersign. `make demo` shows it, `make test` is everything CI checks, `make help` lists the rest.
+
+CARGO ?= cargo
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+export RUST_BACKTRACE ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test setup setup-test format-check clippy unit doc examples deny instructions demo-once build dist bench image fmt clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+demo: setup ## build, start everything on loopback, print curl lines that succeed and that are refused
+	$(CARGO) run --locked --quiet -- demo
+
+test: setup-test format-check clippy unit doc examples demo-once deny instructions ## everything CI checks
+	@echo "make test: all checks passed"
+
+setup: ## install what building needs, or name what is missing
+	@scripts/setup demo
+
+setup-test:
+	@scripts/setup test
+
+format-check:
+	$(CARGO) fmt --all --check
+
+clippy: ## lints, on every target, none tolerated
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+unit: ## every test, the architecture of the tree among them
+	$(CARGO) test --locked
+
+doc: ## the documentation builds without a warning
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+examples: ## every conf that ships is one that `countersign check` accepts
+	@scripts/check-examples
+
+demo-once: ## every demo request, run and compared with what it should give
+	$(CARGO) run --locked --quiet -- demo --once
+
+deny: ## licences, sources and banned crates of the whole tree
+	$(CARGO) deny --log-level error check bans licenses sources
+
+instructions: ## instructions per request on the hot path, against benches/instructions.json
+	@scripts/instructions
+
+build: setup ## a release build for work
+	$(CARGO) build --locked --release
+
+dist: setup ## the build that goes into the image: fat LTO, one codegen unit
+	$(CARGO) build --locked --profile dist
+
+bench: setup ## time per stage, for people
+	$(CARGO) bench --locked
+
+image: ## the container image
+	docker build -t countersign .
+
+fmt: ## format the tree
+	$(CARGO) fmt --all
+
+clean: ## forget every build
+	$(CARGO) clean

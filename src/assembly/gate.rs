@@ -1,0 +1,293 @@
+//! Turns a proven conf into a gate.
+//!
+//! Everything that can be wrong with a conf has been said by then; what can still fail here is the machine's doing (a certificate
+//! bundle that cannot be read, a key file that changed under our hands).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use http::{HeaderName, HeaderValue};
+
+use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
+use crate::countersign::contract::{CountersignTools, Countersigner};
+use crate::countersign::firewall::Firewall;
+use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch, Timestamp};
+use crate::gate::admit;
+use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::net::client::{Client, ClientSettings};
+use crate::policy::requirement::Requirement;
+use crate::state::contract::StateStore;
+use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
+use crate::verify::contract::{Desks, SchemeTools};
+use crate::verify::governor::{Budgets, Governor};
+use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
+
+/// What every gate of this process is built with, whatever its conf.
+#[derive(Clone)]
+pub struct Ground {
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Elapsed time.
+    pub stopwatch: Arc<dyn Stopwatch>,
+    /// Unpredictable bytes.
+    pub random: Arc<dyn Random>,
+    /// Who hears of events.
+    pub observer: Arc<dyn Observer>,
+    /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
+    pub state: Arc<dyn StateStore>,
+}
+
+/// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
+#[derive(Clone)]
+pub struct Kept {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// The store.
+    pub store: Arc<dyn SignatureKeys>,
+    continuity: Option<String>,
+    _task: Arc<Keeper>,
+}
+
+/// Ends a task when nobody holds it any more.
+struct Keeper(tokio::task::JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A gate and the key stores it rests on.
+pub struct Built {
+    /// The gate.
+    pub gate: Gate,
+    /// Its stores of signature keys; `/readyz` waits for them.
+    pub kept: Vec<Kept>,
+}
+
+/// The names of those of `kept` that have no set to verify with.
+#[must_use]
+pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
+    kept.iter().filter(|kept| !kept.store.ready(now)).map(|kept| Arc::clone(&kept.name)).collect()
+}
+
+/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have.
+///
+/// Must be called inside a runtime: key stores are kept fresh by tasks of it.
+///
+/// # Errors
+///
+/// A sentence for the operator that names the part of the conf it could not build.
+pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, String> {
+    let client = Arc::new(outbound(plan)?);
+    let (keys, kept) = build_keys(plan, ground, &client, carried)?;
+
+    let mut desks = Desks::default();
+    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
+    for written in &plan.authenticators {
+        let mut tools = SchemeTools {
+            keys: &keys,
+            desks: &mut desks,
+            client: &client,
+            clock: &ground.clock,
+            random: &ground.random,
+            observer: &ground.observer,
+        };
+        let verifier = written.scheme.build(&written.name, &mut tools).map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        authenticators.push(Authenticator {
+            name: Arc::clone(&written.name),
+            verifier,
+            cache_for: plan.cache.and(written.cache),
+            // Every gate has a cache of its own, so the name and the settings within one conf suffice.
+            key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
+        });
+    }
+
+    let tools = CountersignTools { random: Arc::clone(&ground.random) };
+    let mut rules = Vec::with_capacity(plan.rules.len());
+    let mut signers: Vec<Arc<dyn Countersigner>> = Vec::new();
+    let ours = emitted(plan);
+    for written in &plan.rules {
+        let action = match &written.action {
+            ActionPlan::Forward(forward) => {
+                let built = build_forward(forward, &tools).map_err(|why| format!("rule `{}`: {why}", written.name))?;
+                signers.extend(built.countersigners.iter().map(Arc::clone));
+                Action::Forward(built)
+            }
+            ActionPlan::Serve(ServePlan::Jwks) => Action::ServeKeys(bytes::Bytes::new()),
+        };
+        rules.push(build_rule(written, action, &authenticators)?);
+    }
+    let document = public_keys(&signers);
+    for rule in &mut rules {
+        if let Action::ServeKeys(body) = &mut rule.action {
+            *body = document.clone();
+        }
+    }
+    let gate = Gate {
+        table: Arc::clone(&plan.table),
+        rules: rules.into(),
+        authenticators: authenticators.into(),
+        desks,
+        state: Arc::clone(&ground.state),
+        cache: Arc::new(cache(plan)),
+        governor: governor(plan),
+        firewall: Firewall::new(&ours),
+        private_responses: ours.into(),
+        trusted_proxies: plan.trusted_proxies.clone().into(),
+        clock: Arc::clone(&ground.clock),
+        stopwatch: Arc::clone(&ground.stopwatch),
+        random: Arc::clone(&ground.random),
+        observer: Arc::clone(&ground.observer),
+    };
+    Ok(Built { gate, kept })
+}
+
+/// Every header name that any rule of `plan` can emit, each once.
+#[must_use]
+pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
+    let mut names = admit::own_names();
+    for rule in &plan.rules {
+        if let ActionPlan::Forward(forward) = &rule.action {
+            names.extend(forward.countersigners.iter().flat_map(|signer| signer.names()));
+        }
+    }
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
+}
+
+fn build_keys(
+    plan: &Plan,
+    ground: &Ground,
+    client: &Arc<Client>,
+    carried: &[Kept],
+) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
+    let tools = KeyTools {
+        client: Arc::clone(client),
+        clock: Arc::clone(&ground.clock),
+        random: Arc::clone(&ground.random),
+        observer: Arc::clone(&ground.observer),
+    };
+    let mut keys = BTreeMap::new();
+    let mut kept = Vec::new();
+    for written in &plan.keys {
+        let continuity = written.source.continuity();
+        let running = carried.iter().find(|old| old.name == written.name && continuity.is_some() && old.continuity == continuity);
+        let built = match running {
+            Some(old) => {
+                kept.push(old.clone());
+                BuiltKeys::Signature(Arc::clone(&old.store))
+            }
+            None => {
+                let built = written.source.build(&written.name, &tools).map_err(|why| format!("key store `{}`: {why}", written.name))?;
+                if let BuiltKeys::Signature(store) = &built {
+                    let runner = Arc::clone(store);
+                    let task = tokio::spawn(async move { runner.run().await });
+                    let name = Arc::clone(&written.name);
+                    kept.push(Kept { name, store: Arc::clone(store), continuity, _task: Arc::new(Keeper(task)) });
+                }
+                built
+            }
+        };
+        keys.insert(written.name.to_string(), built);
+    }
+    Ok((keys, kept))
+}
+
+fn build_forward(plan: &ForwardPlan, tools: &CountersignTools) -> Result<Forward, String> {
+    let countersigners = plan.countersigners.iter().map(|signer| signer.build(tools)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Forward { upstream: plan.upstream, countersigners: countersigners.into(), keep_credential: plan.keep_credential })
+}
+
+fn build_rule(plan: &RulePlan, action: Action, authenticators: &[Authenticator]) -> Result<Rule, String> {
+    let mut challenges: Vec<&'static str> = Vec::new();
+    for index in plan.requirement.authenticators() {
+        if let Some(challenge) = authenticators.get(index).and_then(|authenticator| authenticator.verifier.challenge())
+            && !challenges.contains(&challenge)
+        {
+            challenges.push(challenge);
+        }
+    }
+    Ok(Rule {
+        name: Arc::clone(&plan.name),
+        requirement: requirement(&plan.requirement),
+        scopes: plan.scopes.clone().into(),
+        scopes_text: plan.scopes.join(" ").into(),
+        conditions: plan.conditions.clone().into(),
+        action,
+        preflight: preflight(&plan.preflight).map_err(|why| format!("rule `{}`: {why}", plan.name))?,
+        login: plan.login.clone(),
+        csrf: plan.csrf,
+        allow_semicolon: plan.allow_semicolon,
+        challenges: challenges.into(),
+    })
+}
+
+fn requirement(plan: &RequirementPlan) -> Requirement {
+    let all = |branches: &[RequirementPlan]| branches.iter().map(requirement).collect();
+    match plan {
+        RequirementPlan::None => Requirement::None,
+        RequirementPlan::One(index) => Requirement::One(*index),
+        RequirementPlan::Any(branches) => Requirement::Any(all(branches)),
+        RequirementPlan::All(branches) => Requirement::All(all(branches)),
+        RequirementPlan::Optional(inner) => Requirement::Optional(Box::new(requirement(inner))),
+    }
+}
+
+fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
+    Ok(match plan {
+        PreflightPlan::Refuse => Preflight::Refuse,
+        PreflightPlan::Forward => Preflight::Forward,
+        PreflightPlan::Answer { origins, headers, methods, credentials, max_age } => {
+            let headers: Vec<&str> = headers.iter().map(HeaderName::as_str).collect();
+            Preflight::Answer {
+                origins: origins.clone().into(),
+                headers: HeaderValue::from_str(&headers.join(", ")).map_err(|_| "its preflight headers cannot be written".to_owned())?,
+                methods: methods.clone().into(),
+                credentials: *credentials,
+                max_age: HeaderValue::from(max_age.0),
+            }
+        }
+    })
+}
+
+/// One JWKS document of everything that any countersigner signs with, each key once.
+fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
+    let mut keys: Vec<serde_json::Value> = Vec::new();
+    for document in signers.iter().filter_map(|signer| signer.public_keys()) {
+        let parsed: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
+        for key in parsed.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten() {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+    }
+    serde_json::json!({ "keys": keys }).to_string().into()
+}
+
+fn cache(plan: &Plan) -> CredentialCache {
+    CredentialCache::new(
+        plan.cache
+            .map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan { max_age: cache.max_age, size: cache.max_bytes as u64 }),
+    )
+}
+
+fn governor(plan: &Plan) -> Option<Arc<Governor>> {
+    let plan = plan.governor?;
+    let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
+    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
+    Some(Arc::new(Governor::new(budgets)))
+}
+
+fn outbound(plan: &Plan) -> Result<Client, String> {
+    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
+    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
+    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
+}
+
+/// A certificate as PEM (RFC 7468 section 5).
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
+}

@@ -1,0 +1,32 @@
+//! The section `audit`: where the record of each request goes.
+
+use crate::config::plan::{AuditPlan, AuditSink, WhenBehind};
+use crate::config::root::Root;
+use crate::settings::{KeySpec, SectionSpec, Shape};
+
+/// The `audit` section.
+pub(super) static AUDIT: SectionSpec = SectionSpec {
+    title: "`audit`",
+    doc: "The audit record: one JSON line per request, never a credential.",
+    keys: &[
+        KeySpec::default(
+            "to",
+            Shape::OneOf(&["stdout"]),
+            "stdout",
+            "Where it goes. Diagnostics go to standard error, so that the two never mix.",
+        ),
+        KeySpec::default(
+            "when_behind",
+            Shape::OneOf(&["drop", "block"]),
+            "drop",
+            "What happens when the writer is behind: records are dropped and counted exactly, or requests wait for it.",
+        ),
+    ],
+};
+
+/// Proves `audit`.
+pub(super) fn audit(root: &Root<'_>) -> Option<AuditPlan> {
+    let section = root.section(&AUDIT, "audit")?;
+    let when_behind = if section.text("when_behind") == Some("block") { WhenBehind::Block } else { WhenBehind::Drop };
+    Some(AuditPlan { when_behind, to: AuditSink::Stdout })
+}

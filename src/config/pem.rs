@@ -1,0 +1,46 @@
+//! Certificates and private keys in PEM files (RFC 7468), out of what was gathered.
+//!
+//! Never here: a key's content in a fault.
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::settings::{Checking, Span};
+
+/// The certificates in the file written as `path`, at least one; notes a fault at `at` otherwise.
+pub(super) fn certificates(path: &str, at: &Span, checking: &mut Checking<'_>) -> Option<Vec<CertificateDer<'static>>> {
+    let bytes = content(path, at, checking)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
+    match chain {
+        Ok(chain) if !chain.is_empty() => Some(chain),
+        Ok(_) => {
+            checking.faults.error(at, format!("`{path}` holds no certificate; expected PEM that starts `-----BEGIN CERTIFICATE-----`"));
+            None
+        }
+        Err(error) => {
+            checking.faults.error(at, format!("`{path}` is not PEM: {error}"));
+            None
+        }
+    }
+}
+
+/// The private key in the file written as `path`; notes a fault at `at` otherwise.
+pub(super) fn private_key(path: &str, at: &Span, checking: &mut Checking<'_>) -> Option<PrivateKeyDer<'static>> {
+    let bytes = content(path, at, checking)?;
+    let key = PrivateKeyDer::from_pem_slice(bytes).ok();
+    if key.is_none() {
+        let says = format!("`{path}` holds no private key; expected unencrypted PEM that starts `-----BEGIN PRIVATE KEY-----`");
+        checking.faults.error(at, says);
+    }
+    key
+}
+
+fn content<'a>(path: &str, at: &Span, checking: &mut Checking<'a>) -> Option<&'a [u8]> {
+    match checking.material.file(path) {
+        Ok(bytes) => Some(bytes),
+        Err(why) => {
+            checking.faults.error(at, why);
+            None
+        }
+    }
+}

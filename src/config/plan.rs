@@ -1,0 +1,457 @@
+//! A conf as proven: everything typed, every name resolved, every secret at hand.
+//!
+//! Only `config::check` makes a [`Plan`]. `assembly` turns it into what runs and asks no further questions about
+//! the text; what can still go wrong there (a port in use) is the machine's doing.
+//!
+//! Never here: a value that was not checked; text that still has to be parsed; a secret that `Debug` would show.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use url::Url;
+
+use crate::countersign::contract::CountersignerPlan;
+use crate::domain::{Seconds, Secret};
+use crate::policy::condition::Condition;
+use crate::route::table::Table;
+use crate::settings::Fault;
+use crate::verify::contract::SchemePlan;
+use crate::verify::keys::contract::KeySourcePlan;
+
+/// A proven conf.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where clients come in. At least one.
+    pub listeners: Vec<ListenerPlan>,
+    /// Where operators look in.
+    pub admin: Option<AdminPlan>,
+    /// Where requests go, in written order; `Admission::upstream` and [`ActionPlan::Forward`] count in this order.
+    pub upstreams: Vec<UpstreamPlan>,
+    /// Key stores, in written order, then those that authenticators imply (`discovery:ISSUER`).
+    pub keys: Vec<KeyStorePlan>,
+    /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
+    pub authenticators: Vec<AuthenticatorPlan>,
+    /// Rules, in written order; the table's rule numbers count in this order.
+    pub rules: Vec<RulePlan>,
+    /// Which rule a request falls under.
+    pub table: Arc<Table>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bounds on what a client may send and hold.
+    pub limits: LimitsPlan,
+    /// Budgets of failures; `None` when switched off.
+    pub governor: Option<GovernorPlan>,
+    /// The verified-credential cache; `None` when switched off for all.
+    pub cache: Option<CachePlan>,
+    /// The audit record.
+    pub audit: AuditPlan,
+    /// How outbound questions (key sets, introspection) are asked.
+    pub outbound: OutboundPlan,
+    /// Where spent credentials are remembered.
+    pub state: StatePlan,
+    /// How long `/readyz` waits for key sets at the start.
+    pub startup_wait: Duration,
+    /// How long requests in flight may take to finish after SIGTERM.
+    pub grace: Duration,
+    /// Worker threads; `None` for one per processor.
+    pub threads: Option<usize>,
+    /// Whether a change of the conf file itself triggers a reload.
+    pub watch: bool,
+    /// The conf's file and folder as given, for watching and messages.
+    pub origin: PathBuf,
+    /// Files whose change triggers a reload: keys, certificates, secrets.
+    pub files: Vec<PathBuf>,
+    /// What works but is probably not meant, in file order.
+    pub warnings: Vec<Fault>,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone)]
+pub struct ListenerPlan {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Certificate and key; plaintext without.
+    pub tls: Option<TlsPlan>,
+    /// Whether HTTP/2 is spoken: by ALPN over TLS, with prior knowledge in plaintext.
+    pub h2: bool,
+}
+
+/// A certificate chain and its key, parsed and proven to belong together.
+#[derive(Clone)]
+pub struct TlsPlan {
+    /// What a rustls `ResolvesServerCert` hands out.
+    pub certified: Arc<CertifiedKey>,
+    /// The file of the certificate chain (PEM).
+    pub certificate_file: PathBuf,
+    /// The file of the private key (PEM).
+    pub key_file: PathBuf,
+}
+
+/// Where operators look in.
+#[derive(Debug, Clone)]
+pub struct AdminPlan {
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// The bearer that everything but `/livez` and `/readyz` demands; always there off loopback.
+    pub token: Option<Secret>,
+}
+
+/// A service that requests are forwarded to.
+#[derive(Debug, Clone)]
+pub struct UpstreamPlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// Its servers, taken in turn. At least one.
+    pub servers: Vec<ServerPlan>,
+    /// How it is spoken to over TLS; plaintext without.
+    pub tls: Option<UpstreamTlsPlan>,
+    /// Establishing a TCP connection.
+    pub connect_timeout: Duration,
+    /// The TLS handshake.
+    pub tls_timeout: Duration,
+    /// Silence while a response is awaited or read.
+    pub read_timeout: Duration,
+    /// Silence while a request is written.
+    pub write_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Attempts in all to connect, the first among them.
+    pub tries: usize,
+    /// Which `Host` it is shown.
+    pub host_header: HostHeader,
+    /// Requests in flight at most; `None` without bound.
+    pub max_connections: Option<usize>,
+    /// Whether HTTP/2 is offered (over TLS) or spoken (in plaintext).
+    pub h2: bool,
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerPlan {
+    /// A host name or an IP address, IPv6 without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+    /// The same as it stands in a `Host` header: default ports left out, IPv6 in brackets.
+    pub authority: Box<str>,
+}
+
+/// How an upstream is spoken to over TLS.
+#[derive(Clone)]
+pub struct UpstreamTlsPlan {
+    /// Certificates that its chain must end in; `None` for the system's.
+    pub ca: Option<Arc<[CertificateDer<'static>]>>,
+    /// The name asked for and verified; `None` for each server's own host.
+    pub sni: Option<Box<str>>,
+    /// Whether chain and name are verified. `false` only where the conf says so, with a warning.
+    pub verify: bool,
+}
+
+/// Which `Host` an upstream is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The client's.
+    Preserve,
+    /// The server's own authority.
+    Upstream,
+}
+
+/// A key store.
+#[derive(Debug)]
+pub struct KeyStorePlan {
+    /// Its name in the conf, or `discovery:ISSUER`.
+    pub name: Arc<str>,
+    /// Where its keys come from.
+    pub source: Box<dyn KeySourcePlan>,
+}
+
+/// An authenticator.
+#[derive(Debug)]
+pub struct AuthenticatorPlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// How it judges.
+    pub scheme: Box<dyn SchemePlan>,
+    /// How long its verdicts may be remembered; `None` when they may not.
+    pub cache: Option<Seconds>,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub struct RulePlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// The hosts, paths and methods it matches, as written; the table holds them as proven. Empty means any.
+    pub written: Written,
+    /// Who must be calling.
+    pub requirement: RequirementPlan,
+    /// What must hold besides, each of them.
+    pub conditions: Vec<Arc<Condition>>,
+    /// Scopes the caller must have, each of them.
+    pub scopes: Vec<Box<str>>,
+    /// What happens with an admitted request.
+    pub action: ActionPlan,
+    /// What happens with a CORS preflight.
+    pub preflight: PreflightPlan,
+    /// Where a browser navigation without credential is sent: an absolute URL, or a path of this host.
+    pub login: Option<Arc<str>>,
+    /// Whether unsafe methods with a cookie credential need proof of same origin.
+    pub csrf: bool,
+    /// Whether the path may hold a semicolon.
+    pub allow_semicolon: bool,
+}
+
+/// What a rule matches, as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Host patterns.
+    pub hosts: Vec<Box<str>>,
+    /// Path patterns.
+    pub paths: Vec<Box<str>>,
+    /// Methods.
+    pub methods: Vec<Box<str>>,
+}
+
+/// Who must be calling: a tree over [`Plan::authenticators`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RequirementPlan {
+    /// Anyone; the request goes on without identity.
+    None,
+    /// This authenticator.
+    One(usize),
+    /// The first whose credential is present.
+    Any(Vec<RequirementPlan>),
+    /// Each of them.
+    All(Vec<RequirementPlan>),
+    /// This, when its credential is present; otherwise nobody in particular.
+    Optional(Box<RequirementPlan>),
+}
+
+/// What happens with an admitted request.
+#[derive(Debug)]
+pub enum ActionPlan {
+    /// It goes to an upstream.
+    Forward(ForwardPlan),
+    /// We answer it.
+    Serve(ServePlan),
+}
+
+/// How a request is forwarded.
+#[derive(Debug)]
+pub struct ForwardPlan {
+    /// Which of [`Plan::upstreams`].
+    pub upstream: usize,
+    /// What the upstream is shown of the caller.
+    pub countersigners: Vec<Box<dyn CountersignerPlan>>,
+    /// Whether the client's credential stays in the request.
+    pub keep_credential: bool,
+}
+
+/// What the proxy answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServePlan {
+    /// The public keys of everything that our countersigners sign, as one JWKS document.
+    Jwks,
+}
+
+/// What happens with a CORS preflight that a rule would match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PreflightPlan {
+    /// It is treated like any request.
+    Refuse,
+    /// It goes to the upstream, without identity.
+    Forward,
+    /// We answer it.
+    Answer {
+        /// Origins that may ask, serialised as browsers do (`https://app.example`).
+        origins: Vec<Box<str>>,
+        /// Request headers they may send.
+        headers: Vec<HeaderName>,
+        /// Methods they may use: those of the rule. Empty means any.
+        methods: Vec<Box<str>>,
+        /// Whether they may send cookies.
+        credentials: bool,
+        /// How long browsers may remember the answer.
+        max_age: Seconds,
+    },
+}
+
+/// Bounds on what a client may send and hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitsPlan {
+    /// Bytes of a request head.
+    pub header_bytes: usize,
+    /// Fields of a request head.
+    pub header_fields: usize,
+    /// A head must be complete by then.
+    pub header_timeout: Duration,
+    /// Silence while a body is read.
+    pub body_timeout: Duration,
+    /// Bytes of a body that is forwarded; `None` without bound.
+    pub body_bytes: Option<usize>,
+    /// How long a client connection may idle between requests.
+    pub keepalive_idle: Duration,
+    /// Requests per client connection; `None` without bound.
+    pub keepalive_requests: Option<u32>,
+    /// Silence while a response is written to a slow client.
+    pub write_timeout: Duration,
+    /// Client connections at once.
+    pub connections: usize,
+    /// Client connections at once from one address.
+    pub connections_per_address: usize,
+}
+
+/// Budgets of failed attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GovernorPlan {
+    /// Failures allowed per client address prefix and window.
+    pub failures_per_address: u32,
+    /// Failures allowed per claimed id and window.
+    pub failures_per_id: u32,
+    /// The window.
+    pub window: Duration,
+    /// Address prefixes and ids remembered at once.
+    pub tracked: usize,
+}
+
+/// The verified-credential cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CachePlan {
+    /// How much it may hold.
+    pub max_bytes: usize,
+    /// How long a verdict is remembered at most, where an authenticator does not say less.
+    pub max_age: Seconds,
+}
+
+/// The audit record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPlan {
+    /// What happens when its writer is behind.
+    pub when_behind: WhenBehind,
+    /// Where it goes.
+    pub to: AuditSink,
+}
+
+/// What happens when the audit writer is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// Records are dropped and counted.
+    Drop,
+    /// Requests wait.
+    Block,
+}
+
+/// Where audit records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditSink {
+    /// Standard output, one JSON document per line.
+    Stdout,
+}
+
+/// How outbound questions are asked.
+#[derive(Clone, Default)]
+pub struct OutboundPlan {
+    /// Certificates trusted beside the system's.
+    pub ca: Option<Arc<[CertificateDer<'static>]>>,
+    /// Fixed addresses of host names; port 0 keeps the URL's port.
+    pub resolve: Vec<(Box<str>, SocketAddr)>,
+}
+
+/// Where spent credentials are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatePlan {
+    /// In this process.
+    Memory {
+        /// Live marks at most.
+        capacity: usize,
+    },
+}
+
+impl Plan {
+    /// The upstream called `name`, and its number.
+    #[must_use]
+    pub fn upstream(&self, name: &str) -> Option<(usize, &UpstreamPlan)> {
+        self.upstreams.iter().enumerate().find(|(_, upstream)| &*upstream.name == name)
+    }
+
+    /// The authenticator called `name`, and its number.
+    #[must_use]
+    pub fn authenticator(&self, name: &str) -> Option<(usize, &AuthenticatorPlan)> {
+        self.authenticators.iter().enumerate().find(|(_, authenticator)| &*authenticator.name == name)
+    }
+}
+
+impl RequirementPlan {
+    /// Every authenticator in the tree, in written order, each once.
+    #[must_use]
+    pub fn authenticators(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.collect(&mut found);
+        found
+    }
+
+    /// Whether a request may pass without any credential.
+    #[must_use]
+    pub fn admits_anyone(&self) -> bool {
+        match self {
+            Self::None | Self::Optional(_) => true,
+            Self::One(_) => false,
+            Self::Any(branches) => branches.iter().any(Self::admits_anyone),
+            Self::All(branches) => branches.iter().all(Self::admits_anyone),
+        }
+    }
+
+    fn collect(&self, found: &mut Vec<usize>) {
+        match self {
+            Self::None => {}
+            Self::One(index) if found.contains(index) => {}
+            Self::One(index) => found.push(*index),
+            Self::Any(branches) | Self::All(branches) => branches.iter().for_each(|branch| branch.collect(found)),
+            Self::Optional(inner) => inner.collect(found),
+        }
+    }
+}
+
+impl UpstreamPlan {
+    /// The URL that reaches `server`, for messages.
+    #[must_use]
+    pub fn url(&self, server: &ServerPlan) -> Option<Url> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}", server.authority)).ok()
+    }
+}
+
+impl fmt::Debug for TlsPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsPlan")
+            .field("certificate_file", &self.certificate_file)
+            .field("key_file", &self.key_file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UpstreamTlsPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpstreamTlsPlan")
+            .field("ca", &self.ca.as_ref().map(|certificates| certificates.len()))
+            .field("sni", &self.sni)
+            .field("verify", &self.verify)
+            .finish()
+    }
+}
+
+impl fmt::Debug for OutboundPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutboundPlan")
+            .field("ca", &self.ca.as_ref().map(|certificates| certificates.len()))
+            .field("resolve", &self.resolve)
+            .finish()
+    }
+}

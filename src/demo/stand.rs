@@ -1,0 +1,125 @@
+//! A loopback HTTP/1.1 server that a stand-in stands on.
+//!
+//! It answers, or hangs up without answering; both are worth testing against. It stops when it is dropped, and its
+//! open connections with it.
+//!
+//! Not here: TLS, HTTP/2, any protection against its clients.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A running server. Dropping it closes the listener and every connection.
+pub struct Stand {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+/// What a stand-in makes of a request: an answer, or nothing but a closed connection.
+pub type Reply = Option<Response<Full<Bytes>>>;
+
+impl Stand {
+    /// Bodies past this are cut off and the connection closed.
+    const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+    /// Listens on `address` (port 0 for any free one) and answers every request with `handler`.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened on.
+    pub async fn listen<H, F>(address: SocketAddr, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(accept(listener, Arc::new(handler)));
+        Ok(Self { address, task })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its origin, without a trailing slash: `http://127.0.0.1:40123`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Stand {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl fmt::Debug for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stand").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+async fn accept<H, F>(listener: TcpListener, handler: Arc<H>)
+where
+    H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    // Dropped together with this task, and every connection with it.
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let handler = Arc::clone(&handler);
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&handler), request));
+            // An error here is a client that went away, or a handler that hung up: both are meant.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Why a connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("hung up")]
+struct HungUp;
+
+async fn answer<H, F>(handler: Arc<H>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HungUp>
+where
+    H: Fn(Request<Bytes>) -> F,
+    F: Future<Output = Reply>,
+{
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, Stand::BODY_LIMIT).collect().await.map_err(|_| HungUp)?.to_bytes();
+    handler(Request::from_parts(head, body)).await.ok_or(HungUp)
+}
+
+/// An answer of `status` with a JSON body.
+#[must_use]
+pub fn json(status: u16, body: &serde_json::Value) -> Response<Full<Bytes>> {
+    plain(status, "application/json", body.to_string())
+}
+
+/// An answer of `status` with `body` of the given media type.
+#[must_use]
+pub fn plain(status: u16, media_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+    response
+}

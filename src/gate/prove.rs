@@ -1,0 +1,250 @@
+//! Walks a rule's requirement tree and comes back with an identity, a doubt, or a question.
+//!
+//! Combining (the conf's `any`, `all`, `optional`): `any` goes through its branches in written order and the first whose
+//! credential is present decides, right or wrong. `all` needs every branch; the first names the identity. `optional` lets a
+//! request pass that presents nothing, never one that presents something wrong. Malformed is never absent: what stands where a
+//! verifier looks and nobody recognises refuses the request with the doubt that got furthest.
+
+use std::sync::Arc;
+
+use crate::domain::{Burn, Doubt, Event, Facts, Found, Identity, Place, Refusal, RequestView, Step, Timestamp};
+use crate::gate::rule::{Authenticator, Gate};
+use crate::policy::requirement::Requirement;
+
+/// What the requirement came to.
+#[derive(Debug, Default)]
+pub(super) struct Proven {
+    /// Who is calling; `None` on public rules and absent optional credentials.
+    pub(super) identity: Option<Arc<Identity>>,
+    /// Where the credentials stood, those of undecided branches included.
+    pub(super) places: Vec<Place>,
+    /// What must be spent before the request may pass.
+    pub(super) burns: Vec<Burn>,
+    /// Whether a browser would have sent the credential by itself.
+    pub(super) ambient: bool,
+}
+
+/// What is remembered of the walk for the record and the failure budgets, whether it ends well or not.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    /// The authenticator that decided last.
+    pub(super) authenticator: Option<Arc<str>>,
+    /// Whether the credential cache knew.
+    pub(super) cache: Option<bool>,
+    /// The id that a doubted credential claims.
+    pub(super) claimed_id: Option<Box<str>>,
+}
+
+/// A branch of the tree, judged.
+enum Branch {
+    /// Nothing was presented for it.
+    Absent,
+    /// Something was, that it does not recognise.
+    Foreign(Doubt),
+    /// It is satisfied.
+    Proven(Proven),
+}
+
+/// One walk over one request.
+pub(super) struct Walk<'g, 'r> {
+    pub(super) gate: &'g Gate,
+    pub(super) request: &'g RequestView<'r>,
+    pub(super) now: Timestamp,
+}
+
+impl Walk<'_, '_> {
+    /// Judges the whole requirement.
+    pub(super) fn judge(&self, requirement: &Requirement, facts: &Facts, trail: &mut Trail) -> Step<Proven> {
+        match self.branch(requirement, facts, trail) {
+            Step::Done(Branch::Proven(proven)) => Step::Done(proven),
+            Step::Done(Branch::Absent) => Step::Refuse(Refusal::CredentialMissing),
+            Step::Done(Branch::Foreign(doubt)) => Step::Refuse(doubt.into()),
+            Step::Need(need) => Step::Need(need),
+            Step::Refuse(refusal) => Step::Refuse(refusal),
+        }
+    }
+
+    fn branch(&self, requirement: &Requirement, facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+        match requirement {
+            Requirement::None => Step::Done(Branch::Proven(Proven::default())),
+            Requirement::One(index) => match self.gate.authenticators.get(*index) {
+                Some(authenticator) => self.one(authenticator, facts, trail),
+                None => Step::Refuse(Refusal::Internal),
+            },
+            Requirement::Any(branches) => self.any(branches, facts, trail),
+            Requirement::All(branches) => self.all(branches, facts, trail),
+            Requirement::Optional(inner) => match self.branch(inner, facts, trail) {
+                Step::Done(Branch::Absent) => Step::Done(Branch::Proven(Proven::default())),
+                other => other,
+            },
+        }
+    }
+
+    fn any(&self, branches: &[Requirement], facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+        let mut furthest: Option<Doubt> = None;
+        for (position, branch) in branches.iter().enumerate() {
+            match self.branch(branch, facts, trail) {
+                Step::Done(Branch::Absent) => {}
+                Step::Done(Branch::Foreign(doubt)) => {
+                    if furthest.as_ref().is_none_or(|known| known.progress() < doubt.progress()) {
+                        furthest = Some(doubt);
+                    }
+                }
+                Step::Done(Branch::Proven(mut proven)) => {
+                    // Whatever the other branches would have taken must not reach the upstream unjudged either.
+                    for other in branches.iter().skip(position + 1) {
+                        self.places(other, facts, &mut proven.places);
+                    }
+                    return Step::Done(Branch::Proven(proven));
+                }
+                undecided => return undecided,
+            }
+        }
+        Step::Done(furthest.map_or(Branch::Absent, Branch::Foreign))
+    }
+
+    fn all(&self, branches: &[Requirement], facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+        if branches.is_empty() {
+            // "All of nothing" must not be true of everybody.
+            return Step::Done(Branch::Absent);
+        }
+        let mut sum = Proven::default();
+        let mut absent = false;
+        let mut present = false;
+        let mut foreign: Option<Doubt> = None;
+        for branch in branches {
+            match self.branch(branch, facts, trail) {
+                Step::Done(Branch::Absent) => absent = true,
+                Step::Done(Branch::Foreign(doubt)) => foreign = foreign.or(Some(doubt)),
+                Step::Done(Branch::Proven(proven)) => {
+                    present |= proven.identity.is_some();
+                    sum = join(sum, proven);
+                }
+                undecided => return undecided,
+            }
+        }
+        match (foreign, absent, present) {
+            (Some(doubt), _, true) => Step::Refuse(doubt.into()),
+            (Some(doubt), _, false) => Step::Done(Branch::Foreign(doubt)),
+            (None, true, true) => Step::Refuse(Refusal::CredentialMissing),
+            (None, true, false) => Step::Done(Branch::Absent),
+            (None, false, _) => Step::Done(Branch::Proven(sum)),
+        }
+    }
+
+    fn one(&self, authenticator: &Authenticator, facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+        let verifier = &authenticator.verifier;
+        let credential = match verifier.find(self.request, facts) {
+            Step::Done(Found::Present(credential)) => credential,
+            Step::Done(Found::Absent) => return Step::Done(Branch::Absent),
+            Step::Done(Found::Foreign(doubt)) => return Step::Done(Branch::Foreign(doubt)),
+            Step::Done(Found::Unreadable(doubt)) => {
+                trail.authenticator = Some(Arc::clone(&authenticator.name));
+                return Step::Refuse(doubt.into());
+            }
+            Step::Need(need) => return Step::Need(need),
+            Step::Refuse(refusal) => return Step::Refuse(refusal),
+        };
+        trail.authenticator = Some(Arc::clone(&authenticator.name));
+
+        let memory = authenticator.cache_for.zip(verifier.cache_generation());
+        if let Some((_, generation)) = memory {
+            let remembered = self.gate.cache.get(&authenticator.key, &credential, generation, self.now);
+            trail.cache = Some(remembered.is_some());
+            self.gate.observer.note(Event::CredentialCache { hit: remembered.is_some() });
+            if let Some(identity) = remembered {
+                // What was good then may have ended since.
+                return match crate::verify::cache::check_times(&identity, self.now) {
+                    Ok(()) => Step::Done(Branch::Proven(self.proven(
+                        authenticator,
+                        identity.into_inner(),
+                        credential.places.clone(),
+                        &credential,
+                    ))),
+                    Err(doubt) => Step::Refuse(doubt.into()),
+                };
+            }
+        }
+
+        // Proving costs; whoever has spent their budget of failures does not get that work done for them.
+        let claimed_id = verifier.claimed_id(&credential);
+        if let Some(governor) = &self.gate.governor
+            && let Some(retry_after) = governor.check(self.request.client, claimed_id.as_deref(), self.now)
+        {
+            return Step::Refuse(Refusal::Throttled { retry_after });
+        }
+        match verifier.verify(&credential, self.request, facts, self.now) {
+            Step::Done(identity) => {
+                if let (Some(governor), Some(id)) = (&self.gate.governor, claimed_id.as_deref()) {
+                    governor.succeed(self.request.client, id, self.now);
+                }
+                if let Some((cache_for, generation)) = memory {
+                    self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
+                }
+                Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential.places.clone(), &credential)))
+            }
+            Step::Need(need) => Step::Need(need),
+            Step::Refuse(refusal) => {
+                trail.claimed_id = claimed_id.map(|id| id.into_owned().into_boxed_str());
+                Step::Refuse(refusal)
+            }
+        }
+    }
+
+    fn proven(
+        &self,
+        authenticator: &Authenticator,
+        identity: Arc<Identity>,
+        places: Vec<Place>,
+        credential: &crate::domain::Credential<'_>,
+    ) -> Proven {
+        Proven {
+            burns: identity.burn.clone().into_iter().collect(),
+            ambient: authenticator.verifier.ambient(credential),
+            identity: Some(identity),
+            places,
+        }
+    }
+
+    /// Adds the places of whatever `requirement` would have looked at; asks for nothing.
+    fn places(&self, requirement: &Requirement, facts: &Facts, places: &mut Vec<Place>) {
+        match requirement {
+            Requirement::None => {}
+            Requirement::One(index) => {
+                if let Some(authenticator) = self.gate.authenticators.get(*index)
+                    && let Step::Done(Found::Present(credential)) = authenticator.verifier.find(self.request, facts)
+                {
+                    places.extend(credential.places);
+                }
+            }
+            Requirement::Any(branches) | Requirement::All(branches) => {
+                for branch in branches {
+                    self.places(branch, facts, places);
+                }
+            }
+            Requirement::Optional(inner) => self.places(inner, facts, places),
+        }
+    }
+}
+
+/// Adds a further satisfied branch of `all`: the first identity stays the caller, later ones stand beside it, and the whole ends
+/// when the first of them ends.
+fn join(sum: Proven, next: Proven) -> Proven {
+    let identity = match (sum.identity, next.identity) {
+        (Some(first), Some(other)) => {
+            let mut joined = Identity::clone(&first);
+            joined.expires = match (first.expires, other.expires) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            joined.also.push((Arc::clone(&other.authenticator), other));
+            Some(Arc::new(joined))
+        }
+        (first, other) => first.or(other),
+    };
+    let mut places = sum.places;
+    places.extend(next.places);
+    let mut burns = sum.burns;
+    burns.extend(next.burns);
+    Proven { identity, places, burns, ambient: sum.ambient || next.ambient }
+}

@@ -1,0 +1,127 @@
+//! The conf as running: rules, authenticators and what they need, in one immutable snapshot.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::HeaderValue;
+use ipnet::IpNet;
+
+use crate::countersign::contract::Countersigner;
+use crate::countersign::firewall::Firewall;
+use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch};
+use crate::policy::condition::Condition;
+use crate::policy::requirement::Requirement;
+use crate::route::table::Table;
+use crate::state::contract::StateStore;
+use crate::verify::cache::{AuthenticatorKey, CredentialCache};
+use crate::verify::contract::{Desks, Verifier};
+use crate::verify::governor::Governor;
+
+/// Judges requests. One snapshot serves a request from beginning to end; a reload makes another.
+pub struct Gate {
+    /// Which rule a request falls under.
+    pub table: Arc<Table>,
+    /// The rules, by the index that the table gives.
+    pub rules: Box<[Rule]>,
+    /// The authenticators, by the index that requirements name.
+    pub authenticators: Box<[Authenticator]>,
+    /// Who answers questions that take time.
+    pub desks: Desks,
+    /// Where single-use credentials are spent.
+    pub state: Arc<dyn StateStore>,
+    /// Verdicts already reached.
+    pub cache: Arc<CredentialCache>,
+    /// Failure budgets; `None` when switched off.
+    pub governor: Option<Arc<Governor>>,
+    /// Header names that only we may write.
+    pub firewall: Firewall,
+    /// Response header names that only we may write.
+    pub private_responses: Arc<[HeaderName]>,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Box<[IpNet]>,
+    /// The wall clock; read once per request.
+    pub clock: Arc<dyn Clock>,
+    /// Elapsed time, for the record.
+    pub stopwatch: Arc<dyn Stopwatch>,
+    /// Request ids and trace ids.
+    pub random: Arc<dyn Random>,
+    /// Who hears of cache hits and state answers.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// One configured verifier.
+pub struct Authenticator {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// What judges.
+    pub verifier: Arc<dyn Verifier>,
+    /// How long a verdict may be remembered at most; `None` when it may not.
+    pub cache_for: Option<Seconds>,
+    /// What sets its remembered verdicts apart from every other authenticator's.
+    pub key: AuthenticatorKey,
+}
+
+/// One rule.
+pub struct Rule {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// Which credentials it asks for.
+    pub requirement: Requirement,
+    /// Scopes the caller must have, all of them.
+    pub scopes: Box<[Box<str>]>,
+    /// The same, space-separated, for the challenge.
+    pub scopes_text: Arc<str>,
+    /// Conditions that must hold, all of them.
+    pub conditions: Box<[Arc<Condition>]>,
+    /// What happens when all is well.
+    pub action: Action,
+    /// What CORS preflights are answered with.
+    pub preflight: Preflight,
+    /// Where browser navigations are sent to log in.
+    pub login: Option<Arc<str>>,
+    /// Whether unsafe requests with a cookie credential need proof of same origin.
+    pub csrf: bool,
+    /// Whether `;` may stand in the path.
+    pub allow_semicolon: bool,
+    /// Challenges of its authenticators, for `WWW-Authenticate`.
+    pub challenges: Arc<[&'static str]>,
+}
+
+/// What a rule does with an admitted request.
+pub enum Action {
+    /// Sends it on.
+    Forward(Forward),
+    /// Answers with the public keys of our assertions.
+    ServeKeys(bytes::Bytes),
+}
+
+/// How a rule sends requests on.
+pub struct Forward {
+    /// Index of the upstream.
+    pub upstream: usize,
+    /// Who writes what the upstream is shown.
+    pub countersigners: Box<[Arc<dyn Countersigner>]>,
+    /// Whether the credential that was used goes along.
+    pub keep_credential: bool,
+}
+
+/// What CORS preflights are answered with (Fetch standard, section 3.2).
+pub enum Preflight {
+    /// Nothing special: an OPTIONS request like any other.
+    Refuse,
+    /// The upstream answers, without any identity.
+    Forward,
+    /// We answer for these origins.
+    Answer {
+        /// Exact origins.
+        origins: Box<[Box<str>]>,
+        /// Value of `Access-Control-Allow-Headers`.
+        headers: HeaderValue,
+        /// Methods that may be asked about; empty means any the rule matches.
+        methods: Box<[Box<str>]>,
+        /// Whether cookies may come along.
+        credentials: bool,
+        /// Value of `Access-Control-Max-Age`.
+        max_age: HeaderValue,
+    },
+}

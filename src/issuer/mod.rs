@@ -1,0 +1,6 @@
+//! What we make ourselves, and the endpoints that hand it out.
+//!
+//! Never here: judging what a client presents (that is `verify`), a credential in the clear in a store, a clock or a source
+//! of randomness that was not handed in.
+
+pub mod ticket;

@@ -1,0 +1,203 @@
+//! The compact form of a JWS, taken apart strictly and before anything is believed.
+//!
+//! Three parts, each in its one canonical encoding, a header that says nothing we do not understand. What a header says
+//! about keys (`jwk`, `jku`, `x5u`, `x5c`) is never read: a token does not bring the key it is judged by.
+//! Absent on purpose: the JSON serializations, JWE, detached and unencoded payloads.
+//!
+//! Rules: RFC 7515 sections 3.1, 4 and 7.1; RFC 7516 section 9 (telling JWE apart); RFC 8725 sections 3.1 and 3.11.
+
+use std::sync::Arc;
+
+use crate::domain::{Value, Verified};
+use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url;
+use crate::jose::json;
+use crate::jose::key::VerifyingKey;
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN: usize = 8 * 1_024;
+
+/// The longest `kid` that is looked up, in bytes.
+pub const MAX_KID: usize = 256;
+
+/// The longest signature of any of our algorithms: RSA of 8192 bits.
+const MAX_SIGNATURE: usize = 1_024;
+
+/// Why a text is not a compact JWS that we judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CompactFault {
+    /// Longer than [`MAX_TOKEN`].
+    #[error("longer than any token we read")]
+    TooLong,
+    /// Not three non-empty parts.
+    #[error("not three parts")]
+    Parts,
+    /// A part is not canonical base64url, or the signature is longer than any.
+    #[error("a part is not canonical base64url")]
+    Encoding,
+    /// The header is no JSON object with one reading, or a member has a type it must not have.
+    #[error("the header is ill-formed")]
+    Header,
+    /// The header asks for something we do not do: `crit`, `b64`, `zip`, `enc`, a nested token.
+    #[error("the header asks for something unsupported")]
+    Unsupported,
+    /// The payload is no JSON object with one reading.
+    #[error("the payload is not a claim set")]
+    Payload,
+}
+
+/// What the header says. Unproven until the signature is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// `alg`; `None` when its name is none of ours, `none` included.
+    pub algorithm: Option<Algorithm>,
+    /// `kid`, at most [`MAX_KID`] bytes.
+    pub kid: Option<Box<str>>,
+    /// `typ`, as written.
+    pub kind: Option<Box<str>>,
+}
+
+/// A compact JWS whose form is sound and whose signature nobody has looked at yet.
+///
+/// It has no `Debug`: a token is a credential.
+pub struct Compact<'t> {
+    header: Header,
+    /// Header and payload as sent, with the dot between: what was signed.
+    signed: &'t str,
+    signature: &'t str,
+    claims: Value,
+}
+
+/// Takes `token` apart, without decoding anything: header, payload, signature.
+///
+/// # Errors
+///
+/// [`CompactFault::TooLong`], [`CompactFault::Parts`].
+pub fn split(token: &str) -> Result<[&str; 3], CompactFault> {
+    if MAX_TOKEN < token.len() {
+        return Err(CompactFault::TooLong);
+    }
+    let mut parts = token.splitn(4, '.');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(header), Some(payload), Some(signature), None) if !header.is_empty() && !payload.is_empty() && !signature.is_empty() => {
+            Ok([header, payload, signature])
+        }
+        _ => Err(CompactFault::Parts),
+    }
+}
+
+impl<'t> Compact<'t> {
+    /// Reads `token`: form, header and claims, none of which is proven thereby.
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactFault`]. Lengths are checked before anything is decoded.
+    pub fn parse(token: &'t str) -> Result<Self, CompactFault> {
+        let [header, payload, signature] = split(token)?;
+        if MAX_SIGNATURE.div_ceil(3) * 4 < signature.len() {
+            return Err(CompactFault::Encoding);
+        }
+        let header = read_header(&base64url::decode(header).ok_or(CompactFault::Encoding)?)?;
+        let claims = base64url::decode(payload).ok_or(CompactFault::Encoding)?;
+        let claims = json::parse(&claims).map_err(|_| CompactFault::Payload)?;
+        if !matches!(claims, Value::Map(_)) {
+            return Err(CompactFault::Payload);
+        }
+        // Three parts were found, so both dots are there and the signature stands behind the last one.
+        let signed = token.get(..token.len().saturating_sub(signature.len() + 1)).ok_or(CompactFault::Parts)?;
+        Ok(Self { header, signed, signature, claims })
+    }
+
+    /// What the header says.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What the token claims, unproven. For choosing a key, never for trusting.
+    #[must_use]
+    pub fn claimed(&self) -> &Value {
+        &self.claims
+    }
+
+    /// The claims, proven by the first of `keys` that made the signature under `algorithm`; `None` when none did.
+    ///
+    /// Keys that may not be used with `algorithm` are passed over.
+    #[must_use]
+    pub fn prove(self, algorithm: Algorithm, keys: &[Arc<VerifyingKey>]) -> Option<Verified<Value>> {
+        let mut buffer = [0; MAX_SIGNATURE];
+        let signature = base64url::decode_into(self.signature, &mut buffer)?;
+        if keys.iter().any(|key| key.verifies(algorithm, self.signed.as_bytes(), signature)) {
+            return Some(Verified::vouch(self.claims));
+        }
+        None
+    }
+}
+
+/// The `iss` that `token` claims, read without anything else of it: enough to tell whose token it is, never to trust it.
+///
+/// `None` when it claims none.
+///
+/// # Errors
+///
+/// [`CompactFault`] when the token has no three parts, or its payload no issuer of the right type.
+pub fn claimed_issuer(token: &str) -> Result<Option<String>, CompactFault> {
+    /// All other members are passed over, and `iss` may stand once.
+    #[derive(serde::Deserialize)]
+    struct Claimed {
+        #[serde(default, deserialize_with = "present")]
+        iss: Option<String>,
+    }
+    /// A `null` is not an absent issuer.
+    fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+        <String as serde::Deserialize>::deserialize(deserializer).map(Some)
+    }
+
+    let [_, payload, _] = split(token)?;
+    let mut buffer = [0; MAX_TOKEN / 4 * 3];
+    let payload = base64url::decode_into(payload, &mut buffer).ok_or(CompactFault::Encoding)?;
+    // A struct may also be read from a list; a claim set may not.
+    if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(CompactFault::Payload);
+    }
+    serde_json::from_slice::<Claimed>(payload).map(|claimed| claimed.iss).map_err(|_| CompactFault::Payload)
+}
+
+fn read_header(bytes: &[u8]) -> Result<Header, CompactFault> {
+    /// Members whose mere presence changes what the token means.
+    const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
+
+    let header = json::parse(bytes).map_err(|_| CompactFault::Header)?;
+    let Value::Map(members) = &header else { return Err(CompactFault::Header) };
+    if members.iter().any(|(name, _)| UNSUPPORTED.contains(&&**name)) {
+        return Err(CompactFault::Unsupported);
+    }
+    let text = |name: &str| match header.member(name) {
+        None => Ok(None),
+        Some(Value::Text(text)) => Ok(Some(&**text)),
+        Some(_) => Err(CompactFault::Header),
+    };
+    let algorithm = text("alg")?.filter(|name| !name.is_empty()).ok_or(CompactFault::Header)?;
+    let kid = text("kid")?;
+    if kid.is_some_and(|kid| MAX_KID < kid.len()) {
+        return Err(CompactFault::Header);
+    }
+    // RFC 7519 section 5.2: the payload is another token. Ours is a claim set.
+    if text("cty")?.is_some_and(|content| media_type(content).eq_ignore_ascii_case("jwt")) {
+        return Err(CompactFault::Unsupported);
+    }
+    Ok(Header { algorithm: Algorithm::named(algorithm), kid: kid.map(Into::into), kind: text("typ")?.map(Into::into) })
+}
+
+/// A media type as `typ` and `cty` abbreviate it: without `application/` (RFC 7515 section 4.1.9).
+#[must_use]
+pub fn media_type(written: &str) -> &str {
+    const PREFIX: &str = "application/";
+    match written.split_at_checked(PREFIX.len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) && !rest.contains('/') => rest,
+        _ => written,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! What a signed user id proves, and within which time.
+//!
+//! HMAC-SHA1 under the decoded partner secret over `TIME_UID`, or `TIME_FRIENDUID_UID` for a friendship; compared on the
+//! raw 20 bytes in constant time. There is one spelling of each part: a time is decimal seconds, a signature 28 characters of
+//! canonical base64, an id visible ASCII. All of it is checked before anything is computed.
+//!
+//! The base string has no unambiguous end between its parts. So a friendship whose ids hold `_` is refused, the kind is part
+//! of the verifier, and the key of a burn is built from the parts and not from the base string.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+
+use crate::domain::{Burn, Credential, Doubt, Identity, Seconds, Secret, Timestamp, Value, Verified};
+
+/// Longest user id, in bytes: the vendor's bound for a siteUID.
+const MAX_UID: usize = 252;
+
+/// What was signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A user's UID, by Gigya at login.
+    User,
+    /// A siteUID, by the site, for setUID, notifyLogin and notifyRegistration.
+    Site,
+    /// That two users are friends, by Gigya.
+    Friend,
+}
+
+impl Kind {
+    /// The kind that the conf calls `word`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "user" => Some(Self::User),
+            "site" => Some(Self::Site),
+            "friend" => Some(Self::Friend),
+            _ => None,
+        }
+    }
+}
+
+/// What is demanded beside a right signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What was signed.
+    pub kind: Kind,
+    /// How far the signed time may lie in the past or the future, both ends included.
+    pub window: Seconds,
+    /// Whether a user id may hold `_`; never for [`Kind::Friend`].
+    pub underscore: bool,
+    /// Whether each signature may be used once only.
+    pub burn: bool,
+}
+
+/// Proves signed user ids under the secrets of one store.
+pub struct Prover {
+    scheme: &'static str,
+    authenticator: Arc<str>,
+    store: Box<str>,
+    /// Current first; each with its key set up once.
+    keys: Box<[Hmac<Sha1>]>,
+    generation: u64,
+    rules: Rules,
+}
+
+impl Prover {
+    /// A prover for `secrets` of `store`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when there is no secret, or an empty one.
+    pub fn new(scheme: &'static str, authenticator: &Arc<str>, store: &str, secrets: &[Secret], rules: Rules) -> Result<Self, String> {
+        if secrets.is_empty() || secrets.iter().any(Secret::is_empty) {
+            return Err(format!("`{store}` holds no secret, or an empty one; anyone could sign"));
+        }
+        let keys = secrets.iter().map(|secret| Hmac::<Sha1>::new_from_slice(secret.expose())).collect::<Result<_, _>>();
+        let keys = keys.map_err(|_| format!("`{store}` holds a secret that cannot be a key"))?;
+        let generation = generation_of(secrets);
+        Ok(Self { scheme, authenticator: Arc::clone(authenticator), store: store.into(), keys, generation, rules })
+    }
+
+    /// The generation of verdicts: changes with the secrets. `None` when each signature is good once only.
+    pub fn cache_generation(&self) -> Option<u64> {
+        (!self.rules.burn).then_some(self.generation)
+    }
+
+    /// Who is proven by the parts id, time, signature and, for friendships, friend's id.
+    ///
+    /// # Errors
+    ///
+    /// [`Doubt::Malformed`] for parts that are not spelled as they must be, [`Doubt::SignatureInvalid`] when no secret made the
+    /// signature, [`Doubt::WindowExceeded`] for an authentic signature that is too old or too new.
+    pub fn judge(&self, credential: &Credential<'_>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
+        let (uid, time) = (credential.part(0), credential.part(1));
+        let friend = (self.rules.kind == Kind::Friend).then(|| credential.part(3));
+        let signed = read_time(time).ok_or(Doubt::Malformed)?;
+        let signature = read_signature(credential.part(2)).ok_or(Doubt::Malformed)?;
+        if !self.accepts_uid(uid) || friend.is_some_and(|friend| !self.accepts_uid(friend)) {
+            return Err(Doubt::Malformed);
+        }
+        let mut authentic = false;
+        for key in &self.keys {
+            let mut mac = key.clone();
+            mac.update(time.as_bytes());
+            for part in friend.into_iter().chain([uid]) {
+                mac.update(b"_");
+                mac.update(part.as_bytes());
+            }
+            authentic |= mac.verify_slice(&signature).is_ok();
+        }
+        if !authentic {
+            return Err(Doubt::SignatureInvalid);
+        }
+        let (start, end) = (signed.minus(self.rules.window), signed.plus(self.rules.window).plus(Seconds(1)));
+        if now < start || end <= now {
+            return Err(Doubt::WindowExceeded);
+        }
+        let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), until: end });
+        Ok(Verified::vouch(Arc::new(Identity {
+            subject: uid.into(),
+            issuer: self.store.clone(),
+            scopes: Box::default(),
+            claims: friend.map_or_else(Value::empty, |friend| Value::Map(Box::new([("friend".into(), Value::from(friend))]))),
+            expires: Some(end),
+            not_before: Some(start),
+            scheme: self.scheme,
+            authenticator: Arc::clone(&self.authenticator),
+            burn,
+            also: Vec::new(),
+        })))
+    }
+
+    fn accepts_uid(&self, uid: &str) -> bool {
+        is_uid(uid) && (self.rules.underscore || !uid.contains('_'))
+    }
+
+    /// Names what was signed: the same for every authenticator that uses the store for this kind.
+    fn burn_key(&self, uid: &str, time: &str, friend: Option<&str>) -> [u8; 32] {
+        let kind = match self.rules.kind {
+            Kind::User => "user",
+            Kind::Site => "site",
+            Kind::Friend => "friend",
+        };
+        digest(&[
+            b"countersign gigya burn",
+            self.store.as_bytes(),
+            kind.as_bytes(),
+            time.as_bytes(),
+            uid.as_bytes(),
+            friend.unwrap_or("").as_bytes(),
+        ])
+    }
+}
+
+/// SHA-256 over `parts`, each with its length before it.
+fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut key = [0; 32];
+    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    key
+}
+
+/// A number that changes with the secrets and their order. It stays in memory.
+fn generation_of(secrets: &[Secret]) -> u64 {
+    let parts: Vec<&[u8]> = std::iter::once(b"countersign gigya generation".as_slice()).chain(secrets.iter().map(Secret::expose)).collect();
+    digest(&parts).into_iter().take(8).fold(0, |number, byte| number << 8 | u64::from(byte))
+}
+
+/// Decimal seconds without sign or leading zero, at most 19 digits.
+fn read_time(text: &str) -> Option<Timestamp> {
+    let canonical = text == "0" || !text.starts_with('0');
+    let digits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if canonical && digits { text.parse().ok().map(Timestamp) } else { None }
+}
+
+/// The 20 bytes of a signature: exactly 28 characters of padded standard base64, without stray bits.
+fn read_signature(text: &str) -> Option<[u8; 20]> {
+    if text.len() != 28 {
+        return None;
+    }
+    STANDARD.decode(text).ok()?.try_into().ok()
+}
+
+/// Whether `uid` can be a user id: visible ASCII with inner spaces, within the vendor's length.
+pub fn is_uid(uid: &str) -> bool {
+    let visible = uid.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    !uid.is_empty() && uid.len() <= MAX_UID && visible && !uid.starts_with(' ') && !uid.ends_with(' ')
+}

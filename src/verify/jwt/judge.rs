@@ -1,0 +1,231 @@
+//! One configured `jwt` authenticator at work.
+//!
+//! Order of judgement: form, algorithm, issuer, key, signature, types of claims, audience, kind, times, demands. Nothing
+//! of a token is used for more than choosing a key before its signature has been proven.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp, Value, Verified,
+};
+use crate::jose::algorithm::Algorithm;
+use crate::jose::claims::{Registered, Window, scopes, subject};
+use crate::jose::compact::{Compact, Header, claimed_issuer};
+use crate::jose::key::VerifyingKey;
+use crate::verify::contract::Verifier;
+use crate::verify::jwt::NAME;
+use crate::verify::jwt::settings::{Demand, Issuer, Rules, kind_of};
+use crate::verify::keys::contract::{KeyHint, KeySearch, SignatureKeys};
+use crate::verify::presented::{Presented, find_one};
+
+/// Keys tried for one token, at most, whatever a store returns.
+const MOST_KEYS: usize = 4;
+
+/// A key store and the desk that looks again when it lacks a key.
+pub struct Store {
+    /// The store.
+    pub keys: Arc<dyn SignatureKeys>,
+    /// Its desk.
+    pub desk: DeskId,
+}
+
+/// A configured `jwt` authenticator.
+pub struct Judge {
+    name: Arc<str>,
+    rules: Arc<Rules>,
+    /// In the order in which the issuers refer to them.
+    stores: Box<[Store]>,
+}
+
+impl Judge {
+    /// Puts proven rules to work. `stores` are those the rules refer to, in their order.
+    #[must_use]
+    pub fn new(name: Arc<str>, rules: Arc<Rules>, stores: Box<[Store]>) -> Self {
+        Self { name, rules, stores }
+    }
+
+    fn issuer(&self, name: &str) -> Option<&Issuer> {
+        self.rules.issuers.iter().find(|issuer| issuer.name.fits(name))
+    }
+
+    /// Whether `token` is meant for us, by its shape and the issuer it claims.
+    fn claims_ours(&self, token: &str) -> Result<(), Doubt> {
+        match claimed_issuer(token) {
+            Err(_) => Err(Doubt::Malformed),
+            Ok(None) => Err(Doubt::ClaimMissing),
+            Ok(Some(issuer)) if self.issuer(&issuer).is_some() => Ok(()),
+            Ok(Some(_)) => Err(Doubt::IssuerMismatch),
+        }
+    }
+
+    /// The keys that may have signed, or the step that has to be taken first.
+    fn keys(
+        &self,
+        store: &Store,
+        hint: &KeyHint<'_>,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Result<Vec<Arc<VerifyingKey>>, Step<Verified<Arc<Identity>>>> {
+        let (about, otherwise) = match store.keys.find(hint, now) {
+            KeySearch::Keys(mut keys) => {
+                keys.retain(|key| key.permits(hint.algorithm));
+                keys.truncate(MOST_KEYS);
+                return if keys.is_empty() { Err(Step::Refuse(Doubt::KeyUnknown.into())) } else { Ok(keys) };
+            }
+            KeySearch::Never => return Err(Step::Refuse(Doubt::KeyUnknown.into())),
+            KeySearch::Unknown(about) => (about, Refusal::Doubted(Doubt::KeyUnknown)),
+            KeySearch::Unavailable(about) => (about, Outage::Keys.refusal()),
+        };
+        let need = Need::Ask(Question { desk: store.desk, about });
+        // The desk has looked already and the snapshot still says no: that is the answer.
+        Err(if facts.holds(&need) { Step::Refuse(otherwise) } else { Step::Need(need) })
+    }
+
+    /// Judges claims whose signature is proven.
+    fn judge(&self, claims: Verified<Value>, header: &Header, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
+        let rules = &*self.rules;
+        let registered = Registered::read(&claims)?;
+        let issuer: Box<str> = registered.issuer.ok_or(Doubt::ClaimMissing)?.into();
+        if self.issuer(&issuer).is_none() {
+            return Err(Doubt::IssuerMismatch);
+        }
+        if let Some(ours) = &rules.audience
+            && !registered.audience.ok_or(Doubt::ClaimMissing)?.names_any(ours)
+        {
+            return Err(Doubt::AudienceMismatch);
+        }
+        self.check_kind(header, claims.get())?;
+        let window = registered.lifetime.window(&rules.lifetime)?;
+        let timely = window.check(now);
+        if timely == Err(Doubt::NotYetValid) {
+            return Err(Doubt::NotYetValid);
+        }
+
+        let identity = self.identify(claims, issuer, window)?;
+        match timely {
+            Ok(()) => {}
+            Err(Doubt::Expired(_)) => return Err(Doubt::Expired(Some(Box::new(identity)))),
+            Err(doubt) => return Err(doubt),
+        }
+        for (path, demand) in &rules.require {
+            if !holds(demand, identity.get().claims.at_path(path)) {
+                return Err(Doubt::ClaimMissing);
+            }
+        }
+        Ok(identity)
+    }
+
+    /// A token of another kind (a logout token, a proof of possession), or one bound to a key of the client's, is not a
+    /// bearer credential, however genuine (RFC 8725 section 3.11, RFC 7800 section 3).
+    fn check_kind(&self, header: &Header, claims: &Value) -> Result<(), Doubt> {
+        const USUAL: [&str; 2] = ["jwt", "at+jwt"];
+        let kind = header.kind.as_deref().map(kind_of);
+        let accepted = match (&self.rules.kinds, kind) {
+            (None, None) => true,
+            (None, Some(kind)) => USUAL.contains(&&*kind),
+            (Some(_), None) => false,
+            (Some(kinds), Some(kind)) => kinds.contains(&kind),
+        };
+        if !accepted {
+            return Err(Doubt::ClaimMissing);
+        }
+        if !self.rules.allow_unbound_cnf && claims.member("cnf").is_some() {
+            return Err(Doubt::ClaimsMalformed);
+        }
+        Ok(())
+    }
+
+    /// Makes the identity that proven claims speak of.
+    fn identify(&self, claims: Verified<Value>, issuer: Box<str>, window: Window) -> Result<Verified<Arc<Identity>>, Doubt> {
+        let claims = claims.into_inner();
+        let name = subject(claims.at_path(&self.rules.subject_from).ok_or(Doubt::ClaimMissing)?)?.into();
+        let granted = match &self.rules.scopes_from {
+            Some(path) => claims.at_path(path),
+            None => claims.member("scope").or_else(|| claims.member("scp")),
+        };
+        let identity = Identity {
+            subject: name,
+            issuer,
+            scopes: granted.map(scopes).transpose()?.unwrap_or_default(),
+            claims,
+            expires: Some(window.expires),
+            not_before: window.not_before,
+            scheme: NAME,
+            authenticator: Arc::clone(&self.name),
+            burn: None,
+            also: Vec::new(),
+        };
+        // Every field comes from claims that arrived as `Verified`.
+        Ok(Verified::vouch(Arc::new(identity)))
+    }
+
+    fn decide(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Step<Verified<Arc<Identity>>>> {
+        let refuse = |doubt: Doubt| Step::Refuse(doubt.into());
+
+        let token = Compact::parse(token).map_err(|_| refuse(Doubt::Malformed))?;
+        let algorithm = self.allowed(token.header()).ok_or_else(|| refuse(Doubt::AlgorithmRefused))?;
+        let keys = {
+            // Unproven, and used for nothing but choosing the store: only keys of this very issuer are tried.
+            let claimed = match token.claimed().member("iss") {
+                None => return Err(refuse(Doubt::ClaimMissing)),
+                Some(Value::Text(claimed)) => &**claimed,
+                Some(_) => return Err(refuse(Doubt::ClaimsMalformed)),
+            };
+            let issuer = self.issuer(claimed).ok_or_else(|| refuse(Doubt::IssuerMismatch))?;
+            let store = self.stores.get(issuer.store).ok_or(Step::Refuse(Refusal::Internal))?;
+            let hint = KeyHint { issuer: claimed, kid: token.header().kid.as_deref(), algorithm };
+            self.keys(store, &hint, facts, now)?
+        };
+        let header = token.header().clone();
+        let claims = token.prove(algorithm, &keys).ok_or_else(|| refuse(Doubt::SignatureInvalid))?;
+        self.judge(claims, &header, now).map_err(refuse)
+    }
+
+    fn allowed(&self, header: &Header) -> Option<Algorithm> {
+        header.algorithm.filter(|algorithm| self.rules.algorithms.contains(algorithm))
+    }
+}
+
+impl Verifier for Judge {
+    fn find<'r>(&self, request: &RequestView<'r>, _facts: &Facts) -> Step<Found<'r>> {
+        Step::Done(match find_one(&self.rules.sources, request) {
+            Presented::Absent => Found::Absent,
+            Presented::Unreadable(doubt) => Found::Unreadable(doubt),
+            Presented::One { text, places } => match self.claims_ours(&text) {
+                Ok(()) => Found::Present(Credential { parts: vec![text], places }),
+                Err(doubt) => Found::Foreign(doubt),
+            },
+        })
+    }
+
+    fn verify(
+        &self,
+        credential: &Credential<'_>,
+        _request: &RequestView<'_>,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Step<Verified<Arc<Identity>>> {
+        match self.decide(credential.part(0), facts, now) {
+            Ok(identity) => Step::Done(identity),
+            Err(step) => step,
+        }
+    }
+
+    fn challenge(&self) -> Option<&'static str> {
+        Some("Bearer")
+    }
+
+    fn cache_generation(&self) -> Option<u64> {
+        // Each counts upward, so the sum changes whenever one of them does.
+        Some(self.stores.iter().fold(0, |sum, store| sum.wrapping_add(store.keys.generation())))
+    }
+}
+
+fn holds(demand: &Demand, claim: Option<&Value>) -> bool {
+    match (demand, claim) {
+        (Demand::Absent, claim) => claim.is_none(),
+        (Demand::Present, claim) => claim.is_some_and(|claim| *claim != Value::Null),
+        (Demand::OneOf(_), None) => false,
+        (Demand::OneOf(values), Some(claim)) => values.contains(claim),
+    }
+}

@@ -1,0 +1,449 @@
+//! The shape of the house, kept as a test.
+//!
+//! It reads the tree as text, with std only: which room may name which, where each dangerous word may stand,
+//! that every name on a roll-call has its file, its example conf and its test, and that every link in the
+//! documents leads somewhere. Reading text also catches a doc link that reaches up; that is wanted. What would
+//! hide an import from it (`super::super`, grouped `use crate::{`) is itself forbidden.
+//!
+//! Rules: `ARCHITECTURE.md`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `(room, rooms it may name, why no others)`. Whatever is not listed is forbidden.
+///
+/// A path with `::` opens one module of a room and nothing else of it.
+const MAY_NAME: &[(&str, &[&str], &str)] = &[
+    ("domain", &[], "the words outlive every tool"),
+    ("ambient", &["domain"], "the door to the machine opens one way"),
+    ("settings", &["domain"], "a vocabulary knows no sentence"),
+    ("jose", &["settings", "domain"], "a signature has no address"),
+    ("net", &["settings", "domain"], "an exchange does not know what it is for"),
+    ("state", &["settings", "domain"], "a store does not know what it remembers"),
+    ("route", &["settings", "domain"], "a pure question"),
+    ("policy", &["settings", "domain"], "a pure question"),
+    ("verify", &["jose", "net", "state", "settings", "domain"], "a credential is judged alone"),
+    ("countersign", &["jose", "settings", "domain"], "it sees an Identity, never a credential"),
+    ("systems", &["jose", "settings", "domain"], "a system answers four questions and asks none"),
+    ("issuer", &["jose", "state", "settings", "domain"], "what we mint does not know who asked"),
+    ("renew", &["issuer", "net", "state", "jose", "settings", "domain"], "a renewal does not judge"),
+    (
+        "gate",
+        &[
+            "route",
+            "policy",
+            "verify::contract",
+            "verify::cache",
+            "verify::governor",
+            "renew::contract",
+            "countersign::contract",
+            "countersign::firewall",
+            "systems::contract",
+            "state::contract",
+            "domain",
+        ],
+        "the judge knows contracts only",
+    ),
+    (
+        "config",
+        &["route", "policy", "verify", "renew", "countersign", "systems", "issuer", "state", "jose", "settings", "domain"],
+        "proving opens no socket",
+    ),
+    ("telemetry", &["gate", "settings", "domain"], "who records does not decide"),
+    ("edge", &["telemetry", "gate", "systems::contract", "settings", "domain"], "the adapter knows the judge, not the law"),
+    ("demo", &["issuer", "jose", "verify", "systems", "settings", "domain"], "stand-ins stand outside the house"),
+    ("loadtest", &["demo", "jose", "settings", "domain"], "a load generator is a client"),
+];
+
+/// Rooms that may name every room: they put the house together.
+const BUILDERS: &[&str] = &["assembly", "cli"];
+
+/// `(words, where they may stand, why)`. Tests and comments are not looked at.
+const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
+    (&["pingora::", "pingora_core::", "pingora_http::", "pingora_proxy::"], &["src/edge/", "src/main.rs"], "one adapter"),
+    (&["crate::ambient"], &["src/assembly", "src/cli/"], "authority is handed in"),
+    (
+        &["SystemTime::now", "Instant::now", "Utc::now", "Local::now", "std::env::", "rand::fill", "OsRng"],
+        &["src/ambient.rs"],
+        "clocks, randomness and the environment have one door",
+    ),
+    (
+        &["SystemRandom::new"],
+        &["src/ambient.rs", "src/jose/mint.rs"],
+        "key pairs and their signatures take the crypto library's own randomness",
+    ),
+    (&["serde", "tokio", "async_trait", "reqwest", "aws_lc_rs"], NOT_IN_DOMAIN, "the words know no tool"),
+    (&["serde"], NOT_IN_GATE, "the judge reads no wire format"),
+    (&["Verified::vouch"], VOUCH, "a proof is made next to the check that earns it"),
+    (&[".expose()"], EXPOSE, "a secret is opened where it is used, and nowhere else"),
+    (&["println!", "print!(", "eprintln!", "eprint!("], &["src/cli/", "src/demo/"], "a library does not talk to a terminal"),
+    (&["process::exit", "process::abort"], &["src/main.rs", "src/ambient.rs"], "only the front door is closed from inside"),
+];
+
+/// Every room but `domain`.
+const NOT_IN_DOMAIN: &[&str] = &["!src/domain/"];
+/// Every room but `gate`.
+const NOT_IN_GATE: &[&str] = &["!src/gate/"];
+/// Files that prove something and vouch for it.
+const VOUCH: &[&str] = &["src/verify/", "src/jose/compact.rs"];
+/// Files that hand secret bytes to the code that computes with them.
+const EXPOSE: &[&str] = &[
+    "src/jose/",
+    "src/verify/",
+    "src/countersign/",
+    "src/settings/",
+    "src/config/",
+    "src/assembly",
+    "src/cli/",
+    "src/demo/",
+    "src/edge/admin.rs",
+];
+
+/// `(folder, roll-call)`: each line of a roll-call is one file, one example conf, one test.
+const ROLL_CALLS: &[(&str, &str)] = &[
+    ("src/verify", "SCHEMES"),
+    ("src/verify/keys", "KEY_SOURCES"),
+    ("src/countersign", "COUNTERSIGNERS"),
+    ("src/renew", "RENEWERS"),
+    ("src/systems", "SYSTEMS"),
+    ("src/state", "STORES"),
+];
+
+/// Names that say nothing; whatever is put there has a better one.
+const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "shared"];
+
+/// Lints that keep a request from taking the process down. No request path may switch them off.
+const NEVER_ALLOWED: &[&str] = &["clippy::unwrap_used", "clippy::expect_used", "clippy::panic", "clippy::indexing_slicing", "clippy::todo"];
+
+/// Where `expect("why this cannot fail")` may stand, with its reason: building, never answering.
+const MAY_EXPECT: &[&str] = &["src/assembly", "src/cli/", "src/demo/", "src/loadtest/"];
+
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The room a file of the library belongs to.
+    fn room(&self) -> Option<&str> {
+        let inside = self.path.strip_prefix("src/")?;
+        let room = inside.split('/').next()?;
+        Some(room.strip_suffix(".rs").unwrap_or(room))
+    }
+
+    /// What runs in production: comments and tests taken out.
+    fn production(&self) -> String {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
+            return String::new();
+        }
+        let body = self.text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+        body.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file with one of `endings` below `folder`, by path from the root, sorted.
+fn files(folder: &str, endings: &[&str]) -> Vec<Source> {
+    fn walk(at: &Path, endings: &[&str], found: &mut Vec<Source>) {
+        let Ok(entries) = fs::read_dir(at) else { return };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                walk(&path, endings, found);
+            } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+                let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+                found.push(Source { path: name, text: fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), endings, &mut found);
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+/// The module paths that `text` names after `prefix`, as `room` or `room::module`.
+fn named<'t>(text: &'t str, prefix: &str) -> Vec<&'t str> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(prefix) {
+        if text[..at].ends_with(word) {
+            continue;
+        }
+        let rest = &text[at + prefix.len()..];
+        let end = rest.find(|c: char| !word(c) && c != ':').unwrap_or(rest.len());
+        found.push(rest[..end].trim_end_matches(':'));
+    }
+    found
+}
+
+/// What is wrong with the imports of `source`.
+fn reaches(source: &Source) -> Vec<String> {
+    let Some(room) = source.room() else { return Vec::new() };
+    if room == "lib" || BUILDERS.contains(&room) {
+        return Vec::new();
+    }
+    if room == "main" {
+        let reached = named(&source.text, "countersign::").into_iter().filter(|path| !path.starts_with("cli"));
+        return reached.map(|path| format!("{} names {path}: main is arguments and exit codes", source.path)).collect();
+    }
+    let Some((_, allowed, why)) = MAY_NAME.iter().find(|(name, _, _)| *name == room) else {
+        return vec![format!("{}: the room `{room}` is not in the table of tests/architecture.rs", source.path)];
+    };
+    named(&source.text, "crate::")
+        .into_iter()
+        .filter(|path| {
+            let inside = |open: &str| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+            // A grouped import names nothing here; `ill_formed` refuses it as such.
+            !path.is_empty() && !inside(room) && !allowed.iter().any(|open| inside(open))
+        })
+        .map(|path| format!("{} names crate::{path}: {why}", source.path))
+        .collect()
+}
+
+/// What is wrong with the words that `source` uses in production.
+fn misplaced(source: &Source) -> Vec<String> {
+    let code = source.production();
+    let mut found = Vec::new();
+    for (words, places, why) in ONLY_IN {
+        let allowed = places.iter().any(|place| match place.strip_prefix('!') {
+            Some(room) => !source.path.starts_with(room),
+            None => source.path.starts_with(place),
+        });
+        for word in words.iter().filter(|word| !allowed && code.contains(**word)) {
+            found.push(format!("{} says `{word}`: {why}", source.path));
+        }
+    }
+    found
+}
+
+/// What is wrong with how `source` is written.
+fn ill_formed(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut say = |says: String| found.push(format!("{}: {says}", source.path));
+    if !source.text.starts_with("//!") || source.text.starts_with("//!\n") {
+        say("does not open with a `//!` sentence that says what it is".to_owned());
+    }
+    if source.path != "tests/architecture.rs" {
+        for hidden in ["super::super", "use crate::{", "use countersign::{"] {
+            if source.text.contains(hidden) {
+                say(format!("`{hidden}` hides an import from this test; name the module"));
+            }
+        }
+        for (number, line) in source.text.lines().enumerate().filter(|(_, line)| line.contains("allow(") && line.contains("clippy::")) {
+            let line_number = number + 1;
+            let test = source.path.starts_with("tests/") || source.path.starts_with("benches/");
+            let expecting = MAY_EXPECT.iter().any(|place| source.path.starts_with(place));
+            if source.path.starts_with("src/") && !allow_has_reason(&source.text, number) {
+                say(format!("line {line_number}: an `allow` says its reason"));
+            }
+            for lint in NEVER_ALLOWED.iter().filter(|lint| line.contains(**lint)) {
+                if !test && !(expecting && *lint == "clippy::expect_used") && !in_tests(source, number) {
+                    say(format!("line {line_number}: `{lint}` stays on where requests pass"));
+                }
+            }
+        }
+    }
+    if let Some(name) = source.path.split(['/', '.']).find(|part| EMPTY_NAMES.contains(part)) {
+        say(format!("`{name}` says nothing; name it after what it does"));
+    }
+    found
+}
+
+fn allow_has_reason(text: &str, number: usize) -> bool {
+    text.lines()
+        .skip(number)
+        .take_while(|line| !line.contains(")]"))
+        .chain(text.lines().skip(number).find(|line| line.contains(")]")))
+        .any(|line| line.contains("reason"))
+}
+
+fn in_tests(source: &Source, number: usize) -> bool {
+    source.path.ends_with("/tests.rs") || source.text.lines().take(number).any(|line| line == "#[cfg(test)]")
+}
+
+/// The modules that the roll-call `list` in `text` names, in order.
+fn roll_call<'t>(text: &'t str, list: &str) -> Vec<&'t str> {
+    let Some(start) = text.find(&format!("pub const {list}:")) else { return Vec::new() };
+    let body = text[start..]
+        .split_once('=')
+        .and_then(|(_, list)| list.split_once("&["))
+        .map_or("", |(_, body)| body.split("];").next().unwrap_or_default());
+    let lines = body.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines
+        .flat_map(|line| line.split(','))
+        .filter_map(|item| item.trim().trim_start_matches('&').split_once("::"))
+        .map(|(module, _)| module)
+        .collect()
+}
+
+fn report(broken: Vec<String>) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn no_room_names_a_room_above_it() {
+    report(files("src", &[".rs"]).iter().flat_map(reaches).collect());
+}
+
+#[test]
+fn dangerous_words_stand_only_where_they_may() {
+    report(files("src", &[".rs"]).iter().flat_map(misplaced).collect());
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_and_hides_nothing() {
+    let all = ["src", "tests", "benches"].into_iter().flat_map(|folder| files(folder, &[".rs"]));
+    report(all.filter(|source| !source.path.contains("/target/")).flat_map(|source| ill_formed(&source)).collect());
+}
+
+#[test]
+fn every_name_on_a_roll_call_has_its_file_its_example_and_its_test() {
+    let mut broken = Vec::new();
+    for (folder, list) in ROLL_CALLS {
+        let Ok(text) = fs::read_to_string(root().join(folder).join("mod.rs")) else { continue };
+        let modules = roll_call(&text, list);
+        for module in &modules {
+            let beside = format!("{folder}/{module}");
+            let inside = fs::read_to_string(root().join(format!("{beside}.rs")))
+                .or_else(|_| fs::read_to_string(root().join(&beside).join("mod.rs")));
+            let Ok(inside) = inside else {
+                broken.push(format!("{list} names `{module}`, but neither {beside}.rs nor {beside}/mod.rs exists"));
+                continue;
+            };
+            let inside: String =
+                files(&beside, &[".rs"]).into_iter().map(|source| source.text).fold(inside, |all, text| all + "\n" + &text);
+            let called = [format!("name: \"{module}\""), format!("NAME: &str = \"{module}\"")];
+            if !called.iter().any(|says| inside.contains(says)) {
+                broken.push(format!("{beside}.rs: its entry is not called `{module}` like its file"));
+            }
+            if !root().join(format!("conf/examples/{module}.yaml")).exists() {
+                broken.push(format!("{list} names `{module}`, but conf/examples/{module}.yaml does not exist"));
+            }
+            let suite = format!("{}/{module}.rs", folder.replacen("src", "tests/suite", 1));
+            let tested = inside.contains("#[cfg(test)]") || root().join(&beside).join("tests.rs").exists() || root().join(&suite).exists();
+            if !tested {
+                broken.push(format!("{list} names `{module}`, but it has no tests: neither {beside}/tests.rs nor {suite}"));
+            }
+        }
+        let listed: BTreeSet<&str> = modules.iter().copied().collect();
+        if listed.len() != modules.len() {
+            broken.push(format!("{list} names a member twice"));
+        }
+    }
+    report(broken);
+}
+
+#[test]
+fn no_member_of_a_roll_call_names_another() {
+    let mut broken = Vec::new();
+    for (folder, list) in ROLL_CALLS {
+        let Ok(text) = fs::read_to_string(root().join(folder).join("mod.rs")) else { continue };
+        let modules = roll_call(&text, list);
+        let room = folder.replacen("src/", "crate::", 1).replace('/', "::");
+        for source in files(folder, &[".rs"]) {
+            let inside = source.path.strip_prefix(&format!("{folder}/")).unwrap_or_default();
+            let Some(own) = inside.split(['/', '.']).next().filter(|own| modules.contains(own)) else { continue };
+            for path in named(&source.text, &format!("{room}::")).into_iter().chain(named(&source.text, "super::")) {
+                let other = path.split("::").next().unwrap_or_default();
+                if other != own && modules.contains(&other) {
+                    broken.push(format!("{} names its neighbour `{other}`: a member stands on the contract alone", source.path));
+                }
+            }
+        }
+    }
+    report(broken);
+}
+
+#[test]
+fn every_room_is_on_the_plan_and_every_room_on_the_plan_is_there() {
+    let plan = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let drawn: BTreeSet<String> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(room, _)| room.trim_end_matches(".rs").to_owned())
+        .collect();
+    let built: BTreeSet<String> =
+        files("src", &[".rs"]).iter().filter_map(Source::room).filter(|room| *room != "lib").map(str::to_owned).collect();
+    let drawn: BTreeSet<String> = drawn.into_iter().filter(|room| !room.contains('/')).collect();
+    assert_eq!(drawn, built, "left: the table in ARCHITECTURE.md; right: src/");
+}
+
+#[test]
+fn the_lints_that_keep_the_house_are_on() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    for wanted in
+        ["unsafe_code = \"forbid\"", "unwrap_used", "expect_used", "panic", "indexing_slicing", "disallowed_methods", "missing_docs"]
+    {
+        assert!(manifest.contains(wanted), "Cargo.toml no longer asks for `{wanted}`");
+    }
+    assert!(!manifest.contains("panic = \"abort\""), "one request's fault must not be every request's end");
+    let clippy = fs::read_to_string(root().join("clippy.toml")).unwrap();
+    let entries: Vec<&str> = clippy.lines().filter(|line| line.contains("path =")).collect();
+    assert!(!entries.is_empty(), "clippy.toml forbids nothing");
+    for entry in entries {
+        assert!(entry.contains("reason = \""), "this entry of clippy.toml does not say why: {entry}");
+    }
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let mut broken = Vec::new();
+    let top = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"]
+        .map(|name| (name.to_owned(), fs::read_to_string(root().join(name)).unwrap_or_default()));
+    let below = files("docs", &[".md"]).into_iter().map(|source| (source.path, source.text));
+    for (path, text) in top.into_iter().chain(below) {
+        assert!(!text.is_empty(), "{path} is missing or empty");
+        let folder = root().join(&path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap_or_default();
+            if !file.is_empty() && !file.contains("://") && !folder.join(file).exists() {
+                broken.push(format!("{path} links to {file}, which does not exist"));
+            }
+        }
+    }
+    report(broken);
+}
+
+#[test]
+fn the_rules_find_what_they_look_for() {
+    let at = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+    let cases = [
+        // path, text, how many faults, what the row shows
+        ("src/domain/x.rs", "//! X.\nuse crate::jose::key::VerifyingKey;", 1, "the words name nothing of ours"),
+        ("src/domain/x.rs", "//! X.\nuse crate::domain::time::Seconds;", 0, "a room may name itself"),
+        ("src/domain/x.rs", "//! X.\nuse serde::Deserialize;", 1, "a tool among the words"),
+        ("src/gate/x.rs", "//! X.\nuse crate::verify::contract::Verifier;", 0, "a contract is open to the judge"),
+        ("src/gate/x.rs", "//! X.\nuse crate::verify::SCHEMES;", 1, "a roll-call is not"),
+        ("src/gate/x.rs", "//! X.\nuse crate::verify::contracts::X;", 1, "a longer name is another module"),
+        ("src/verify/x.rs", "//! See [`crate::edge::respond`].", 1, "a doc link that reaches up"),
+        ("src/attic/x.rs", "//! X.", 1, "a room nobody planned"),
+        ("src/main.rs", "//! X.\nfn main() { countersign::gate::x() }", 1, "main goes through cli"),
+        ("src/main.rs", "//! X.\nfn main() { countersign::cli::run() }", 0, "as it does here"),
+        ("src/route/x.rs", "//! X.\nfn f() { let _ = std::time::Instant::now(); }", 1, "a clock read in a pure room"),
+        ("src/route/x.rs", "//! X.\n// Instant::now is not called here", 0, "a comment reads no clock"),
+        ("src/route/x.rs", "//! X.\n#[cfg(test)]\nmod tests { fn f() { Instant::now(); } }", 0, "nor does a test in production"),
+        ("src/route/x.rs", "//! X.\nuse pingora::http::X;", 1, "the framework outside the edge"),
+        ("src/edge/x.rs", "//! X.\nuse pingora::http::X;", 0, "and inside it"),
+        ("src/countersign/x.rs", "//! X.\nlet v = Verified::vouch(x);", 1, "a proof out of thin air"),
+        ("src/route/x.rs", "//! X.\nuse super::super::y;", 1, "a hidden import"),
+        ("src/route/x.rs", "//! X.\nuse crate::{domain::X, settings::Y};", 1, "a grouped import"),
+        ("src/route/x.rs", "use crate::domain::X;", 1, "no header"),
+        ("src/route/helpers.rs", "//! X.", 1, "a name that says nothing"),
+        ("src/route/x.rs", "//! X.\n#[allow(clippy::unwrap_used, reason = \"lazy\")]", 1, "an unwrap where requests pass"),
+        ("src/route/x.rs", "//! X.\n#[allow(clippy::too_many_lines)]", 1, "an allow without its reason"),
+        ("src/route/x.rs", "//! X.\n#[allow(clippy::too_many_lines, reason = \"a table\")]", 0, "and with it"),
+    ];
+    for (path, text, expected, shows) in cases {
+        let source = at(path, text);
+        let found: Vec<String> = reaches(&source).into_iter().chain(misplaced(&source)).chain(ill_formed(&source)).collect();
+        assert_eq!(found.len(), expected, "{shows}: {found:?}");
+    }
+    assert_eq!(
+        roll_call("pub const SCHEMES: &[&SchemeEntry] = &[\n    &jwt::ENTRY, // a token\n    &gigya::ENTRY,\n];", "SCHEMES"),
+        ["jwt", "gigya"]
+    );
+}
