@@ -26,9 +26,9 @@ pub mod net;
 pub mod state;
 
 pub mod countersign;
+pub mod issuer;
 pub mod policy;
 pub mod route;
-pub mod issuer;
 pub mod verify;
 
 pub mod config;

@@ -9,7 +9,12 @@ pub(super) static AUDIT: SectionSpec = SectionSpec {
     title: "`audit`",
     doc: "The audit record: one JSON line per request, never a credential.",
     keys: &[
-        KeySpec::default("to", Shape::OneOf(&["stdout"]), "stdout", "Where it goes. Diagnostics go to standard error, so that the two never mix."),
+        KeySpec::default(
+            "to",
+            Shape::OneOf(&["stdout"]),
+            "stdout",
+            "Where it goes. Diagnostics go to standard error, so that the two never mix.",
+        ),
         KeySpec::default(
             "when_behind",
             Shape::OneOf(&["drop", "block"]),

@@ -54,11 +54,8 @@ fn authenticator(entry: &Entry, cache: Option<CachePlan>, checking: &mut Checkin
     if !sound(AUTHENTICATOR, &entry.node) {
         return None;
     }
-    let (scheme, settings) = entry
-        .node
-        .as_map()?
-        .iter()
-        .find_map(|kind| Some((SCHEMES.iter().find(|scheme| scheme.name == kind.key)?, &kind.node)))?;
+    let (scheme, settings) =
+        entry.node.as_map()?.iter().find_map(|kind| Some((SCHEMES.iter().find(|scheme| scheme.name == kind.key)?, &kind.node)))?;
     let plan = (scheme.plan)(settings, checking)?;
     Some(AuthenticatorPlan { name: Arc::from(entry.key.as_str()), scheme: plan, cache: max_age(entry.node.get("cache"), cache, checking) })
 }
@@ -91,13 +88,8 @@ pub(super) fn prove_key_stores(
             if let Some(store) = stores.iter().find(|store| *store.name == *needed.store) {
                 let held = store.source.class();
                 if held != needed.class {
-                    let says = format!(
-                        "`{}` needs {}, but `{}` holds {}",
-                        plan.name,
-                        needed.class.describe(),
-                        needed.store,
-                        held.describe()
-                    );
+                    let says =
+                        format!("`{}` needs {}, but `{}` holds {}", plan.name, needed.class.describe(), needed.store, held.describe());
                     checking.faults.error(&needed.span, says);
                 }
             } else if let Some(issuer) = needed.store.strip_prefix(DISCOVERY) {

@@ -295,6 +295,5 @@ fn position_after(read: &[u8]) -> (u32, u32) {
     (number(line), number(column))
 }
 
-
 #[cfg(test)]
 mod tests;

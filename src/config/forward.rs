@@ -145,9 +145,11 @@ pub(super) fn preflight(rule: &Section<'_>, methods: &[Box<str>], checking: &mut
 /// What is wrong with `written` as an origin, if anything. It must be as browsers write it: they compare bytes.
 fn fault_of_origin(written: &str, credentials: bool) -> Option<String> {
     if written == "*" {
-        return credentials.then(|| "`*` together with `credentials: true` would let any site act as your users; name the origins".to_owned());
+        return credentials
+            .then(|| "`*` together with `credentials: true` would let any site act as your users; name the origins".to_owned());
     }
-    let origin = Url::parse(written).ok().filter(|url| matches!(url.scheme(), "http" | "https")).map(|url| url.origin().ascii_serialization());
+    let origin =
+        Url::parse(written).ok().filter(|url| matches!(url.scheme(), "http" | "https")).map(|url| url.origin().ascii_serialization());
     match origin {
         Some(origin) if origin == written => None,
         Some(origin) => Some(format!("browsers write this origin `{origin}`; write it so")),

@@ -61,7 +61,12 @@ static GOVERNOR_SECTION: SectionSpec = SectionSpec {
             "100",
             "Failures per client network (IPv4 /32, IPv6 /64) and window.",
         ),
-        KeySpec::default("failures_per_id", Shape::Count { min: 1, max: 1_000_000 }, "20", "Failures per claimed id and client network, and window."),
+        KeySpec::default(
+            "failures_per_id",
+            Shape::Count { min: 1, max: 1_000_000 },
+            "20",
+            "Failures per claimed id and client network, and window.",
+        ),
         KeySpec::default("window", Shape::Duration { min: 1, max: 86_400 }, "1m", "After which failures are forgotten."),
         KeySpec::default(
             "tracked",
@@ -81,7 +86,12 @@ static CACHE_SECTION: SectionSpec = SectionSpec {
           and what rests on a removed key is forgotten at once.",
     keys: &[
         KeySpec::default("max_bytes", Shape::Size { min: 1 << 16, max: 1 << 36 }, "64MiB", "How much it may hold: about 100,000 tokens."),
-        KeySpec::default("max_age", MAX_AGE, "5m", "How long a verdict is remembered at most, where an authenticator does not say otherwise."),
+        KeySpec::default(
+            "max_age",
+            MAX_AGE,
+            "5m",
+            "How long a verdict is remembered at most, where an authenticator does not say otherwise.",
+        ),
     ],
 };
 
@@ -127,7 +137,10 @@ pub(super) fn limits(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Lim
         connections_per_address: number(&section, "connections_per_address")?,
     };
     if plan.connections < plan.connections_per_address && section.node("connections_per_address").is_some() {
-        let says = format!("one address may hold more connections than the {} there are at all; one client can keep all others out", plan.connections);
+        let says = format!(
+            "one address may hold more connections than the {} there are at all; one client can keep all others out",
+            plan.connections
+        );
         checking.faults.warn(section.span_of("connections_per_address"), says);
     }
     Some(plan)
@@ -194,7 +207,9 @@ pub(super) fn trusted_proxies(root: &Root<'_>, checking: &mut Checking<'_>) -> V
             }
             Ok(network) => {
                 if network.prefix_len() == 0 {
-                    checking.faults.warn(&node.span, format!("`{network}` believes everyone; name the proxies that stand in front of this one"));
+                    checking
+                        .faults
+                        .warn(&node.span, format!("`{network}` believes everyone; name the proxies that stand in front of this one"));
                 }
                 networks.push(network);
             }

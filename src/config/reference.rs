@@ -12,7 +12,8 @@ use crate::settings::{Choice, KeySpec, Presence, SectionSpec, Shape};
 pub fn page() -> String {
     let mut page = Page::default();
     page.text.push_str("# The conf, key by key\n\n");
-    page.text.push_str("Generated from the tables that the reader itself uses; `UPDATE_DOCS=1 cargo test --test suite conf` writes it anew.\n");
+    page.text
+        .push_str("Generated from the tables that the reader itself uses; `UPDATE_DOCS=1 cargo test --test suite conf` writes it anew.\n");
     page.text.push_str("A commented conf with every key is `conf/countersign.yaml`; one small conf per scheme, key source and countersigner stands in `conf/examples/`.\n\n");
     page.section("", &CONF, 2);
     page.text

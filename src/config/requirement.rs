@@ -47,7 +47,9 @@ pub(super) fn requirement(node: &Node, names: &[&str], checking: &mut Checking<'
 fn branch(node: &Node, names: &[&str], checking: &mut Checking<'_>) -> Option<RequirementPlan> {
     if let Some(name) = node.as_text() {
         if name == "none" {
-            checking.faults.error(&node.span, "`none` stands alone; to let callers without credential through as well, write `{ optional: ... }`");
+            checking
+                .faults
+                .error(&node.span, "`none` stands alone; to let callers without credential through as well, write `{ optional: ... }`");
             return None;
         }
         return names.iter().position(|known| *known == name).map(RequirementPlan::One);

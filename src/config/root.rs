@@ -67,6 +67,9 @@ pub(super) fn fault_of_name(name: &str) -> Option<String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.');
     let sound = name.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && name.chars().all(plain) && name.len() <= MAX_NAME;
     (!sound).then(|| {
-        format!("`{}` is no name; names have up to {MAX_NAME} letters, digits, `_`, `-` and `.`, and start with a letter or digit", name.escape_debug())
+        format!(
+            "`{}` is no name; names have up to {MAX_NAME} letters, digits, `_`, `-` and `.`, and start with a letter or digit",
+            name.escape_debug()
+        )
     })
 }

@@ -114,7 +114,8 @@ pub(super) fn rules(root: &Root<'_>, around: &Around<'_>, checking: &mut Checkin
         let Some(section) = opened(&RULE, node) else { continue };
         let name = section.text("name")?;
         if let Some(first) = seen.insert(name, section.span_of("name")) {
-            let says = format!("the rule `{name}` is written twice, first in line {}; records and metrics could not tell them apart", first.line);
+            let says =
+                format!("the rule `{name}` is written twice, first in line {}; records and metrics could not tell them apart", first.line);
             checking.faults.error(section.span_of("name"), says);
         }
         let (plan, route) = rule(name, &section, around, checking);
@@ -149,7 +150,8 @@ fn tell(fault: &TableFault, spans: &[(&str, &Span)], checking: &mut Checking<'_>
         }
         TableFault::Unreachable { rule, by } => {
             let (Some((rule, at)), Some((by, other))) = (spans.get(*rule), spans.get(*by)) else { return };
-            let says = format!("the rule `{rule}` can never match: `{by}` (line {}) takes everything it is for; remove or narrow one", other.line);
+            let says =
+                format!("the rule `{rule}` can never match: `{by}` (line {}) takes everything it is for; remove or narrow one", other.line);
             checking.faults.error(at, says);
         }
         TableFault::MatchesNothing { rule } => {
@@ -284,7 +286,8 @@ fn login(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Option<Ar
     if plain && (own_path || absolute) {
         return Some(Some(Arc::from(text)));
     }
-    let says = format!("`login` must be a path such as `/login` or a URL such as `https://id.example/login`; found `{}`", text.escape_debug());
+    let says =
+        format!("`login` must be a path such as `/login` or a URL such as `https://id.example/login`; found `{}`", text.escape_debug());
     checking.faults.error(section.span_of("login"), says);
     None
 }
@@ -306,7 +309,8 @@ fn identity_needed(requirement: &RequirementPlan, section: &Section<'_>, checkin
             let says = "nobody is asked who they are (`authenticate: none`), so nobody has scopes; name an authenticator or remove this";
             checking.faults.error(&node.span, says);
         } else if requirement.admits_anyone() {
-            let says = "callers without credential are let through by `authenticate`, then refused here for want of scopes; drop `optional`";
+            let says =
+                "callers without credential are let through by `authenticate`, then refused here for want of scopes; drop `optional`";
             checking.faults.warn(&node.span, says);
         }
     }
@@ -344,7 +348,8 @@ fn browsers(
     }
     let names_options = written.methods.iter().any(|method| **method == *"OPTIONS");
     if *preflight == PreflightPlan::Refuse && !requirement.admits_anyone() && (names_options || (!csrf && cookies)) {
-        let says = "browsers send preflights (OPTIONS) without credential, and this rule refuses them; set `preflight: answer` or `forward`";
+        let says =
+            "browsers send preflights (OPTIONS) without credential, and this rule refuses them; set `preflight: answer` or `forward`";
         checking.faults.warn(section.span(), says);
     }
 }

@@ -30,11 +30,21 @@ pub static CONF: SectionSpec = SectionSpec {
              Nobody's by default: a client can write these headers too.",
         ),
         KeySpec::default("limits", Shape::Section(&LIMITS), "{}", "Bounds on what a client may send and hold."),
-        KeySpec::default("governor", GOVERNOR, "{}", "Budgets of failed attempts per client network and per claimed id; over budget is 429. `off` switches it off."),
+        KeySpec::default(
+            "governor",
+            GOVERNOR,
+            "{}",
+            "Budgets of failed attempts per client network and per claimed id; over budget is 429. `off` switches it off.",
+        ),
         KeySpec::default("cache", CACHE, "{}", "How long a verified credential is remembered. `off` judges every request anew."),
         KeySpec::default("audit", Shape::Section(&AUDIT), "{}", "The audit record: one JSON line per request."),
         KeySpec::default("outbound", Shape::Section(&OUTBOUND), "{}", "How key sets and other outbound answers are fetched."),
-        KeySpec::default("state", STATE, "{ memory: {} }", "Where spent credentials are remembered. Opened only when something is single-use."),
+        KeySpec::default(
+            "state",
+            STATE,
+            "{ memory: {} }",
+            "Where spent credentials are remembered. Opened only when something is single-use.",
+        ),
         KeySpec::default(
             "startup_wait",
             Shape::Duration { min: 0, max: 600 },

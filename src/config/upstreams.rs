@@ -61,7 +61,12 @@ static UPSTREAM_TLS: SectionSpec = SectionSpec {
     keys: &[
         KeySpec::optional("ca", Shape::File, "PEM file of certificates that its chain must end in. The system's unless written."),
         KeySpec::optional("sni", Shape::Text, "The name asked for and verified. The server's own host unless written."),
-        KeySpec::default("verify", Shape::Bool, "true", "Whether chain and name are verified. `false` lets anyone in between answer and read credentials."),
+        KeySpec::default(
+            "verify",
+            Shape::Bool,
+            "true",
+            "Whether chain and name are verified. `false` lets anyone in between answer and read credentials.",
+        ),
     ],
 };
 
@@ -182,7 +187,8 @@ pub(super) fn refuse_loops(upstreams: &[UpstreamPlan], listeners: &[ListenerPlan
                 same && listener.address.port() == server.port
             };
             if let Some(listener) = listeners.iter().find(here) {
-                let says = format!("`{}` is this proxy's own listener `{}`; requests would go round for ever", server.authority, listener.address);
+                let says =
+                    format!("`{}` is this proxy's own listener `{}`; requests would go round for ever", server.authority, listener.address);
                 checking.faults.error(&entry.node.span, says);
             }
         }

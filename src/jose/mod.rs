@@ -12,7 +12,7 @@ pub mod der;
 pub mod json;
 pub mod jwk;
 pub mod key;
-pub mod ticket;
 pub mod mint;
 pub mod pem;
 pub mod strength;
+pub mod ticket;

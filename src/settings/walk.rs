@@ -29,12 +29,10 @@ pub fn walk<'n>(shape: Shape, node: &'n Node, visit: &mut dyn FnMut(Shape, &'n N
                 }
             }
         }
-        (Shape::Either(shapes), _) => {
-            match shapes.iter().find(|shape| sound(**shape, node)) {
-                Some(shape) => walk(*shape, node, visit),
-                None => shapes.iter().filter(|shape| form_fits(**shape, node)).for_each(|shape| walk(*shape, node, visit)),
-            }
-        }
+        (Shape::Either(shapes), _) => match shapes.iter().find(|shape| sound(**shape, node)) {
+            Some(shape) => walk(*shape, node, visit),
+            None => shapes.iter().filter(|shape| form_fits(**shape, node)).for_each(|shape| walk(*shape, node, visit)),
+        },
         (Shape::List { .. } | Shape::Map(_) | Shape::Section(_) | Shape::Kind { .. }, _) => {}
         _ => visit(shape, node),
     }

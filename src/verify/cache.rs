@@ -29,7 +29,12 @@ pub static SETTINGS: SectionSpec = SectionSpec {
             "How long a verdict is remembered at most; 0s remembers none. A credential is never remembered past its own end, and a key that is \
              removed voids all verdicts that rest on its store.",
         ),
-        KeySpec::default("size", Shape::Size { min: 65_536, max: 17_179_869_184 }, "64MiB", "How much memory the verdicts may take, about."),
+        KeySpec::default(
+            "size",
+            Shape::Size { min: 65_536, max: 17_179_869_184 },
+            "64MiB",
+            "How much memory the verdicts may take, about.",
+        ),
     ],
 };
 

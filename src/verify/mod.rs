@@ -5,8 +5,9 @@
 pub mod cache;
 pub mod contract;
 pub mod governor;
-pub mod keyholder;
+pub mod introspection;
 pub mod jwt;
+pub mod keyholder;
 pub mod keys;
 pub mod presented;
 
@@ -18,5 +19,4 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY];

@@ -24,9 +24,7 @@ fn shown(node: &Node) -> String {
 }
 
 fn read(text: &str) -> Result<String, String> {
-    let told = |faults: &crate::settings::Faults| {
-        faults.sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
+    let told = |faults: &crate::settings::Faults| faults.sorted().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     match Document::read("c.yaml", text.as_bytes()) {
         Ok(document) if document.faults.is_empty() => Ok(shown(&document.root)),
         Ok(document) => Err(told(&document.faults)),

@@ -66,7 +66,12 @@ static SETTINGS: SectionSpec = SectionSpec {
             "10m",
             "How long it is remembered that an issuer does not exist (404).",
         ),
-        KeySpec::default("issuers", Shape::Count { min: 1, max: 100_000 }, "1000", "How many issuers' keys are kept, the latest used ones."),
+        KeySpec::default(
+            "issuers",
+            Shape::Count { min: 1, max: 100_000 },
+            "1000",
+            "How many issuers' keys are kept, the latest used ones.",
+        ),
         CA_KEY,
     ],
 };

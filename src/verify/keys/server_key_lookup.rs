@@ -194,7 +194,11 @@ impl Template {
         let origin = |url: Url| url.origin().is_tuple().then(|| url.origin().ascii_serialization());
         // The id must not be able to change whom we ask.
         let [one, other] = ["a", "b.example"].map(|id| template.fill(id).and_then(origin));
-        if after.contains(MARK) || one.is_none() || one != other || !template.fill("mark").is_some_and(|url| url[url::Position::BeforePath..].contains("mark")) {
+        if after.contains(MARK)
+            || one.is_none()
+            || one != other
+            || !template.fill("mark").is_some_and(|url| url[url::Position::BeforePath..].contains("mark"))
+        {
             return Err(fault());
         }
         Ok(template)

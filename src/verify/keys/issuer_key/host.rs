@@ -22,7 +22,9 @@ impl Suffix {
     pub fn read(written: &str) -> Result<Self, String> {
         let name = written.strip_prefix('.').unwrap_or(written);
         if !is_name(name) {
-            return Err(format!("`{written}` is no domain in canonical form; write it like `hubofallthings.net`, lower case, without port"));
+            return Err(format!(
+                "`{written}` is no domain in canonical form; write it like `hubofallthings.net`, lower case, without port"
+            ));
         }
         if !name.contains('.') {
             return Err(format!("`{written}` would allow every host of a top-level domain; name the domain you trust"));

@@ -106,7 +106,6 @@ impl Pace {
     }
 }
 
-
 /// A random part of `most`, from nothing to all of it.
 fn portion(most: u32, random: &dyn Random) -> u32 {
     let mut bytes = [0; 4];
