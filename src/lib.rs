@@ -40,6 +40,7 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+pub mod assembly;
 
 pub mod demo;
 

@@ -38,6 +38,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
             "verify::governor",
             "renew::contract",
             "countersign::contract",
+            "countersign::firewall",
             "systems::contract",
             "state::contract",
             "domain",
@@ -60,7 +61,7 @@ const BUILDERS: &[&str] = &["assembly", "cli"];
 
 /// `(words, where they may stand, why)`. Tests and comments are not looked at.
 const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
-    (&["pingora::", "pingora_"], &["src/edge/", "src/main.rs"], "one adapter"),
+    (&["pingora::", "pingora_core::", "pingora_http::", "pingora_proxy::"], &["src/edge/", "src/main.rs"], "one adapter"),
     (&["crate::ambient"], &["src/assembly", "src/cli/"], "authority is handed in"),
     (
         &["SystemTime::now", "Instant::now", "Utc::now", "Local::now", "std::env::", "rand::fill", "OsRng"],
@@ -87,8 +88,17 @@ const NOT_IN_GATE: &[&str] = &["!src/gate/"];
 /// Files that prove something and vouch for it.
 const VOUCH: &[&str] = &["src/verify/", "src/jose/compact.rs"];
 /// Files that hand secret bytes to the code that computes with them.
-const EXPOSE: &[&str] =
-    &["src/jose/", "src/verify/", "src/countersign/", "src/settings/", "src/config/", "src/assembly", "src/cli/", "src/demo/"];
+const EXPOSE: &[&str] = &[
+    "src/jose/",
+    "src/verify/",
+    "src/countersign/",
+    "src/settings/",
+    "src/config/",
+    "src/assembly",
+    "src/cli/",
+    "src/demo/",
+    "src/edge/admin.rs",
+];
 
 /// `(folder, roll-call)`: each line of a roll-call is one file, one example conf, one test.
 const ROLL_CALLS: &[(&str, &str)] = &[
@@ -304,6 +314,8 @@ fn every_name_on_a_roll_call_has_its_file_its_example_and_its_test() {
                 broken.push(format!("{list} names `{module}`, but neither {beside}.rs nor {beside}/mod.rs exists"));
                 continue;
             };
+            let inside: String =
+                files(&beside, &[".rs"]).into_iter().map(|source| source.text).fold(inside, |all, text| all + "\n" + &text);
             let called = [format!("name: \"{module}\""), format!("NAME: &str = \"{module}\"")];
             if !called.iter().any(|says| inside.contains(says)) {
                 broken.push(format!("{beside}.rs: its entry is not called `{module}` like its file"));
@@ -344,6 +356,20 @@ fn no_member_of_a_roll_call_names_another() {
         }
     }
     report(broken);
+}
+
+#[test]
+fn every_room_is_on_the_plan_and_every_room_on_the_plan_is_there() {
+    let plan = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let drawn: BTreeSet<String> = plan
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(room, _)| room.trim_end_matches(".rs").to_owned())
+        .collect();
+    let built: BTreeSet<String> =
+        files("src", &[".rs"]).iter().filter_map(Source::room).filter(|room| *room != "lib").map(str::to_owned).collect();
+    let drawn: BTreeSet<String> = drawn.into_iter().filter(|room| !room.contains('/')).collect();
+    assert_eq!(drawn, built, "left: the table in ARCHITECTURE.md; right: src/");
 }
 
 #[test]

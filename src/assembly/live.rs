@@ -7,28 +7,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use parking_lot::Mutex;
 
+use crate::assembly::edge as assembly;
 use crate::assembly::gate::{Built, Ground, Kept, build, waiting};
 use crate::config;
 use crate::config::load::Sources;
 use crate::config::plan::Plan;
 use crate::domain::Timestamp;
-use crate::edge::upstream::Upstreams;
-use crate::gate::arrival::{Arrival, BodySource};
-use crate::gate::contract::Judge;
-use crate::gate::rule::Gate;
-use crate::gate::verdict::Verdict;
+use crate::edge::proxy::{Instruments, Serving};
+use crate::edge::server::{Edge, EdgeHandle};
+use crate::edge::tls::Certificate;
 use crate::settings::{Fault, Faults, Level, Span};
 use crate::telemetry::metrics::Metrics;
 
 /// The conf in force.
 pub struct Live {
-    /// Swapped whole; see [`Live::put_in_force`].
-    current: ArcSwap<Gate>,
-    /// A `Mutex`: only reloads and readiness look here.
+    edge: EdgeHandle,
+    /// Held by one reload at a time, for as long as it takes; readiness looks in briefly.
     rest: Mutex<Rest>,
     ground: Ground,
     metrics: Arc<Metrics>,
@@ -38,9 +34,10 @@ pub struct Live {
 /// What belongs to the conf in force beside its gate.
 struct Rest {
     kept: Vec<Kept>,
-    upstreams: Arc<Upstreams>,
     fixed: Fixed,
     files: Vec<PathBuf>,
+    /// One per listener, in written order; `None` for plaintext.
+    certificates: Vec<Option<Certificate>>,
 }
 
 /// What cannot change while the process runs.
@@ -54,8 +51,11 @@ struct Fixed {
 
 impl Fixed {
     fn of(plan: &Plan) -> Self {
-        let listeners: Vec<String> =
-            plan.listeners.iter().map(|listener| format!("{} tls={} h2={}", listener.address, listener.tls.is_some(), listener.h2)).collect();
+        let listeners: Vec<String> = plan
+            .listeners
+            .iter()
+            .map(|listener| format!("{} tls={} h2={}", listener.address, listener.tls.is_some(), listener.h2))
+            .collect();
         Self {
             listeners: listeners.join("\n"),
             admin: format!("{:?}", plan.admin.as_ref().map(|admin| admin.address)),
@@ -86,22 +86,38 @@ pub fn read(path: &Path, sources: &dyn Sources) -> Result<Plan, Faults> {
     config::check::check(&document, &material)
 }
 
+/// An edge that is bound and has a conf in force, and the handle to change it.
+pub struct Started {
+    /// To be run.
+    pub edge: Edge,
+    /// To be reloaded.
+    pub live: Arc<Live>,
+}
+
 impl Live {
-    /// Puts the first conf in force. Must be called inside the runtime that will serve.
+    /// Puts the first conf in force and binds its listeners. Must be called inside the runtime that will serve.
     ///
     /// # Errors
     ///
     /// A sentence for the operator.
-    pub fn start(plan: &Plan, ground: Ground, metrics: Arc<Metrics>) -> Result<Arc<Self>, String> {
-        let Built { gate, kept, upstreams } = build(plan, &ground, &[])?;
+    pub async fn start(
+        plan: &Plan,
+        ground: Ground,
+        instruments: Instruments,
+        metrics: Arc<Metrics>,
+        threads: usize,
+    ) -> Result<Started, String> {
+        let Built { gate, kept } = build(plan, &ground, &[])?;
+        let upstreams = assembly::upstreams(plan)?;
+        upstreams.resolve().await;
+        let options = assembly::options(plan, threads);
+        let certificates = options.listeners.iter().map(|listener| listener.certificate.clone()).collect();
+        let serving = Serving { judge: Arc::new(gate), upstreams };
+        let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
         metrics.config_reloaded(1, true);
-        Ok(Arc::new(Self {
-            current: ArcSwap::from_pointee(gate),
-            rest: Mutex::new(Rest { kept, upstreams, fixed: Fixed::of(plan), files: plan.files.clone() }),
-            ground,
-            metrics,
-            generation: AtomicU64::new(1),
-        }))
+        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone(), certificates });
+        let live = Arc::new(Self { edge: edge.handle(), rest, ground, metrics, generation: AtomicU64::new(1) });
+        Ok(Started { edge, live })
     }
 
     /// Reads the conf again and puts it in force, or leaves everything as it is and returns why.
@@ -109,27 +125,42 @@ impl Live {
     /// # Errors
     ///
     /// The faults of the conf; `needs_restart` where it differs in what cannot change while the process runs.
-    pub fn reload(&self, path: &Path, sources: &dyn Sources) -> Result<Plan, Vec<Fault>> {
-        let outcome = read(path, sources).map_err(|faults| faults.sorted()).and_then(|plan| self.put_in_force(&plan).map(|()| plan));
+    pub async fn reload(&self, path: &Path, sources: &dyn Sources) -> Result<Plan, Vec<Fault>> {
+        let outcome = match read(path, sources) {
+            Ok(plan) => self.put_in_force(&plan).await.map(|()| plan),
+            Err(faults) => Err(faults.sorted()),
+        };
         let generation = if outcome.is_ok() { self.generation.fetch_add(1, Ordering::SeqCst) + 1 } else { self.generation() };
         self.metrics.config_reloaded(generation, outcome.is_ok());
         outcome
     }
 
-    fn put_in_force(&self, plan: &Plan) -> Result<(), Vec<Fault>> {
+    async fn put_in_force(&self, plan: &Plan) -> Result<(), Vec<Fault>> {
         let whole = |says: String| {
             let span = Span { file: plan.origin.display().to_string().into(), line: 1, column: 1 };
             vec![Fault { level: Level::Error, span, says }]
         };
+        let upstreams = assembly::upstreams(plan).map_err(whole)?;
+        upstreams.resolve().await;
+
         let mut rest = self.rest.lock();
         let fixed = Fixed::of(plan);
         if let Some(section) = rest.fixed.changed(&fixed) {
-            return Err(whole(format!("needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force")));
+            return Err(whole(format!(
+                "needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force"
+            )));
         }
-        let Built { gate, kept, upstreams } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
-        *rest = Rest { kept, upstreams, fixed, files: plan.files.clone() };
+        let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
+        rest.kept = kept;
+        rest.fixed = fixed;
+        rest.files.clone_from(&plan.files);
+        for (certificate, listener) in rest.certificates.iter().zip(&plan.listeners) {
+            if let (Some(certificate), Some(tls)) = (certificate, &listener.tls) {
+                certificate.replace(Arc::clone(&tls.certified));
+            }
+        }
         // The old gate goes when the last request that holds it has ended.
-        self.current.store(Arc::new(gate));
+        self.edge.replace(Serving { judge: Arc::new(gate), upstreams });
         Ok(())
     }
 
@@ -145,12 +176,6 @@ impl Live {
         waiting(&self.rest.lock().kept, now)
     }
 
-    /// The upstreams of the conf in force.
-    #[must_use]
-    pub fn upstreams(&self) -> Arc<Upstreams> {
-        Arc::clone(&self.rest.lock().upstreams)
-    }
-
     /// Files whose change should lead to a reload.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
@@ -158,10 +183,14 @@ impl Live {
     }
 }
 
-#[async_trait]
-impl Judge for Live {
-    async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
-        let gate = self.current.load_full();
-        gate.admit(arrival, body).await
+/// What went wrong, and what it went wrong from, in one line.
+fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
     }
+    text
 }

@@ -4,6 +4,8 @@
 //! cannot disagree. Form is proven first, for the whole tree; then each section proves its meaning as far as its form allows,
 //! and what is beyond that has been complained about already.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +95,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         keys,
         authenticators: authenticators?,
         rules,
-        table,
+        table: Arc::new(table),
         trusted_proxies,
         limits: limits?,
         governor: governor?,

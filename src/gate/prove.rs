@@ -155,7 +155,12 @@ impl Walk<'_, '_> {
             if let Some(identity) = remembered {
                 // What was good then may have ended since.
                 return match crate::verify::cache::check_times(&identity, self.now) {
-                    Ok(()) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential.places.clone(), &credential))),
+                    Ok(()) => Step::Done(Branch::Proven(self.proven(
+                        authenticator,
+                        identity.into_inner(),
+                        credential.places.clone(),
+                        &credential,
+                    ))),
                     Err(doubt) => Step::Refuse(doubt.into()),
                 };
             }
@@ -186,7 +191,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, places: Vec<Place>, credential: &crate::domain::Credential<'_>) -> Proven {
+    fn proven(
+        &self,
+        authenticator: &Authenticator,
+        identity: Arc<Identity>,
+        places: Vec<Place>,
+        credential: &crate::domain::Credential<'_>,
+    ) -> Proven {
         Proven {
             burns: identity.burn.clone().into_iter().collect(),
             ambient: authenticator.verifier.ambient(credential),

@@ -15,30 +15,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Value, Verified};
-use crate::settings::{KeySpec, Section, SectionSpec, Shape};
 
-/// The settings of the cache.
-pub static SETTINGS: SectionSpec = SectionSpec {
-    title: "`cache`",
-    doc: "How verdicts on credentials are remembered. A hit skips the signature, never the times.",
-    keys: &[
-        KeySpec::default(
-            "max_age",
-            Shape::Duration { min: 0, max: 3_600 },
-            "300s",
-            "How long a verdict is remembered at most; 0s remembers none. A credential is never remembered past its own end, and a key that is \
-             removed voids all verdicts that rest on its store.",
-        ),
-        KeySpec::default(
-            "size",
-            Shape::Size { min: 65_536, max: 17_179_869_184 },
-            "64MiB",
-            "How much memory the verdicts may take, about.",
-        ),
-    ],
-};
-
-/// The settings, proven.
+/// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CachePlan {
     /// The longest that a verdict is remembered.
@@ -50,18 +28,6 @@ pub struct CachePlan {
 impl Default for CachePlan {
     fn default() -> Self {
         Self { max_age: Seconds(300), size: 64 << 20 }
-    }
-}
-
-impl CachePlan {
-    /// Reads a section that was opened with [`SETTINGS`].
-    #[must_use]
-    pub fn read(section: &Section<'_>) -> Self {
-        let otherwise = Self::default();
-        Self {
-            max_age: section.seconds("max_age").unwrap_or(otherwise.max_age),
-            size: section.size("size").map_or(otherwise.size, |size| size as u64),
-        }
     }
 }
 

@@ -14,6 +14,7 @@
 mod jwt;
 
 mod other_implementations;
+mod rfc6750;
 mod rfc7515;
 mod rfc7517;
 mod rfc7519;

@@ -10,5 +10,14 @@
 
 #[path = "../support/jwt.rs"]
 mod jwt;
+#[path = "../support/stage.rs"]
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
 
+mod framing;
+mod gigya;
+mod logs;
+mod server_key;
+mod ticket;
 mod tokens;
