@@ -88,8 +88,17 @@ const NOT_IN_GATE: &[&str] = &["!src/gate/"];
 /// Files that prove something and vouch for it.
 const VOUCH: &[&str] = &["src/verify/", "src/jose/compact.rs"];
 /// Files that hand secret bytes to the code that computes with them.
-const EXPOSE: &[&str] =
-    &["src/jose/", "src/verify/", "src/countersign/", "src/settings/", "src/config/", "src/assembly", "src/cli/", "src/demo/", "src/edge/admin.rs"];
+const EXPOSE: &[&str] = &[
+    "src/jose/",
+    "src/verify/",
+    "src/countersign/",
+    "src/settings/",
+    "src/config/",
+    "src/assembly",
+    "src/cli/",
+    "src/demo/",
+    "src/edge/admin.rs",
+];
 
 /// `(folder, roll-call)`: each line of a roll-call is one file, one example conf, one test.
 const ROLL_CALLS: &[(&str, &str)] = &[

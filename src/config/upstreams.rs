@@ -107,7 +107,7 @@ fn upstream(root: &Root<'_>, name: &str, node: &Node, checking: &mut Checking<'_
     let mut secure: Option<bool> = None;
     let mut complete = true;
     for node in written {
-        let Some(url) = node.as_text().and_then(|text| Url::parse(text).ok()) else { return None };
+        let url = Url::parse(node.as_text()?).ok()?;
         let https = url.scheme() == "https";
         if secure.is_some_and(|secure| secure != https) {
             checking.faults.error(&node.span, "the servers of one upstream are all `http` or all `https`");

@@ -25,6 +25,7 @@ pub mod upstream;
 pub mod view;
 
 pub mod admin;
+pub mod framework;
 mod login;
 pub mod readiness;
 pub mod respond;

@@ -42,6 +42,22 @@ pub enum Form {
     Json,
 }
 
+/// A library whose log is heard, and which of its words are passed on.
+#[derive(Debug, Clone, Copy)]
+pub struct Library {
+    /// What the names of its modules begin with.
+    pub name: &'static str,
+    /// Modules, with all below them, that never see a request's bytes.
+    pub told: &'static [&'static str],
+}
+
+impl Library {
+    /// Whether `module` is one whose words are told, or stands below one.
+    fn is_told(&self, module: &str) -> bool {
+        self.told.iter().any(|told| module.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+    }
+}
+
 /// The process already has a logger.
 #[derive(Debug, thiserror::Error)]
 #[error("logging was already set up in this process")]
@@ -49,15 +65,21 @@ pub struct AlreadySet;
 
 /// Sets up logging for the whole process, once: our events, the framework's, and panics.
 ///
-/// `level` is for our own events; `sink` is standard error outside tests.
+/// `level` is for our own events; of `framework` warnings and errors are heard at every level but `off`; `sink` is standard error outside tests.
 ///
 /// # Errors
 ///
 /// [`AlreadySet`] when the process has a logger already.
-pub fn install(level: LevelFilter, form: Form, clock: Arc<dyn Clock>, sink: impl Write + Send + 'static) -> Result<(), AlreadySet> {
+pub fn install(
+    level: LevelFilter,
+    form: Form,
+    framework: Library,
+    clock: Arc<dyn Clock>,
+    sink: impl Write + Send + 'static,
+) -> Result<(), AlreadySet> {
     let subscriber = subscriber(level, form, Arc::clone(&clock), sink);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadySet)?;
-    log::set_boxed_logger(Box::new(Bridge::new(clock))).map_err(|_| AlreadySet)?;
+    log::set_boxed_logger(Box::new(Bridge::new(framework, clock))).map_err(|_| AlreadySet)?;
     // What is not heard is not even put together.
     log::set_max_level(if level == LevelFilter::OFF { log::LevelFilter::Off } else { bridge::LOUDEST });
     std::panic::set_hook(Box::new(tell_panic));
@@ -76,8 +98,8 @@ pub fn subscriber(
 
 /// The listener for framework events, for tests that do not install it for the whole process.
 #[must_use]
-pub fn framework_listener(clock: Arc<dyn Clock>) -> impl log::Log {
-    Bridge::new(clock)
+pub fn framework_listener(framework: Library, clock: Arc<dyn Clock>) -> impl log::Log {
+    Bridge::new(framework, clock)
 }
 
 /// Writes each event as one line.

@@ -34,7 +34,7 @@ impl Gatekeeper {
     }
 
     fn admit(&self, arrival: &Arrival<'_>) -> Outcome {
-        let target = String::from_utf8(arrival.raw_target.to_vec()).unwrap();
+        let target = origin_form(arrival);
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path.to_owned(), Some(query.into())),
             None => (target, None),
@@ -51,6 +51,15 @@ impl Gatekeeper {
     }
 }
 
+/// The target without scheme and authority.
+fn origin_form(arrival: &Arrival<'_>) -> String {
+    let target = String::from_utf8(arrival.raw_target.to_vec()).unwrap();
+    match target.strip_prefix("http://") {
+        Some(rest) => rest[rest.find('/').unwrap()..].to_owned(),
+        None => target,
+    }
+}
+
 fn refuse(refusal: Refusal) -> Outcome {
     Outcome::Refuse(Box::new(Refused { refusal, challenges: Arc::from(["Bearer"]), login: None }))
 }
@@ -60,7 +69,7 @@ impl Judge for Gatekeeper {
     async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut record = Record { request_id: "test-request".into(), ..Record::default() };
-        let target = String::from_utf8_lossy(arrival.raw_target);
+        let target = origin_form(arrival);
         let credential = arrival.headers.get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let outcome = if target.starts_with("/panic") {
             panic!("the judge was asked to");

@@ -1,3 +1,5 @@
+//! Who sees what on the admin listener, and that strangers cannot wear it out.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -37,7 +39,9 @@ fn asking(method: &str, target: &str, fields: &[(&str, &str)]) -> Request<()> {
 fn everyone_sees_the_health_and_only_some_the_rest() {
     const HERE: (&str, &str) = ("host", "localhost:9901");
     const RIGHT: (&str, &str) = ("authorization", "Bearer s3cret-token");
-    let rows: [(&str, Option<&str>, &[(&str, &str)], u16, &str); 16] = [
+    // Listener, token set, fields sent, status of `/metrics`, what the row shows.
+    type Row = (&'static str, Option<&'static str>, &'static [(&'static str, &'static str)], u16, &'static str);
+    let rows: [Row; 16] = [
         (LOCAL, None, &[HERE], 200, "over loopback"),
         ("[::1]:9901", None, &[("host", "[::1]:9901")], 200, "over the other loopback"),
         (LOCAL, None, &[("host", "evil.example:9901")], 403, "a page whose name was bound to loopback"),
@@ -228,6 +232,7 @@ async fn connections_are_counted_and_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
+#[allow(clippy::disallowed_methods, reason = "the runtime's own clock stands still and is moved by its timers")]
 async fn a_connection_that_says_nothing_is_closed_in_time() {
     let (address, _readiness, _stop, _serving) = running().await;
     let began = tokio::time::Instant::now();

@@ -1,3 +1,5 @@
+//! What the sender of each refused request is told, and what not.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,8 +28,10 @@ fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
     answer.headers.iter().filter(|(field, _)| field.as_str() == name).map(|(_, value)| value.to_str().unwrap()).collect()
 }
 
-/// Every refusal with everything its sender is told: status, public reason, challenges, one more field.
-fn every_refusal() -> Vec<(Refusal, u16, &'static str, &'static [&'static str], Option<(&'static str, &'static str)>)> {
+/// A refusal and everything its sender is told: status, public reason, challenges, one more field.
+type Row = (Refusal, u16, &'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
+
+fn every_refusal() -> Vec<Row> {
     let after = Seconds(7);
     let later = Some(("retry-after", "7"));
     vec![

@@ -1,4 +1,4 @@
-//! From the framework's logger to ours.
+//! From the proxy framework's logger to ours.
 //!
 //! A place in the framework's code speaks at most ten times a second; what it leaves out is counted and told with what
 //! it says next. So a stranger who provokes one warning a packet fills no disk.
@@ -10,15 +10,14 @@ use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::Mutex;
 
 use crate::domain::{Clock, Timestamp};
+use crate::telemetry::logs::Library;
 
 /// The framework is never heard below this.
 pub(super) const LOUDEST: LevelFilter = LevelFilter::Warn;
 
-/// The parts of the framework that start, stop and accept, and never see a request's bytes. Only their words are told.
-const TOLD: &[&str] = &["pingora_core::server", "pingora_core::services", "pingora_core::listeners", "pingora_runtime"];
-
 /// Passes the framework's warnings and errors on.
 pub(super) struct Bridge {
+    framework: Library,
     clock: Arc<dyn Clock>,
     /// By place: how often it has spoken in which second. At most [`Bridge::PLACES`].
     spoken: Mutex<HashMap<(String, u32), Spoken>>,
@@ -35,8 +34,8 @@ impl Bridge {
     const PER_SECOND: u32 = 10;
     const PLACES: usize = 1024;
 
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, spoken: Mutex::default() }
+    pub(super) fn new(framework: Library, clock: Arc<dyn Clock>) -> Self {
+        Self { framework, clock, spoken: Mutex::default() }
     }
 
     /// How many events of this place were left out since it last spoke; `None` when this one is left out too.
@@ -62,7 +61,7 @@ impl Bridge {
 
 impl Log for Bridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= LOUDEST && metadata.target().starts_with("pingora")
+        metadata.level() <= LOUDEST && metadata.target().starts_with(self.framework.name)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -72,7 +71,7 @@ impl Log for Bridge {
         let (place, line) = (record.target(), record.line().unwrap_or(0));
         let Some(left_out) = self.may_speak(place, line) else { return };
         // Both the target and the module that really spoke: a target can be chosen freely.
-        let told = is_told(place) && record.module_path().is_none_or(is_told);
+        let told = self.framework.is_told(place) && record.module_path().is_none_or(|module| self.framework.is_told(module));
         let text = if told { record.args().to_string() } else { "(text withheld)".to_owned() };
         if record.level() == log::Level::Error {
             tracing::error!(target: "countersign::framework", place, line, left_out, "{text}");
@@ -82,9 +81,4 @@ impl Log for Bridge {
     }
 
     fn flush(&self) {}
-}
-
-/// Whether `module` is one whose words are told, or stands below one.
-fn is_told(module: &str) -> bool {
-    TOLD.iter().any(|told| module.strip_prefix(told).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
 }

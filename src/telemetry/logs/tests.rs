@@ -1,3 +1,5 @@
+//! That log lines stay lines, at their level, without what a client sent.
+
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -5,8 +7,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use log::Log;
 use parking_lot::Mutex;
 
-use super::{Form, LevelFilter, fixed_text, framework_listener, subscriber};
+use super::{Form, LevelFilter, Library, fixed_text, framework_listener, subscriber};
 use crate::domain::Secret;
+
+const PROXY: Library = Library { name: "proxy_", told: &["proxy_core::server", "proxy_core::services"] };
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -113,22 +117,22 @@ fn only_our_own_events_are_heard_and_only_at_their_level() {
 fn the_frameworks_words_are_told_only_where_no_request_is_near() {
     const TEXT: &str = "context: buf: GET / HTTP/1.1\r\nAuthorization: Bearer abc";
     let rows = [
-        ("pingora_core::server", log::Level::Error, Some(true), "starting and stopping"),
-        ("pingora_core::server::transfer_fd", log::Level::Warn, Some(true), "below it"),
-        ("pingora_core::services::listening", log::Level::Error, Some(true), "accepting"),
-        ("pingora_core::serverless", log::Level::Error, Some(false), "a longer name is another part"),
-        ("pingora_core::protocols::http::v1::common", log::Level::Warn, Some(false), "a parser (O3)"),
-        ("pingora_core::apps::http_app", log::Level::Error, Some(false), "the loop that reads heads (O3)"),
-        ("pingora_proxy", log::Level::Error, Some(false), "the proxy itself (O3)"),
-        ("pingora_core::server", log::Level::Info, None, "below warn nothing is heard"),
-        ("pingora_proxy", log::Level::Debug, None, "whole heads are printed at debug (O2)"),
-        ("pingora_proxy", log::Level::Trace, None, "and at trace"),
+        ("proxy_core::server", log::Level::Error, Some(true), "starting and stopping"),
+        ("proxy_core::server::transfer_fd", log::Level::Warn, Some(true), "below it"),
+        ("proxy_core::services::listening", log::Level::Error, Some(true), "accepting"),
+        ("proxy_core::serverless", log::Level::Error, Some(false), "a longer name is another part"),
+        ("proxy_core::protocols::http::v1::common", log::Level::Warn, Some(false), "a parser (O3)"),
+        ("proxy_core::apps::http_app", log::Level::Error, Some(false), "the loop that reads heads (O3)"),
+        ("proxy_engine", log::Level::Error, Some(false), "the proxy itself (O3)"),
+        ("proxy_core::server", log::Level::Info, None, "below warn nothing is heard"),
+        ("proxy_engine", log::Level::Debug, None, "whole heads are printed at debug (O2)"),
+        ("proxy_engine", log::Level::Trace, None, "and at trace"),
         ("rustls::conn", log::Level::Error, None, "others are not heard"),
     ];
     for (target, level, told, shows) in rows {
         // The most talkative setting changes nothing for the framework.
         let out = written(LevelFilter::TRACE, Form::Json, || {
-            say(&framework_listener(Arc::new(AtomicI64::new(0))), level, target, 7, TEXT);
+            say(&framework_listener(PROXY, Arc::new(AtomicI64::new(0))), level, target, 7, TEXT);
         });
         let Some(told) = told else {
             assert_eq!(out, "", "{shows}");
@@ -143,13 +147,13 @@ fn the_frameworks_words_are_told_only_where_no_request_is_near() {
 
 #[test]
 fn a_target_that_is_only_pretended_is_not_believed() {
-    let listener = framework_listener(Arc::new(AtomicI64::new(0)));
+    let listener = framework_listener(PROXY, Arc::new(AtomicI64::new(0)));
     let out = written(LevelFilter::WARN, Form::Json, || {
         listener.log(
             &log::Record::builder()
                 .level(log::Level::Error)
-                .target("pingora_core::server")
-                .module_path(Some("pingora_proxy"))
+                .target("proxy_core::server")
+                .module_path(Some("proxy_engine"))
                 .args(format_args!("Bearer abc"))
                 .build(),
         );
@@ -161,14 +165,14 @@ fn a_target_that_is_only_pretended_is_not_believed() {
 fn one_place_speaks_ten_times_a_second_and_counts_the_rest() {
     let clock = Arc::new(AtomicI64::new(50));
     let out = written(LevelFilter::WARN, Form::Json, || {
-        let listener = framework_listener(Arc::clone(&clock) as Arc<dyn crate::domain::Clock>);
+        let listener = framework_listener(PROXY, Arc::clone(&clock) as Arc<dyn crate::domain::Clock>);
         for _ in 0..1000 {
-            say(&listener, log::Level::Warn, "pingora_proxy", 1, "x");
+            say(&listener, log::Level::Warn, "proxy_engine", 1, "x");
         }
-        say(&listener, log::Level::Warn, "pingora_proxy", 2, "x");
+        say(&listener, log::Level::Warn, "proxy_engine", 2, "x");
         clock.store(51, Ordering::SeqCst);
-        say(&listener, log::Level::Warn, "pingora_proxy", 1, "x");
-        say(&listener, log::Level::Warn, "pingora_proxy", 1, "x");
+        say(&listener, log::Level::Warn, "proxy_engine", 1, "x");
+        say(&listener, log::Level::Warn, "proxy_engine", 1, "x");
     });
     let left_out: Vec<(u64, u64)> = out
         .lines()

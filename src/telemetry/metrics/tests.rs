@@ -1,3 +1,5 @@
+//! That what is shown parses, is complete, and counts exactly.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -311,7 +313,8 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionOpened);
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
-    let rows: [(&str, &[(&str, &str)], f64); 18] = [
+    type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
+    let rows: [Row; 18] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),

@@ -56,7 +56,8 @@ pub fn parse_record(bytes: &[u8]) -> Result<ServerKey, String> {
         return Err("`secrets` must hold one digest, or two during a rotation".to_owned());
     }
     for (slot, text) in digests.iter_mut().zip(&written.secrets) {
-        let digest = parse_digest(text).ok_or("a secret is no digest as `countersign keys hash` makes it; it must not stand in the clear")?;
+        let digest =
+            parse_digest(text).ok_or("a secret is no digest as `countersign keys hash` makes it; it must not stand in the clear")?;
         *slot = Some(digest);
     }
     if digests[0] == digests[1] {

@@ -104,7 +104,11 @@ fn read_file(content: &[u8], path: &str, written: &Span, checking: &mut Checking
             Ok(record) => match tabling.add(&record, number) {
                 Ok(()) => {}
                 Err(TableFault::Duplicate { line }) => {
-                    fault(checking, number, format!("this `id` stands in line {line} already; whose secret counts must not depend on order"));
+                    fault(
+                        checking,
+                        number,
+                        format!("this `id` stands in line {line} already; whose secret counts must not depend on order"),
+                    );
                 }
                 Err(TableFault::Full) => fault(checking, number, "more keys than one store can hold; split the file".to_owned()),
             },

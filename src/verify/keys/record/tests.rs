@@ -16,7 +16,11 @@ fn a_record_says_everything_it_may_say() {
     let key = parse_record(all.as_bytes()).unwrap();
     assert_eq!(&*key.id, "acme");
     assert_eq!(key.digests, [Some([1; 32]), Some([2; 32])], "both live secrets");
-    assert_eq!((key.not_before, key.expires), (Some(Timestamp(1_767_225_600)), Some(Timestamp(1_798_761_600))), "both ways to write a moment");
+    assert_eq!(
+        (key.not_before, key.expires),
+        (Some(Timestamp(1_767_225_600)), Some(Timestamp(1_798_761_600))),
+        "both ways to write a moment"
+    );
     assert!(key.disabled);
     assert_eq!((key.scopes.len(), key.hosts.len()), (2, 2));
 
