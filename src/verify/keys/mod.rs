@@ -5,12 +5,15 @@
 pub mod contract;
 pub mod digest;
 pub mod record;
+pub mod secrets;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub mod gigya_secret;
+pub mod mac;
 pub mod server_keys;
 
 use crate::verify::keys::contract::KeySourceEntry;
 
 /// Every key source, by the name the conf calls it.
-pub const KEY_SOURCES: &[&KeySourceEntry] = &[&server_keys::ENTRY];
+pub const KEY_SOURCES: &[&KeySourceEntry] = &[&server_keys::ENTRY, &mac::ENTRY, &gigya_secret::ENTRY];
