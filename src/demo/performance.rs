@@ -109,7 +109,8 @@ fn shown(caller: Option<&str>) -> &str {
 /// All outcomes as a table for people.
 #[must_use]
 pub fn table(lines: &[Line], outcomes: &[Outcome]) -> String {
-    let mut rows = vec![["".into(), "scheme".into(), "request".into(), "expected".into(), "got".into(), "reason".into(), "upstream saw".into()]];
+    let mut rows =
+        vec![["".into(), "scheme".into(), "request".into(), "expected".into(), "got".into(), "reason".into(), "upstream saw".into()]];
     for (line, outcome) in lines.iter().zip(outcomes) {
         let passed = matches!(line.expected, Expected::Passes(_));
         rows.push([
@@ -122,7 +123,9 @@ pub fn table(lines: &[Line], outcomes: &[Outcome]) -> String {
             if passed { shown(outcome.caller.as_deref()).to_owned() } else { "-".to_owned() },
         ]);
     }
-    let widths: Vec<usize> = (0..7).map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..7)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max().unwrap_or(0))
+        .collect();
     let mut text = String::new();
     for row in &rows {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
