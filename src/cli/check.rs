@@ -34,7 +34,9 @@ impl Check {
         };
         let errors = faults.iter().filter(|fault| fault.level == Level::Error).count();
         if self.json {
-            print_json(&json!({ "conf": self.conf.display().to_string(), "sound": outcome.is_ok(), "faults": faults.iter().map(shown).collect::<Vec<_>>() }));
+            print_json(
+                &json!({ "conf": self.conf.display().to_string(), "sound": outcome.is_ok(), "faults": faults.iter().map(shown).collect::<Vec<_>>() }),
+            );
         } else {
             for fault in &faults {
                 println!("{fault}");

@@ -73,7 +73,8 @@ impl Drop for Folder {
 impl Demo {
     /// Shows.
     pub(super) fn run(&self) -> Done {
-        let runtime = Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+        let runtime =
+            Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
         runtime.block_on(async {
             if self.once {
                 let trail = Trail::default();

@@ -10,6 +10,7 @@ pub mod check;
 pub mod demo;
 pub mod health;
 pub mod keys;
+pub mod length;
 pub mod mint;
 pub mod run;
 pub mod schema;

@@ -54,7 +54,8 @@ impl Run {
             Level::Debug => LevelFilter::DEBUG,
         };
         let form = if self.json { Form::Json } else { Form::Text };
-        logs::install(level, form, framework::LOG, Arc::new(WallClock), std::io::stderr()).map_err(|_| Failure::new("a log was set up before ours"))?;
+        logs::install(level, form, framework::LOG, Arc::new(WallClock), std::io::stderr())
+            .map_err(|_| Failure::new("a log was set up before ours"))?;
         let plan = live::read(&self.conf, &Machine).map_err(|faults| {
             for fault in faults.sorted() {
                 eprintln!("{fault}");

@@ -1,7 +1,7 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`.
 //!
-//! It shares nothing with the proxy but what it shows, so it answers also when the proxy is overwhelmed. One request a
-//! connection, all of it within a time, connections counted: a stranger who holds them costs little and gains nothing.
+//! It shares no listener, no limit and no rule with the proxy. One request a connection, all of it within a time,
+//! connections counted: a stranger who holds them costs little and gains nothing.
 //!
 //! `/livez` and the bare state of `/readyz` are for everyone. The rest is shown to whoever brings the bearer token; where
 //! no token was set, to callers of a loopback listener only, and only when they ask for a loopback name: a page in an

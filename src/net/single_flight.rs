@@ -50,9 +50,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut arrival = self.board(key, work)?;
-        let answer = arrival.wait_for(Option::is_some).await.map_err(|_| FlightFault::Lost)?;
-        answer.clone().ok_or(FlightFault::Lost)
+        self.board(key, work)?.landed().await
     }
 
     /// Whether a flight for `key` is on its way.
@@ -61,13 +59,18 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         self.flights.lock().contains_key(key)
     }
 
-    fn board<F>(&self, key: &str, work: impl FnOnce() -> F) -> Result<watch::Receiver<Option<T>>, FlightFault>
+    /// Like [`SingleFlight::join`], without waiting: when this returns, the flight is on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`FlightFault::Crowded`] when the question was not asked.
+    pub fn board<F>(&self, key: &str, work: impl FnOnce() -> F) -> Result<Seat<T>, FlightFault>
     where
         F: Future<Output = T> + Send + 'static,
     {
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get(key) {
-            return Ok(flight.clone());
+            return Ok(Seat(flight.clone()));
         }
         if self.capacity <= flights.len() {
             return Err(FlightFault::Crowded);
@@ -82,7 +85,22 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
             drop(landed);
             landing.send_replace(Some(answer));
         });
-        Ok(arrival)
+        Ok(Seat(arrival))
+    }
+}
+
+/// A seat on a flight: waits for the answer.
+pub struct Seat<T>(watch::Receiver<Option<T>>);
+
+impl<T: Clone> Seat<T> {
+    /// The answer, once it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`FlightFault::Lost`] when the task broke off.
+    pub async fn landed(mut self) -> Result<T, FlightFault> {
+        let answer = self.0.wait_for(Option::is_some).await.map_err(|_| FlightFault::Lost)?;
+        answer.clone().ok_or(FlightFault::Lost)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The conf from outside: faults and their places, the files under `conf/`, the schema, the reference page.
 
+mod authenticators;
 mod faults;
 mod files;
 mod schema;

@@ -4,4 +4,6 @@
 mod support;
 
 mod conf;
+mod encrypted;
 mod proxying;
+mod whole;

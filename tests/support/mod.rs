@@ -5,7 +5,9 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod edge;
+pub mod identity;
 pub mod judge;
 pub mod ledger;
 pub mod raw;
 pub mod upstream;
+pub mod whole;

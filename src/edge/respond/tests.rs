@@ -240,3 +240,14 @@ fn a_browser_is_sent_to_log_in_only_where_that_could_help() {
     let posted = AnswerRequest { sec_fetch_mode: Some("navigate"), ..asking("POST") };
     assert_eq!(answer(&refused, &posted).status, 303, "a POST is not repeated at the login page");
 }
+
+#[test]
+fn the_operations_page_names_every_public_reason_with_its_statuses() {
+    let page = include_str!("../../../docs/operations.md");
+    for public in PublicReason::ALL {
+        let statuses: BTreeSet<String> =
+            every_refusal().iter().filter(|(_, _, told, ..)| *told == public.as_str()).map(|(_, status, ..)| status.to_string()).collect();
+        let row = format!("| `{}` | {} |", public.as_str(), statuses.into_iter().collect::<Vec<_>>().join(" "));
+        assert!(page.lines().any(|line| line.starts_with(&row)), "docs/operations.md lacks a row that starts {row}");
+    }
+}

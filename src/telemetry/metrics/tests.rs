@@ -360,3 +360,20 @@ fn counting_from_many_threads_loses_nothing() {
         assert_eq!(value(&metrics, "countersign_decisions_total", &labels), Some(1000.0), "{rule}");
     }
 }
+
+#[test]
+fn the_operations_page_names_every_metric_with_its_labels_and_every_reason() {
+    let page = include_str!("../../../docs/operations.md");
+    for metric in Metric::ALL {
+        let labels: Vec<String> = metric.labels().iter().map(|label| format!("`{label}`")).collect();
+        let row = format!("| `{}` | {} | {} |", metric.sample(), labels.join(" "), metric.help());
+        assert!(page.lines().any(|line| line == row), "docs/operations.md lacks this row:\n{row}");
+    }
+    for word in page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("countersign_")) {
+        let known = |metric: &Metric| metric.sample() == word || word.strip_suffix("_bucket") == Some(metric.name());
+        assert!(Metric::ALL.iter().any(known), "docs/operations.md names `{word}`, which does not exist");
+    }
+    for reason in Reason::ALL {
+        assert!(page.contains(&format!("`{}`", reason.as_str())), "docs/operations.md lacks the reason {}", reason.as_str());
+    }
+}

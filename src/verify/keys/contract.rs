@@ -147,6 +147,14 @@ pub trait SignatureKeys: Desk {
     /// Changes whenever a key is removed or replaced.
     fn generation(&self) -> u64;
 
+    /// What to ask the desk about when none of the keys that [`SignatureKeys::find`] gave has made the signature; `None`
+    /// when looking again would not help. A source whose keys have no names replaces them unseen: one question, once,
+    /// after which `find` may give others. The desk throttles.
+    fn second_look(&self, hint: &KeyHint<'_>) -> Option<Arc<str>> {
+        let _ = hint;
+        None
+    }
+
     /// Whether there is a set to verify with at all; `/readyz` waits for it.
     fn ready(&self, now: Timestamp) -> bool;
 

@@ -76,7 +76,9 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
         match decode(text.expose(), reading) {
             Ok(secret) => {
                 if secret.len() < SHORT {
-                    checking.faults.warn(&reference.span, format!("this partner secret decodes to {} bytes only; is it whole?", secret.len()));
+                    checking
+                        .faults
+                        .warn(&reference.span, format!("this partner secret decodes to {} bytes only; is it whole?", secret.len()));
                 }
                 secrets.push(secret);
             }
@@ -151,10 +153,8 @@ mod tests {
     }
 
     fn lenient(secret: &str) -> Result<Vec<u8>, Vec<String>> {
-        planned_node(plan, &[secret.as_bytes()], |secrets| {
-            vec![("secrets", secrets), ("lenient_trailing_bits", NodeValue::Bool(true))]
-        })
-        .map(|plan| key(plan.build(&"gigya".into(), &tools()).unwrap()))
+        planned_node(plan, &[secret.as_bytes()], |secrets| vec![("secrets", secrets), ("lenient_trailing_bits", NodeValue::Bool(true))])
+            .map(|plan| key(plan.build(&"gigya".into(), &tools()).unwrap()))
     }
 
     fn signature(key: &[u8], base: &str) -> String {

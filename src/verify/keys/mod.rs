@@ -5,15 +5,22 @@
 pub mod contract;
 pub mod digest;
 pub mod record;
+pub mod remote;
+pub mod ring;
 pub mod secrets;
+pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub mod discovery;
 pub mod gigya_secret;
+pub mod jwks_url;
 pub mod mac;
+pub mod pinned;
 pub mod server_keys;
 
 use crate::verify::keys::contract::KeySourceEntry;
 
 /// Every key source, by the name the conf calls it.
-pub const KEY_SOURCES: &[&KeySourceEntry] = &[&server_keys::ENTRY, &mac::ENTRY, &gigya_secret::ENTRY];
+pub const KEY_SOURCES: &[&KeySourceEntry] =
+    &[&jwks_url::ENTRY, &discovery::ENTRY, &pinned::ENTRY, &server_keys::ENTRY, &mac::ENTRY, &gigya_secret::ENTRY];

@@ -1,0 +1,3 @@
+//! The standards we speak, one file each: their examples and their MUSTs, row by row.
+
+mod rfc6750;
