@@ -164,7 +164,7 @@ fn explain(stage: &Stage) {
         let comes = match &line.expected {
             Expected::Passes(None) => "passes, as nobody".to_owned(),
             Expected::Passes(Some(caller)) => format!("passes, as {caller}"),
-            Expected::Refused(status, reason) => format!("{status} {}", reason.as_str()),
+            Expected::Refused(reason) => format!("{} {}", reason.status(), reason.as_str()),
         };
         println!("# {}: {comes}", line.shows);
         println!("{}", line.curl(&stage.origin));

@@ -81,7 +81,7 @@ fn differences(line: &Line, outcome: &Outcome, arrived: &[Received]) -> Vec<Stri
                 differs.push("the credential reached the upstream".to_owned());
             }
         }
-        Expected::Refused(_, reason) => {
+        Expected::Refused(reason) => {
             if !arrived.is_empty() {
                 differs.push("it reached the upstream".to_owned());
             }
@@ -133,7 +133,7 @@ pub fn table(lines: &[Line], outcomes: &[Outcome]) -> String {
         text.push('\n');
     }
     for (line, outcome) in lines.iter().zip(outcomes).filter(|(_, outcome)| !outcome.differs.is_empty()) {
-        text.push_str(&format!("\n{}: {}: {}", line.about, line.shows, outcome.differs.join("; ")));
+        text.push_str(&format!("\n{}: {}: {}\n", line.about, line.shows, outcome.differs.join("; ")));
     }
     text
 }
@@ -144,7 +144,7 @@ pub fn document(lines: &[Line], outcomes: &[Outcome]) -> Value {
     let rows = lines.iter().zip(outcomes).map(|(line, outcome)| {
         let reason = match &line.expected {
             Expected::Passes(_) => None,
-            Expected::Refused(_, reason) => Some(reason.as_str()),
+            Expected::Refused(reason) => Some(reason.as_str()),
         };
         json!({
             "about": line.about,

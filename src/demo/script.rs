@@ -11,7 +11,7 @@ use http::Method;
 
 use crate::demo::credentials::{ANNA, CredentialFault, Credentials, INSTANCE, READER, SHOP, claims, with};
 use crate::demo::issuer::DemoIssuer;
-use crate::domain::{Random, Reason, Timestamp};
+use crate::domain::{Random, Reason, Seconds, Timestamp};
 use crate::jose::algorithm::Algorithm;
 
 /// One request, and what must come of it.
@@ -38,8 +38,8 @@ pub struct Line {
 pub enum Expected {
     /// It reaches the upstream, which sees this caller, or nobody.
     Passes(Option<&'static str>),
-    /// It is refused with this status, for this reason, and the upstream sees nothing.
-    Refused(u16, Reason),
+    /// It is refused for this reason, and the upstream sees nothing.
+    Refused(Reason),
 }
 
 impl Expected {
@@ -48,7 +48,7 @@ impl Expected {
     pub fn status(&self) -> u16 {
         match self {
             Self::Passes(_) => 200,
-            Self::Refused(status, _) => *status,
+            Self::Refused(reason) => reason.status(),
         }
     }
 }
@@ -90,9 +90,9 @@ pub fn script(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp, ra
     lines.extend(tickets(credentials, now, random)?);
     lines.extend(signatures(credentials, now)?);
     lines.extend([
-        get("route", "nothing is served here", "/elsewhere").refused(404, Reason::NoRule),
-        get("route", "another method than the rule's", "/download/a").method(Method::POST).refused(405, Reason::MethodRefused),
-        get("route", "a path with two readings", "/server/..%2fhealth").refused(400, Reason::TargetAmbiguous),
+        get("route", "nothing is served here", "/elsewhere").refused(Reason::NoRule),
+        get("route", "another method than the rule's", "/download/a").method(Method::POST).refused(Reason::MethodRefused),
+        get("route", "a path with two readings", "/server/..%2fhealth").refused(Reason::TargetAmbiguous),
     ]);
     Ok(lines)
 }
@@ -104,19 +104,19 @@ fn pairs(credentials: &Credentials) -> Vec<Line> {
     vec![
         post("a partner", credentials.shop()).passes(Some(SHOP)),
         get("server_key", "the same key as Basic", "/server/messages").authorization("Basic", &credentials.shop()).passes(Some(SHOP)),
-        post("the right id, a wrong secret", credentials.shop_with_wrong_secret()).refused(401, Reason::SecretWrong),
-        post("not base64", "shop:secret".to_owned()).refused(400, Reason::CredentialMalformed),
+        post("the right id, a wrong secret", credentials.shop_with_wrong_secret()).refused(Reason::SecretWrong),
+        post("not base64", "shop:secret".to_owned()).refused(Reason::CredentialMalformed),
         post("two keys that disagree", credentials.shop())
             .authorization("Basic", &credentials.reader())
-            .refused(400, Reason::CredentialConflict),
+            .refused(Reason::CredentialConflict),
         get("server_key", "a partner who may read, reading", "/server/messages")
             .credential("Server-Key", credentials.reader())
             .passes(Some(READER)),
-        post("a partner who may read, writing", credentials.reader()).refused(403, Reason::PolicyDenied),
-        get("server_key", "no credential", "/server/messages").refused(401, Reason::CredentialMissing),
+        post("a partner who may read, writing", credentials.reader()).refused(Reason::PolicyDenied),
+        get("server_key", "no credential", "/server/messages").refused(Reason::CredentialMissing),
         instance("an instance").credential("InstanceKey", credentials.instance().to_owned()).passes(Some(INSTANCE)),
-        instance("another key").credential("InstanceKey", "guess".to_owned()).refused(401, Reason::SecretWrong),
-        instance("half a pair").refused(400, Reason::CredentialMalformed),
+        instance("another key").credential("InstanceKey", "guess".to_owned()).refused(Reason::SecretWrong),
+        instance("half a pair").refused(Reason::CredentialMalformed),
     ]
 }
 
@@ -133,20 +133,20 @@ fn tokens(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp) -> Res
         line("RS256", &user).passes(Some(ANNA)),
         line("ES256", &issuer.sign(Algorithm::Es256, &good)?).passes(Some(ANNA)),
         line("EdDSA", &issuer.sign(Algorithm::EdDsa, &good)?).passes(Some(ANNA)),
-        line("run out a minute ago", &rs256(with(good.clone(), "exp", now.0.saturating_sub(60)))?).refused(401, Reason::Expired),
-        line("good in an hour", &rs256(with(good.clone(), "nbf", now.0.saturating_add(3_600)))?).refused(401, Reason::NotYetValid),
-        line("signed by a stranger", &credentials.forged(kid.as_deref(), &good)?).refused(401, Reason::SignatureInvalid),
-        line("by a key nobody published", &credentials.forged(None, &good)?).refused(401, Reason::KeyUnknown),
-        line("its signature cut off", &unsigned).refused(401, Reason::CredentialMalformed),
-        line("meant for another service", &rs256(with(good.clone(), "aud", "other"))?).refused(401, Reason::AudienceMismatch),
-        line("from another issuer", &rs256(with(good.clone(), "iss", "https://elsewhere.example"))?).refused(401, Reason::IssuerMismatch),
-        line("an end that is text", &rs256(with(good.clone(), "exp", "tomorrow"))?).refused(401, Reason::ClaimsMalformed),
-        line("without the scope", &rs256(with(good, "scope", "orders:write"))?).refused(403, Reason::ScopeMissing),
+        line("run out an hour ago", &rs256(claims(&issuer.issuer(), now.minus(Seconds(7_200))))?).refused(Reason::Expired),
+        line("good in an hour", &rs256(with(good.clone(), "nbf", now.0.saturating_add(3_600)))?).refused(Reason::NotYetValid),
+        line("signed by a stranger", &credentials.forged(kid.as_deref(), &good)?).refused(Reason::SignatureInvalid),
+        line("by a key nobody published", &credentials.forged(None, &good)?).refused(Reason::KeyUnknown),
+        line("its signature cut off", &unsigned).refused(Reason::CredentialMalformed),
+        line("meant for another service", &rs256(with(good.clone(), "aud", "other"))?).refused(Reason::AudienceMismatch),
+        line("from another issuer", &rs256(with(good.clone(), "iss", "https://elsewhere.example"))?).refused(Reason::IssuerMismatch),
+        line("an end that is text", &rs256(with(good.clone(), "exp", "tomorrow"))?).refused(Reason::ClaimsMalformed),
+        line("without the scope", &rs256(with(good, "scope", "orders:write"))?).refused(Reason::ScopeMissing),
         get("all", "a user brought by a partner", "/brought/along")
             .authorization("Bearer", &user)
             .credential("Server-Key", credentials.shop())
             .passes(Some(ANNA)),
-        get("all", "a user alone", "/brought/along").authorization("Bearer", &user).refused(401, Reason::CredentialMissing),
+        get("all", "a user alone", "/brought/along").authorization("Bearer", &user).refused(Reason::CredentialMissing),
     ])
 }
 
@@ -154,12 +154,12 @@ fn tokens(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp) -> Res
 fn tickets(credentials: &Credentials, now: Timestamp, random: &dyn Random) -> Result<Vec<Line>, CredentialFault> {
     let line = |shows, ticket: &str| get("ticket", shows, "/download/report").credential("Ticket", ticket.to_owned());
     let ticket = credentials.ticket(now, random)?;
-    let old = credentials.ticket(now.minus(crate::domain::Seconds(7_200)), random)?;
+    let old = credentials.ticket(now.minus(Seconds(7_200)), random)?;
     Ok(vec![
         line("a ticket for one use", &ticket).passes(Some(ANNA)),
-        line("the same ticket again", &ticket).refused(401, Reason::Replayed),
-        line("run out an hour ago", &old).refused(401, Reason::Expired),
-        line("sealed with a key that is not ours", &credentials.forged_ticket(now, random)?).refused(401, Reason::KeyUnknown),
+        line("the same ticket again", &ticket).refused(Reason::Replayed),
+        line("run out an hour ago", &old).refused(Reason::Expired),
+        line("sealed with a key that is not ours", &credentials.forged_ticket(now, random)?).refused(Reason::KeyUnknown),
     ])
 }
 
@@ -172,11 +172,11 @@ fn signatures(credentials: &Credentials, now: Timestamp) -> Result<Vec<Line>, Cr
         line.credential = Some(signature);
         line
     };
-    let old = now.minus(crate::domain::Seconds(600));
+    let old = now.minus(Seconds(600));
     Ok(vec![
         line("a user id signed a moment ago", ANNA, now, credentials.gigya(now)?).passes(Some(ANNA)),
-        line("another id under the same signature", "mallory", now, credentials.gigya(now)?).refused(401, Reason::SignatureInvalid),
-        line("signed ten minutes ago", ANNA, old, credentials.gigya(old)?).refused(401, Reason::WindowExceeded),
+        line("another id under the same signature", "mallory", now, credentials.gigya(now)?).refused(Reason::SignatureInvalid),
+        line("signed ten minutes ago", ANNA, old, credentials.gigya(old)?).refused(Reason::WindowExceeded),
     ])
 }
 
@@ -220,8 +220,8 @@ impl Line {
         self
     }
 
-    fn refused(mut self, status: u16, reason: Reason) -> Self {
-        self.expected = Expected::Refused(status, reason);
+    fn refused(mut self, reason: Reason) -> Self {
+        self.expected = Expected::Refused(reason);
         self
     }
 }
