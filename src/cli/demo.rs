@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ambient;
 use crate::assembly::machine::Machine;
@@ -83,7 +84,7 @@ impl Demo {
             } else {
                 let stage = self.set(Box::new(io::stdout())).await?;
                 explain(&stage);
-                tokio::signal::ctrl_c().await.map_err(|error| Failure::new(format!("cannot wait for Ctrl-C: {error}")))?;
+                until_told_to_end().await.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
                 stage.process.stop().await;
                 Ok(())
             }
@@ -170,6 +171,15 @@ fn explain(stage: &Stage) {
         println!("{}", line.curl(&stage.origin));
     }
     println!("\nTokens are good for an hour, Gigya signatures for five minutes. Audit records follow; Ctrl-C ends.\n");
+}
+
+/// Waits for SIGINT (Ctrl-C) or SIGTERM.
+async fn until_told_to_end() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn loopback(port: u16) -> SocketAddr {
