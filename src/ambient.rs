@@ -77,3 +77,11 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     }
     std::fs::read(path).map_err(|error| error.to_string())
 }
+
+/// Whether users other than its owner and group may read `path`. `false` where that cannot be told.
+#[must_use]
+pub fn readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    const OTHERS_READ: u32 = 0o004;
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
+}

@@ -40,5 +40,8 @@ pub mod telemetry;
 pub mod edge;
 
 pub mod ambient;
+pub mod assembly;
 
 pub mod demo;
+
+pub mod cli;

@@ -6,15 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use base64::Engine;
+use http::{HeaderName, HeaderValue};
 
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
-use crate::countersign::contract::{Countersigner, CountersignTools};
+use crate::countersign::contract::{CountersignTools, Countersigner};
 use crate::countersign::firewall::Firewall;
-use crate::domain::{Clock, Observer, Random, Stopwatch, Timestamp};
+use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
-use crate::net::client::Client;
+use crate::net::client::{Client, ClientSettings};
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
@@ -65,14 +66,6 @@ pub struct Built {
     pub kept: Vec<Kept>,
 }
 
-impl Built {
-    /// The names of the stores that have no set to verify with.
-    #[must_use]
-    pub fn waiting_for(&self, now: Timestamp) -> Vec<Arc<str>> {
-        waiting(&self.kept, now)
-    }
-}
-
 /// The names of those of `kept` that have no set to verify with.
 #[must_use]
 pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
@@ -114,12 +107,11 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
     let mut rules = Vec::with_capacity(plan.rules.len());
     let mut signers: Vec<Arc<dyn Countersigner>> = Vec::new();
-    let mut ours = admit::own_names();
+    let ours = emitted(plan);
     for written in &plan.rules {
         let action = match &written.action {
             ActionPlan::Forward(forward) => {
                 let built = build_forward(forward, &tools).map_err(|why| format!("rule `{}`: {why}", written.name))?;
-                ours.extend(forward.countersigners.iter().flat_map(|signer| signer.names()));
                 signers.extend(built.countersigners.iter().map(Arc::clone));
                 Action::Forward(built)
             }
@@ -133,11 +125,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
             *body = document.clone();
         }
     }
-    ours.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    ours.dedup();
-
     let gate = Gate {
-        table: plan.table.clone(),
+        table: Arc::clone(&plan.table),
         rules: rules.into(),
         authenticators: authenticators.into(),
         desks,
@@ -153,6 +142,20 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         observer: Arc::clone(&ground.observer),
     };
     Ok(Built { gate, kept })
+}
+
+/// Every header name that any rule of `plan` can emit, each once.
+#[must_use]
+pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
+    let mut names = admit::own_names();
+    for rule in &plan.rules {
+        if let ActionPlan::Forward(forward) = &rule.action {
+            names.extend(forward.countersigners.iter().flat_map(|signer| signer.names()));
+        }
+    }
+    names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
 }
 
 fn build_keys(
@@ -238,7 +241,7 @@ fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
         PreflightPlan::Refuse => Preflight::Refuse,
         PreflightPlan::Forward => Preflight::Forward,
         PreflightPlan::Answer { origins, headers, methods, credentials, max_age } => {
-            let headers: Vec<&str> = headers.iter().map(http::HeaderName::as_str).collect();
+            let headers: Vec<&str> = headers.iter().map(HeaderName::as_str).collect();
             Preflight::Answer {
                 origins: origins.clone().into(),
                 headers: HeaderValue::from_str(&headers.join(", ")).map_err(|_| "its preflight headers cannot be written".to_owned())?,
@@ -265,14 +268,26 @@ fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
 }
 
 fn cache(plan: &Plan) -> CredentialCache {
-    CredentialCache::new(plan.cache.map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan {
-        max_age: cache.max_age,
-        size: cache.max_bytes as u64,
-    }))
+    CredentialCache::new(
+        plan.cache
+            .map_or(CachePlan { max_age: Seconds(0), size: 0 }, |cache| CachePlan { max_age: cache.max_age, size: cache.max_bytes as u64 }),
+    )
 }
 
 fn governor(plan: &Plan) -> Option<Arc<Governor>> {
     let plan = plan.governor?;
-    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, tracked: plan.tracked };
+    let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
+    let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
     Some(Arc::new(Governor::new(budgets)))
+}
+
+fn outbound(plan: &Plan) -> Result<Client, String> {
+    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
+    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
+    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
+}
+
+/// A certificate as PEM (RFC 7468 section 5).
+fn pem(der: &[u8]) -> String {
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
 }

@@ -4,6 +4,8 @@
 //! cannot disagree. Form is proven first, for the whole tree; then each section proves its meaning as far as its form allows,
 //! and what is beyond that has been complained about already.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +77,10 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root);
-    warn_of_unused(root, checking);
+    if checking.faults.errors() == 0 {
+        // A mistyped reference has been told already; what it leaves unused would only be its echo.
+        warn_of_unused(root, checking);
+    }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
@@ -90,7 +95,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         keys,
         authenticators: authenticators?,
         rules,
-        table,
+        table: Arc::new(table),
         trusted_proxies,
         limits: limits?,
         governor: governor?,

@@ -8,6 +8,8 @@ use url::Url;
 use crate::config::plan::{ActionPlan, ForwardPlan, PreflightPlan, ServePlan};
 use crate::config::root::opened;
 use crate::countersign::COUNTERSIGNERS;
+use crate::countersign::contract::CountersignerPlan;
+use crate::countersign::identity_headers::{self, IdentityHeaders};
 use crate::domain::Seconds;
 use crate::settings::{Checking, Choice, KeySpec, Node, Section, SectionSpec, Shape};
 
@@ -42,13 +44,15 @@ const OWN_KEYS: [KeySpec; 2] = [
 const FORWARD_KEYS: [KeySpec; OWN_KEYS.len() + COUNTERSIGNERS.len()] = {
     let [upstream, keep_credential] = OWN_KEYS;
     let mut keys = [keep_credential; OWN_KEYS.len() + COUNTERSIGNERS.len()];
-    let mut index = 0;
-    while index < COUNTERSIGNERS.len() {
-        let entry = COUNTERSIGNERS[index];
-        keys[index + OWN_KEYS.len()] = KeySpec::optional(entry.name, entry.shape, entry.doc);
-        index += 1;
+    let (own, mut open) = keys.split_at_mut(OWN_KEYS.len());
+    if let [first, ..] = own {
+        *first = upstream;
     }
-    keys[0] = upstream;
+    let mut entries = COUNTERSIGNERS;
+    while let ([key, later @ ..], [entry, others @ ..]) = (open, entries) {
+        *key = KeySpec::optional(entry.name, entry.shape, entry.doc);
+        (open, entries) = (later, others);
+    }
     keys
 };
 
@@ -99,7 +103,7 @@ fn forward(node: &Node, upstreams: &[&str], public: bool, checking: &mut Checkin
         None => node.as_text()?,
     };
     let upstream = upstreams.iter().position(|known| *known == name);
-    let mut countersigners = Vec::new();
+    let mut countersigners: Vec<Box<dyn CountersignerPlan>> = Vec::new();
     let mut complete = true;
     for entry in COUNTERSIGNERS {
         let written = section.as_ref().and_then(|section| section.node(entry.name));
@@ -112,6 +116,10 @@ fn forward(node: &Node, upstreams: &[&str], public: bool, checking: &mut Checkin
             Some(plan) => countersigners.push(plan),
             None => complete = false,
         }
+    }
+    if section.as_ref().is_none_or(|section| section.node(identity_headers::ENTRY.name).is_none()) {
+        // On public rules too: it then emits nothing, and its names are among those that no client may send.
+        countersigners.push(Box::new(IdentityHeaders::standard()));
     }
     let keep_credential = section.as_ref().is_some_and(|section| section.flag("keep_credential"));
     complete.then_some(ForwardPlan { upstream: upstream?, countersigners, keep_credential })

@@ -80,7 +80,8 @@ pub(super) fn admin(root: &Root<'_>, listeners: &[ListenerPlan], checking: &mut 
     let address = address(&section, checking);
     let token = section.node("token").map(|node| checking.secret(node));
     let address = address?;
-    if listeners.iter().any(|listener| listener.address == address) {
+    // Port 0 is any free one, so never the same.
+    if address.port() != 0 && listeners.iter().any(|listener| listener.address == address) {
         checking.faults.error(
             section.span_of("address"),
             format!("`{address}` is a listener for clients already; give `admin` an address of its own, on loopback"),

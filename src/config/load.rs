@@ -5,6 +5,7 @@
 //!
 //! Never here: a verdict about what was read; the machine itself, which is handed in as [`Sources`].
 
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -83,9 +84,9 @@ pub(super) fn inline_secrets(root: &Node) -> Vec<Span> {
 
 fn read(material: &mut Material, path: &str, sources: &dyn Sources) {
     let resolved = material.resolve(path);
-    if !material.files.contains_key(&resolved) {
-        let content = sources.file(&resolved).map(Arc::from);
-        material.files.insert(resolved, content);
+    if let Entry::Vacant(unread) = material.files.entry(resolved) {
+        let content = sources.file(unread.key()).map(Arc::from);
+        unread.insert(content);
     }
 }
 

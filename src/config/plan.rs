@@ -41,7 +41,7 @@ pub struct Plan {
     /// Rules, in written order; the table's rule numbers count in this order.
     pub rules: Vec<RulePlan>,
     /// Which rule a request falls under.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send and hold.
@@ -193,7 +193,7 @@ pub struct RulePlan {
     /// Who must be calling.
     pub requirement: RequirementPlan,
     /// What must hold besides, each of them.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<Arc<Condition>>,
     /// Scopes the caller must have, each of them.
     pub scopes: Vec<Box<str>>,
     /// What happens with an admitted request.

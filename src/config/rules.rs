@@ -244,12 +244,12 @@ fn patterns<T>(section: &Section<'_>, key: &str, checking: &mut Checking<'_>, pa
     complete.then_some(parsed)
 }
 
-fn conditions(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Vec<Condition>> {
+fn conditions(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Vec<Arc<Condition>>> {
     let mut conditions = Vec::new();
     let mut complete = true;
     for item in section.items("authorize") {
         match Condition::compile(item.as_text()?) {
-            Ok(condition) => conditions.push(condition),
+            Ok(condition) => conditions.push(Arc::new(condition)),
             Err(says) => {
                 checking.faults.error(&item.span, says);
                 complete = false;

@@ -9,10 +9,12 @@ use crate::config::limits::refuse_zero;
 use crate::config::pem;
 use crate::config::plan::{HostHeader, ListenerPlan, ServerPlan, UpstreamPlan, UpstreamTlsPlan};
 use crate::config::root::{Root, fault_of_name, opened};
-use crate::settings::{Checking, Entry, KeySpec, Node, Section, SectionSpec, Shape, Span};
+use crate::settings::{Checking, Entry, KeySpec, Node, Section, SectionSpec, Shape, Span, sound};
 
 /// The shape of `upstreams`.
-pub(super) const UPSTREAMS: Shape = Shape::Map(&Shape::Either(&[Shape::Url, Shape::Section(&UPSTREAM)]));
+pub(super) const UPSTREAMS: Shape = Shape::Map(&ONE);
+
+const ONE: Shape = Shape::Either(&[Shape::Url, Shape::Section(&UPSTREAM)]);
 
 static UPSTREAM: SectionSpec = SectionSpec {
     title: "an upstream",
@@ -87,6 +89,9 @@ pub(super) fn upstreams(root: &Root<'_>, checking: &mut Checking<'_>) -> Vec<Opt
 }
 
 fn upstream(root: &Root<'_>, name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<UpstreamPlan> {
+    if !sound(ONE, node) {
+        return None;
+    }
     // Defaults are read from the same table in both forms.
     let (section, written) = match node.as_text() {
         Some(_) => (root.defaults(&UPSTREAM), vec![node]),
@@ -102,7 +107,7 @@ fn upstream(root: &Root<'_>, name: &str, node: &Node, checking: &mut Checking<'_
     let mut secure: Option<bool> = None;
     let mut complete = true;
     for node in written {
-        let Some(url) = node.as_text().and_then(|text| Url::parse(text).ok()) else { return None };
+        let url = Url::parse(node.as_text()?).ok()?;
         let https = url.scheme() == "https";
         if secure.is_some_and(|secure| secure != https) {
             checking.faults.error(&node.span, "the servers of one upstream are all `http` or all `https`");

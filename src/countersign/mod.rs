@@ -2,9 +2,16 @@
 //!
 //! Never here: a credential of the client's, knowledge of schemes or routes.
 
+pub mod assertion;
 pub mod contract;
+pub mod firewall;
+pub mod identity_headers;
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
+pub mod upstream_credential;
 
 use crate::countersign::contract::CountersignerEntry;
 
 /// Every countersigner, by the name the conf calls it.
-pub const COUNTERSIGNERS: &[&CountersignerEntry] = &[];
+pub const COUNTERSIGNERS: &[&CountersignerEntry] = &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY];

@@ -5,5 +5,6 @@
 //!
 //! Never here: a verdict; anything the proxy itself would use; a key or token that outlives the process.
 
+pub mod issuer;
 pub mod stand;
 pub mod upstream;

@@ -74,7 +74,7 @@ pub(super) fn check(value: &[u8], count: &mut usize, protected: &[Box<str>]) -> 
 }
 
 /// Lower case, and nothing but letters and digits: how CGI, WSGI and their like may come to see a name.
-fn fold(name: &[u8]) -> String {
+pub(super) fn fold(name: &[u8]) -> String {
     name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(|byte| char::from(byte.to_ascii_lowercase())).collect()
 }
 

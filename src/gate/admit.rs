@@ -249,7 +249,7 @@ impl Gate {
         origin.outgoing(request, &mut set);
 
         Ok(Admission {
-            upstream: forward.upstream.clone(),
+            upstream: forward.upstream,
             target,
             remove,
             set,
@@ -286,9 +286,8 @@ impl Gate {
             preflight::Reply::Forward => {
                 // Without identity and without credentials: nobody has been proven.
                 let forward = action?;
-                let bare = Forward { upstream: forward.upstream.clone(), countersigners: Box::default(), keep_credential: true };
-                let mut admission =
-                    self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
+                let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: true };
+                let mut admission = self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
                 Some(Outcome::Admit(Box::new(admission)))
             }

@@ -5,6 +5,14 @@
 //!
 //! Never here: a verdict without a reason; an [`verdict::Admission`] made anywhere else.
 
-pub mod arrival;
 pub mod contract;
+
+pub mod admit;
+pub mod arrival;
+pub mod forwarded;
+pub mod hygiene;
+mod preflight;
+mod prove;
+pub mod rule;
+pub mod settle;
 pub mod verdict;

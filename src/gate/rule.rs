@@ -12,7 +12,6 @@ use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::route::table::Table;
-use crate::gate::verdict::UpstreamHandle;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
@@ -21,7 +20,7 @@ use crate::verify::governor::Governor;
 /// Judges requests. One snapshot serves a request from beginning to end; a reload makes another.
 pub struct Gate {
     /// Which rule a request falls under.
-    pub table: Table,
+    pub table: Arc<Table>,
     /// The rules, by the index that the table gives.
     pub rules: Box<[Rule]>,
     /// The authenticators, by the index that requirements name.
@@ -73,7 +72,7 @@ pub struct Rule {
     /// The same, space-separated, for the challenge.
     pub scopes_text: Arc<str>,
     /// Conditions that must hold, all of them.
-    pub conditions: Box<[Condition]>,
+    pub conditions: Box<[Arc<Condition>]>,
     /// What happens when all is well.
     pub action: Action,
     /// What CORS preflights are answered with.
@@ -98,8 +97,8 @@ pub enum Action {
 
 /// How a rule sends requests on.
 pub struct Forward {
-    /// The upstream, as the edge knows it.
-    pub upstream: UpstreamHandle,
+    /// Index of the upstream.
+    pub upstream: usize,
     /// Who writes what the upstream is shown.
     pub countersigners: Box<[Arc<dyn Countersigner>]>,
     /// Whether the credential that was used goes along.

@@ -16,10 +16,9 @@ use std::net::IpAddr;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::{Random, Secret, Timestamp, Value};
+use crate::jose::base64url;
 
 /// How every ticket of this format starts.
 pub const PREFIX: &str = "ct1.";
@@ -137,8 +136,7 @@ pub fn seal(key: &TicketKey, ticket: &Ticket, random: &dyn Random) -> Result<Str
     let mut body = fields::write(ticket).ok_or(TooLarge)?;
     sealing.seal_in_place_append_tag(nonce(), Aad::from(authenticated(&head)), &mut body).map_err(|_| TooLarge)?;
 
-    let mut text = String::from(PREFIX);
-    URL_SAFE_NO_PAD.encode_string([head.as_slice(), &body].concat(), &mut text);
+    let text = [PREFIX, &base64url::encode(&[head.as_slice(), &body].concat())].concat();
     if MAX_TEXT < text.len() { Err(TooLarge) } else { Ok(text) }
 }
 
@@ -159,7 +157,7 @@ pub fn looks_sealed(text: &str) -> bool {
 /// - [`Unsealed::Forged`] when it is not what that key has sealed.
 pub fn open(keys: &[TicketKey], text: &str) -> Result<Ticket, Unsealed> {
     let encoded = text.strip_prefix(PREFIX).filter(|_| text.len() <= MAX_TEXT).ok_or(Unsealed::Malformed)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| Unsealed::Malformed)?;
+    let bytes = base64url::decode(encoded).ok_or(Unsealed::Malformed)?;
     let (head, sealed) = bytes.split_first_chunk::<{ KEY_ID + SALT }>().ok_or(Unsealed::Malformed)?;
     if sealed.len() < TAG {
         return Err(Unsealed::Malformed);

@@ -84,8 +84,13 @@ pub fn suggest<'c>(written: &str, candidates: impl IntoIterator<Item = &'c str>)
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&wanted, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(alike, _)| ALIKE <= *alike)
+        .filter(|(alike, candidate)| ALIKE <= *alike || one_slip(&wanted, &candidate.to_ascii_lowercase()))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
         .unwrap_or_default()
+}
+
+/// Whether two short words are one slip apart: a letter too many, too few, another one, or two swapped.
+fn one_slip(wanted: &str, candidate: &str) -> bool {
+    2 < candidate.len() && strsim::osa_distance(wanted, candidate) <= 1
 }

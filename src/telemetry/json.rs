@@ -7,6 +7,12 @@
 /// Appends `text` as a JSON string, quotes included.
 pub fn push_string(into: &mut String, text: &str) {
     into.push('"');
+    push_inner(into, text);
+    into.push('"');
+}
+
+/// Appends `text` escaped as within a JSON string, without the quotes.
+pub fn push_inner(into: &mut String, text: &str) {
     let mut plain_from = 0;
     for (at, character) in text.char_indices() {
         if !must_escape(character) {
@@ -17,7 +23,12 @@ pub fn push_string(into: &mut String, text: &str) {
         plain_from = at + character.len_utf8();
     }
     into.push_str(text.get(plain_from..).unwrap_or_default());
-    into.push('"');
+}
+
+/// The longest start of `text` that has at most `most` bytes and ends between two characters.
+#[must_use]
+pub fn head(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 /// Whether `character` may not stand in a record as itself.

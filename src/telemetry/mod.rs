@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod json;
+pub mod logs;
 pub mod metrics;
 pub mod recorder;
 pub mod report;

@@ -11,28 +11,28 @@ mod proof;
 mod reading;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderName;
 
-use crate::domain::{Credential, Facts, Found, Identity, Place, RequestView, Seconds, Secret, Step, Timestamp, Verified};
+use crate::domain::{Credential, Facts, Found, Identity, Place, RequestView, Step, Timestamp, Verified};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
 use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
-use crate::verify::gigya::proof::Prover;
-pub use crate::verify::gigya::proof::{Kind, Rules};
-pub use crate::verify::gigya::reading::{Names, Origin};
+use crate::verify::gigya::proof::{Kind, Prover, Rules};
+use crate::verify::gigya::reading::{Names, Origin};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::is_token;
 
 /// The scheme's line on the roll-call.
 pub static ENTRY: SchemeEntry = SchemeEntry {
-    name: NAME,
+    name: "gigya",
     doc: "A user id signed with a Gigya partner secret: `UID`, `UIDSignature`, `signatureTimestamp`.",
     shape: Shape::Section(&SETTINGS),
     plan,
 };
 
-const NAME: &str = "gigya";
+const NAME: &str = ENTRY.name;
 
 static SETTINGS: SectionSpec = SectionSpec {
     title: "the `gigya` scheme",
@@ -87,8 +87,9 @@ static SETTINGS: SectionSpec = SectionSpec {
     ],
 };
 
+/// The settings, proven.
 #[derive(Debug)]
-struct GigyaPlan {
+pub struct GigyaPlan {
     store: String,
     store_span: Span,
     names: Names,
@@ -97,6 +98,11 @@ struct GigyaPlan {
 }
 
 fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
+    prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
+}
+
+/// Proves the settings, or notes every fault and returns `None`. Pure.
+pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<GigyaPlan> {
     let section = Section::open(&SETTINGS, node, checking.faults)?;
     let store = section.text("keys")?.to_owned();
     let store_span = section.span_of("keys").clone();
@@ -124,7 +130,7 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>>
     }
     let rules =
         Rules { kind, window: section.seconds("window")?, underscore: underscore && kind != Kind::Friend, burn: section.flag("burn") };
-    sound.then(|| Box::new(GigyaPlan { store, store_span, names, from: from.into(), rules }) as Box<dyn SchemePlan>)
+    sound.then_some(GigyaPlan { store, store_span, names, from: from.into(), rules })
 }
 
 /// The parts must have distinct names, and names that their places can hold.
@@ -160,10 +166,31 @@ impl SchemePlan for GigyaPlan {
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
-        let Some(BuiltKeys::GigyaSecret(secrets)) = tools.keys.get(&self.store) else {
+        Ok(Arc::new(self.verifier(name, tools.keys)?))
+    }
+}
+
+impl GigyaPlan {
+    /// The verifier of authenticator `name` over the stores in `keys`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when the store holds no partner secret, or an empty one.
+    pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Result<GigyaVerifier, String> {
+        let Some(BuiltKeys::GigyaSecret(secrets)) = keys.get(&self.store) else {
             return Err(format!("`{}` holds no {}", self.store, KeyClass::GigyaSecret.describe()));
         };
-        Ok(Arc::new(GigyaVerifier::new(name, &self.store, secrets, self.names.clone(), self.from.clone(), self.rules)?))
+        let fields = if self.from.contains(&Origin::Headers) {
+            self.names
+                .all()
+                .map(|name| HeaderName::from_bytes(name.as_bytes()))
+                .collect::<Result<_, _>>()
+                .map_err(|error| error.to_string())?
+        } else {
+            Box::default()
+        };
+        let prover = Prover::new(NAME, name, &self.store, secrets, self.rules)?;
+        Ok(GigyaVerifier { names: self.names.clone(), fields, from: self.from.clone(), prover })
     }
 }
 
@@ -174,23 +201,6 @@ pub struct GigyaVerifier {
     fields: Box<[HeaderName]>,
     from: Box<[Origin]>,
     prover: Prover,
-}
-
-impl GigyaVerifier {
-    /// A verifier for authenticator `name` that accepts what any of `secrets` (HMAC key bytes, at least one) of `store` has signed.
-    ///
-    /// # Errors
-    ///
-    /// A sentence for the operator: there is no secret, an empty one, or a name that no header can have.
-    pub fn new(name: &Arc<str>, store: &str, secrets: &[Secret], names: Names, from: Box<[Origin]>, rules: Rules) -> Result<Self, String> {
-        let fields = if from.contains(&Origin::Headers) {
-            names.all().map(|name| HeaderName::from_bytes(name.as_bytes())).collect::<Result<_, _>>().map_err(|error| error.to_string())?
-        } else {
-            Box::default()
-        };
-        let prover = Prover::new(NAME, name, store, secrets, rules)?;
-        Ok(Self { names, fields, from, prover })
-    }
 }
 
 impl Verifier for GigyaVerifier {
@@ -224,9 +234,3 @@ impl Verifier for GigyaVerifier {
         proof::is_uid(uid).then_some(Cow::Borrowed(uid))
     }
 }
-
-/// How long Gigya itself accepts a signature, either way.
-pub const VENDOR_WINDOW: Seconds = Seconds(300);
-
-#[cfg(test)]
-mod tests;

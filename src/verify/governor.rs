@@ -1,6 +1,6 @@
 //! Failure budgets: who has guessed too often must wait.
 //!
-//! Two budgets, both refilling evenly over a minute: one per address prefix, and one per claimed id *from that prefix*.
+//! Two budgets, both refilling evenly over a window: one per address prefix, and one per claimed id *from that prefix*.
 //! There is none per id alone, on purpose: whoever knows an id could then spend its budget and lock its owner out.
 //! So failures elsewhere never touch a caller. For callers behind the same prefix as a guesser there is a second door: an
 //! id that was proven from there while the prefix was failing is, for an hour, held to its own budget and not to the
@@ -24,62 +24,23 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::domain::{Doubt, Seconds, Timestamp};
-use crate::settings::{KeySpec, Section, SectionSpec, Shape};
 
-/// The settings of the governor.
-pub static SETTINGS: SectionSpec = SectionSpec {
-    title: "`governor`",
-    doc: "How often a credential may be wrong before its sender must wait (429).",
-    keys: &[
-        KeySpec::default(
-            "per_address",
-            Shape::Count { min: 1, max: 1_000_000 },
-            "100",
-            "Failures a minute per address: a whole IPv4 address, the /64 of an IPv6 address.",
-        ),
-        KeySpec::default(
-            "per_id",
-            Shape::Count { min: 1, max: 1_000_000 },
-            "20",
-            "Failures a minute per claimed id from one address. Failures from elsewhere do not count, so nobody can lock an owner out.",
-        ),
-        KeySpec::default(
-            "tracked",
-            Shape::Count { min: 1_024, max: 16_777_216 },
-            "65536",
-            "How many failing addresses, and how many ids from them, are remembered (about 150 bytes each).",
-        ),
-    ],
-};
-
-/// The settings, proven.
+/// How much failure is put up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budgets {
-    /// Failures a minute per address prefix.
+    /// Failures per address prefix within `window`.
     pub per_address: u32,
-    /// Failures a minute per claimed id from one prefix.
+    /// Failures per claimed id from one prefix within `window`.
     pub per_id: u32,
+    /// After this long an empty budget is full again; at least a second.
+    pub window: Seconds,
     /// How many of each are remembered.
     pub tracked: usize,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { per_address: 100, per_id: 20, tracked: 65_536 }
-    }
-}
-
-impl Budgets {
-    /// Reads a section that was opened with [`SETTINGS`].
-    #[must_use]
-    pub fn read(section: &Section<'_>) -> Self {
-        let otherwise = Self::default();
-        let count = |key| section.count(key).and_then(|count| u32::try_from(count).ok()).filter(|count| *count != 0);
-        Self {
-            per_address: count("per_address").unwrap_or(otherwise.per_address),
-            per_id: count("per_id").unwrap_or(otherwise.per_id),
-            tracked: count("tracked").and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise.tracked),
-        }
+        Self { per_address: 100, per_id: 20, window: Seconds(60), tracked: 65_536 }
     }
 }
 
@@ -107,9 +68,6 @@ pub fn is_guess(doubt: &Doubt) -> bool {
         | Doubt::Revoked => false,
     }
 }
-
-/// A budget is full again after this long, in microseconds.
-const MINUTE: i64 = 60_000_000;
 
 /// How long a proven id is exempt from its prefix's budget.
 const PROVEN: Seconds = Seconds(3_600);
@@ -174,19 +132,27 @@ fn table<K: Eq + std::hash::Hash>(tracked: usize) -> Table<K> {
 /// One kind of budget. A debt is the moment, in microseconds, at which all failures so far are paid off.
 struct Debts<K> {
     table: Table<K>,
-    /// What one failure adds.
+    /// What one failure adds, in microseconds.
     cost: i64,
+    /// The most that can be owed, in microseconds.
+    window: i64,
 }
 
 impl<K: Eq + std::hash::Hash + Copy> Debts<K> {
-    fn new(per_minute: u32, tracked: usize) -> Self {
-        Self { table: table(tracked), cost: MINUTE / i64::from(per_minute.max(1)) }
+    fn new(failures: u32, window: Seconds, tracked: usize) -> Self {
+        let window = i64::from(window.0.max(1)) * 1_000_000;
+        Self { table: table(tracked), cost: (window / i64::from(failures.max(1))).max(1), window }
+    }
+
+    /// A debt as of `now`: never more than can be owed, whatever the clock was when it was made.
+    fn bounded(&self, debt: i64, now: i64) -> i64 {
+        debt.min(now.saturating_add(self.window))
     }
 
     /// How long to wait until one more failure fits; `None` when it fits now.
     fn wait(&self, key: &K, now: i64) -> Option<Seconds> {
         let debt = self.table.get(key)?.load(Ordering::Relaxed);
-        let over = bounded(debt, now).saturating_add(self.cost).saturating_sub(now.saturating_add(MINUTE));
+        let over = self.bounded(debt, now).saturating_add(self.cost).saturating_sub(now.saturating_add(self.window));
         if over <= 0 {
             return None;
         }
@@ -198,15 +164,10 @@ impl<K: Eq + std::hash::Hash + Copy> Debts<K> {
     fn add(&self, key: K, now: i64) -> i64 {
         let fresh = || Ok::<_, std::convert::Infallible>(Arc::new(AtomicI64::new(now)));
         let Ok(entry) = self.table.get_or_insert_with(&key, fresh);
-        let add = |debt: i64| bounded(debt, now).max(now).saturating_add(self.cost).min(now.saturating_add(MINUTE));
+        let add = |debt: i64| self.bounded(debt.max(now).saturating_add(self.cost), now);
         let before = entry.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |debt| Some(add(debt))).unwrap_or(now);
         add(before)
     }
-}
-
-/// A debt as of `now`: never more than a minute, whatever the clock was when it was made.
-fn bounded(debt: i64, now: i64) -> i64 {
-    debt.min(now.saturating_add(MINUTE))
 }
 
 fn micros(now: Timestamp) -> i64 {
@@ -218,21 +179,33 @@ impl Governor {
     #[must_use]
     pub fn new(budgets: Budgets) -> Self {
         Self {
-            addresses: Debts::new(budgets.per_address, budgets.tracked),
-            pairs: Debts::new(budgets.per_id, budgets.tracked),
+            addresses: Debts::new(budgets.per_address, budgets.window, budgets.tracked),
+            pairs: Debts::new(budgets.per_id, budgets.window, budgets.tracked),
             proven: table(budgets.tracked),
             quiet_from: AtomicI64::new(i64::MIN),
         }
+    }
+
+    /// Whether anyone failed lately. While this is false every check says `None`, so a caller need not work out a claimed id.
+    #[must_use]
+    pub fn is_busy(&self, now: Timestamp) -> bool {
+        micros(now) < self.quiet_from.load(Ordering::Relaxed)
+    }
+
+    /// How many address prefixes and how many ids are being kept now.
+    #[must_use]
+    pub fn tracked(&self) -> (usize, usize) {
+        (self.addresses.table.len(), self.pairs.table.len())
     }
 
     /// How long a caller from `address` who claims to be `claimed_id` must wait before a credential of theirs is judged;
     /// `None` when it may be judged now. Asked before judging, never about a remembered verdict.
     #[must_use]
     pub fn check(&self, address: IpAddr, claimed_id: Option<&str>, now: Timestamp) -> Option<Seconds> {
-        let now = micros(now);
-        if self.quiet_from.load(Ordering::Relaxed) <= now {
+        if !self.is_busy(now) {
             return None;
         }
+        let now = micros(now);
         let prefix = Prefix::of(address);
         let Some(id) = claimed_id else { return self.addresses.wait(&prefix, now) };
         let pair = Pair::of(prefix, id);
@@ -259,7 +232,7 @@ impl Governor {
     ///
     /// Costs one atomic read while nobody fails: only then is there something to be exempt from.
     pub fn succeed(&self, address: IpAddr, claimed_id: &str, now: Timestamp) {
-        if self.quiet_from.load(Ordering::Relaxed) <= micros(now) {
+        if !self.is_busy(now) {
             return;
         }
         let prefix = Prefix::of(address);

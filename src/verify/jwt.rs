@@ -10,7 +10,23 @@
 pub mod judge;
 pub mod settings;
 
+use crate::settings::{Checking, Node, Shape};
+use crate::verify::contract::{SchemeEntry, SchemePlan};
+
+/// What the scheme is called, in the conf and in identities.
+pub const NAME: &str = "jwt";
+
+/// The line of the roll-call.
+pub const JWT: SchemeEntry = SchemeEntry {
+    name: NAME,
+    doc: "A signed JSON Web Token from an issuer whose keys we know or discover.",
+    shape: Shape::Section(&settings::SECTION),
+    plan,
+};
+
+fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
+    settings::prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
+}
+
 #[cfg(test)]
 mod tests;
-
-pub use settings::JWT;

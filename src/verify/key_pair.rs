@@ -6,6 +6,7 @@
 //! What is judged, and why nothing is cached: [`crate::verify::keyholder`].
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -13,20 +14,20 @@ use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::domain::{Credential, Doubt, Facts, Found, Identity, Place, RequestView, Step, Timestamp, Verified};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{Desks, KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keyholder::{Keyholders, is_id};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::header;
 
 /// The scheme's line on the roll-call.
 pub static ENTRY: SchemeEntry = SchemeEntry {
-    name: NAME,
+    name: "key_pair",
     doc: "An id and a secret in two headers: `InstanceId` and `InstanceKey`.",
     shape: Shape::Section(&SETTINGS),
     plan,
 };
 
-const NAME: &str = "key_pair";
+const NAME: &str = ENTRY.name;
 
 /// The longest secret that is judged, in bytes.
 const MAX_SECRET: usize = 4 * 1024;
@@ -41,8 +42,9 @@ static SETTINGS: SectionSpec = SectionSpec {
     ],
 };
 
+/// The settings, proven.
 #[derive(Debug)]
-struct KeyPairPlan {
+pub struct KeyPairPlan {
     store: String,
     store_span: Span,
     id: HeaderName,
@@ -50,6 +52,11 @@ struct KeyPairPlan {
 }
 
 fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
+    prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
+}
+
+/// Proves the settings, or notes every fault and returns `None`. Pure.
+pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<KeyPairPlan> {
     let section = Section::open(&SETTINGS, node, checking.faults)?;
     let store = section.text("keys")?.to_owned();
     let store_span = section.span_of("keys").clone();
@@ -67,7 +74,7 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>>
             .error(section.span_of("key_header"), "id and secret cannot stand in the same header; for both in one, use `server_key`");
         sound = false;
     }
-    sound.then(|| Box::new(KeyPairPlan { store, store_span, id, key }) as Box<dyn SchemePlan>)
+    sound.then_some(KeyPairPlan { store, store_span, id, key })
 }
 
 impl SchemePlan for KeyPairPlan {
@@ -84,13 +91,19 @@ impl SchemePlan for KeyPairPlan {
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
-        let Some(BuiltKeys::ServerKeys(keys)) = tools.keys.get(&self.store) else {
-            return Err(format!("`{}` holds no {}", self.store, KeyClass::ServerKeys.describe()));
-        };
-        let desk = tools.desks.register(Arc::clone(keys).desk());
-        let holders =
-            Keyholders { authenticator: Arc::clone(name), scheme: NAME, store: self.store.as_str().into(), keys: Arc::clone(keys), desk };
-        Ok(Arc::new(KeyPairVerifier::new(holders, self.id.clone(), self.key.clone())))
+        Ok(Arc::new(self.verifier(name, tools.keys, tools.desks)?))
+    }
+}
+
+impl KeyPairPlan {
+    /// The verifier of authenticator `name` over the stores in `keys`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when the store does not hold server keys.
+    pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>, desks: &mut Desks) -> Result<KeyPairVerifier, String> {
+        let holders = Keyholders::of(name, NAME, &self.store, keys, desks)?;
+        Ok(KeyPairVerifier { holders, id: self.id.clone(), key: self.key.clone() })
     }
 }
 
@@ -99,14 +112,6 @@ pub struct KeyPairVerifier {
     holders: Keyholders,
     id: HeaderName,
     key: HeaderName,
-}
-
-impl KeyPairVerifier {
-    /// A verifier that reads the fields `id` and `key` and asks `holders`.
-    #[must_use]
-    pub fn new(holders: Keyholders, id: HeaderName, key: HeaderName) -> Self {
-        Self { holders, id, key }
-    }
 }
 
 impl Verifier for KeyPairVerifier {

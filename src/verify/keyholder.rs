@@ -4,15 +4,17 @@
 //! That a key is disabled, too early or too late is said only to someone who knows its secret. How id and secret stood in
 //! the request is the scheme's business.
 //!
-//! Verdicts are not for caching: a check is one keyed digest, about as much as making the key of a cache entry, and a key
+//! Verdicts are not for caching: a check is one keyed digest, which costs about what a cache hit costs, and a key
 //! that is withdrawn, or presented at a host it is not good for, must be refused at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::domain::{DeskId, Doubt, Facts, Identity, Need, Question, RequestView, Step, Timestamp, Value, Verified};
-use crate::verify::keys::contract::{ServerKey, ServerKeySearch, ServerKeys};
+use crate::verify::contract::Desks;
+use crate::verify::keys::contract::{BuiltKeys, KeyClass, ServerKey, ServerKeySearch, ServerKeys};
 
 /// The longest id that is looked up, in bytes.
 pub const MAX_ID: usize = 256;
@@ -20,18 +22,37 @@ pub const MAX_ID: usize = 256;
 /// Those who hold a key of one store, as one authenticator sees them.
 pub struct Keyholders {
     /// The authenticator's name in the conf.
-    pub authenticator: Arc<str>,
+    authenticator: Arc<str>,
     /// The scheme that asks.
-    pub scheme: &'static str,
+    scheme: &'static str,
     /// The store's name in the conf; it is the issuer of the identities.
-    pub store: Box<str>,
+    store: Box<str>,
     /// The store.
-    pub keys: Arc<dyn ServerKeys>,
+    keys: Arc<dyn ServerKeys>,
     /// The number under which the store answers about ids that are not at hand, with `Option<Arc<ServerKey>>`.
-    pub desk: DeskId,
+    desk: DeskId,
 }
 
 impl Keyholders {
+    /// Those who hold a key of `store`, as `authenticator` of `scheme` sees them.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when `store` is not among `keys`, or holds something else.
+    pub fn of(
+        authenticator: &Arc<str>,
+        scheme: &'static str,
+        store: &str,
+        keys: &BTreeMap<String, BuiltKeys>,
+        desks: &mut Desks,
+    ) -> Result<Self, String> {
+        let Some(BuiltKeys::ServerKeys(keys)) = keys.get(store) else {
+            return Err(format!("`{store}` holds no {}", KeyClass::ServerKeys.describe()));
+        };
+        let desk = desks.register(Arc::clone(keys).desk());
+        Ok(Self { authenticator: Arc::clone(authenticator), scheme, store: store.into(), keys: Arc::clone(keys), desk })
+    }
+
     /// Who holds `secret` under `id`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! stray bits; everything else is malformed. What is judged, and why nothing is cached: [`crate::verify::keyholder`].
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -15,20 +16,20 @@ use zeroize::Zeroizing;
 
 use crate::domain::{Credential, Doubt, Facts, Found, Identity, Place, RequestView, Step, Timestamp, Verified};
 use crate::settings::{Checking, Choice, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{Desks, KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keyholder::{Keyholders, is_id};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::{authorization, header, unite};
 
 /// The scheme's line on the roll-call.
 pub static ENTRY: SchemeEntry = SchemeEntry {
-    name: NAME,
+    name: "server_key",
     doc: "An id and a secret in one header: `Server-Key: base64(id:secret)`.",
     shape: Shape::Section(&SETTINGS),
     plan,
 };
 
-const NAME: &str = "server_key";
+const NAME: &str = ENTRY.name;
 
 /// The longest text that is decoded, in bytes.
 const MAX_TEXT: usize = 8 * 1024;
@@ -59,7 +60,7 @@ fn place_kinds() -> Vec<Choice> {
 
 /// Where the text may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Form {
+enum Form {
     /// The whole value of this field.
     Header(HeaderName),
     /// `Authorization: Basic` (RFC 7617).
@@ -68,7 +69,7 @@ pub enum Form {
 
 impl Form {
     /// The field that TapTalk's back ends use.
-    pub const SERVER_KEY: Self = Self::Header(HeaderName::from_static("server-key"));
+    const SERVER_KEY: Self = Self::Header(HeaderName::from_static("server-key"));
 
     fn place(&self) -> Place {
         match self {
@@ -78,20 +79,26 @@ impl Form {
     }
 }
 
+/// The settings, proven.
 #[derive(Debug)]
-struct ServerKeyPlan {
+pub struct ServerKeyPlan {
     store: String,
     store_span: Span,
     from: Box<[Form]>,
 }
 
 fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
+    prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
+}
+
+/// Proves the settings, or notes every fault and returns `None`. Pure.
+pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<ServerKeyPlan> {
     let section = Section::open(&SETTINGS, node, checking.faults)?;
     let store = section.text("keys")?.to_owned();
     let store_span = section.span_of("keys").clone();
     let known = checking.resolve("keys", &store, &store_span);
     let from = plan_places(&section.items("from"), checking)?;
-    known.then(|| Box::new(ServerKeyPlan { store, store_span, from }) as Box<dyn SchemePlan>)
+    known.then_some(ServerKeyPlan { store, store_span, from })
 }
 
 fn plan_places(nodes: &[&Node], checking: &mut Checking<'_>) -> Option<Box<[Form]>> {
@@ -140,13 +147,18 @@ impl SchemePlan for ServerKeyPlan {
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
-        let Some(BuiltKeys::ServerKeys(keys)) = tools.keys.get(&self.store) else {
-            return Err(format!("`{}` holds no {}", self.store, KeyClass::ServerKeys.describe()));
-        };
-        let desk = tools.desks.register(Arc::clone(keys).desk());
-        let holders =
-            Keyholders { authenticator: Arc::clone(name), scheme: NAME, store: self.store.as_str().into(), keys: Arc::clone(keys), desk };
-        Ok(Arc::new(ServerKeyVerifier::new(holders, self.from.clone())))
+        Ok(Arc::new(self.verifier(name, tools.keys, tools.desks)?))
+    }
+}
+
+impl ServerKeyPlan {
+    /// The verifier of authenticator `name` over the stores in `keys`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when the store does not hold server keys.
+    pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>, desks: &mut Desks) -> Result<ServerKeyVerifier, String> {
+        Ok(ServerKeyVerifier { holders: Keyholders::of(name, NAME, &self.store, keys, desks)?, from: self.from.clone() })
     }
 }
 
@@ -154,14 +166,6 @@ impl SchemePlan for ServerKeyPlan {
 pub struct ServerKeyVerifier {
     holders: Keyholders,
     from: Box<[Form]>,
-}
-
-impl ServerKeyVerifier {
-    /// A verifier that looks at `from` and asks `holders`.
-    #[must_use]
-    pub fn new(holders: Keyholders, from: Box<[Form]>) -> Self {
-        Self { holders, from }
-    }
 }
 
 impl Verifier for ServerKeyVerifier {

@@ -4,19 +4,19 @@
 //! Only then is it worth spending, and it is not spent here: the identity says what to burn, the gate does it as its last act.
 //! So a damaged, foreign, expired or misplaced ticket costs no store access and stays unspent.
 //!
-//! Verdicts are not for caching: a ticket may be for one use or one kind of request, and opening one costs about as much as
-//! making the key of a cache entry. The sealed form is `jose::ticket`'s, minting is `issuer`'s.
+//! Verdicts are not for caching: a ticket may be for one use or one kind of request, and opening one is a key derivation and
+//! one AEAD call, little more than a cache hit. The sealed form is `jose::ticket`'s, minting is `issuer`'s.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderName;
 
 use crate::domain::{
     Burn, Credential, Doubt, Facts, Found, Identity, Place, Refusal, RequestView, Seconds, Step, Timestamp, Value, Verified,
 };
+use crate::jose::base64url;
 use crate::jose::ticket::{Bindings, Ticket, TicketKey, Unsealed, looks_sealed, open};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
 use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
@@ -25,13 +25,13 @@ use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_source
 
 /// The scheme's line on the roll-call.
 pub static ENTRY: SchemeEntry = SchemeEntry {
-    name: NAME,
+    name: "ticket",
     doc: "Sealed tickets of our own: for a while or for one use, bound to a client, a device, a method, a path.",
     shape: Shape::Section(&SETTINGS),
     plan,
 };
 
-const NAME: &str = "ticket";
+const NAME: &str = ENTRY.name;
 
 static SETTINGS: SectionSpec = SectionSpec {
     title: "the `ticket` scheme",
@@ -69,8 +69,9 @@ static SETTINGS: SectionSpec = SectionSpec {
     ],
 };
 
+/// The settings, proven.
 #[derive(Debug)]
-struct TicketPlan {
+pub struct TicketPlan {
     store: String,
     store_span: Span,
     from: Box<[Source]>,
@@ -83,6 +84,11 @@ struct TicketPlan {
 }
 
 fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
+    prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
+}
+
+/// Proves the settings, or notes every fault and returns `None`. Pure.
+pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<TicketPlan> {
     let section = Section::open(&SETTINGS, node, checking.faults)?;
     let store = section.text("keys")?.to_owned();
     let store_span = section.span_of("keys").clone();
@@ -102,7 +108,7 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>>
         leeway: section.seconds("leeway")?,
         device: section.header("device_header")?,
     };
-    known.then(|| Box::new(plan) as Box<dyn SchemePlan>)
+    known.then_some(plan)
 }
 
 impl SchemePlan for TicketPlan {
@@ -119,9 +125,23 @@ impl SchemePlan for TicketPlan {
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
-        let Some(BuiltKeys::Mac(keys)) = tools.keys.get(&self.store) else {
+        Ok(Arc::new(self.verifier(name, tools.keys)?))
+    }
+}
+
+impl TicketPlan {
+    /// The verifier of authenticator `name` over the stores in `keys`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when the store holds no key that seals tickets.
+    pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Result<TicketVerifier, String> {
+        let Some(BuiltKeys::Mac(keys)) = keys.get(&self.store) else {
             return Err(format!("`{}` holds no {}", self.store, KeyClass::Mac.describe()));
         };
+        if keys.is_empty() {
+            return Err(format!("`{}` holds no key; no ticket could be opened", self.store));
+        }
         let rules = Rules {
             issuer: self.issuer.clone(),
             audience: self.audience.clone().unwrap_or_else(|| Box::from(&**name)),
@@ -131,25 +151,25 @@ impl SchemePlan for TicketPlan {
             device: self.device.clone(),
         };
         let keys = keys.iter().map(|key| TicketKey::new(key.id, &key.secret)).collect();
-        Ok(Arc::new(TicketVerifier::new(name, keys, self.from.clone(), rules)))
+        Ok(TicketVerifier { authenticator: Arc::clone(name), keys, from: self.from.clone(), rules })
     }
 }
 
 /// What is demanded of an authentic ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rules {
+struct Rules {
     /// Who it must be from.
-    pub issuer: Box<str>,
+    issuer: Box<str>,
     /// Whom it must be for.
-    pub audience: Box<str>,
+    audience: Box<str>,
     /// Whether every ticket is for one use.
-    pub single_use: bool,
+    single_use: bool,
     /// The longest life it may have been given.
-    pub max_life: Seconds,
+    max_life: Seconds,
     /// By how much clocks may differ.
-    pub leeway: Seconds,
+    leeway: Seconds,
     /// The field that a device binding is compared with.
-    pub device: HeaderName,
+    device: HeaderName,
 }
 
 /// Verifies sealed tickets.
@@ -161,12 +181,6 @@ pub struct TicketVerifier {
 }
 
 impl TicketVerifier {
-    /// A verifier for authenticator `name` that looks at `from` and opens tickets with `keys`.
-    #[must_use]
-    pub fn new(name: &Arc<str>, keys: Box<[TicketKey]>, from: Box<[Source]>, rules: Rules) -> Self {
-        Self { authenticator: Arc::clone(name), keys, from, rules }
-    }
-
     /// The order is: proven, for us, not longer-lived than allowed, well presented, and only then alive. So
     /// [`Doubt::Expired`] speaks of a ticket that was good for this very request once.
     fn judge(&self, text: &str, request: &RequestView<'_>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Refusal> {
@@ -209,7 +223,7 @@ impl TicketVerifier {
     fn identify(&self, ticket: &Verified<Ticket>, single_use: bool) -> Verified<Arc<Identity>> {
         let said = ticket.get();
         let end = said.expires.plus(self.rules.leeway);
-        let mut claims: Vec<(Box<str>, Value)> = vec![("jti".into(), Value::Text(URL_SAFE_NO_PAD.encode(said.id).into()))];
+        let mut claims: Vec<(Box<str>, Value)> = vec![("jti".into(), Value::Text(base64url::encode(&said.id).into()))];
         if let Value::Map(members) = &said.claims {
             claims.extend(members.iter().filter(|(name, _)| **name != *"jti").cloned());
         }

@@ -142,7 +142,7 @@ fn nodes_are_bounded_and_aliases_count_as_what_they_stand_for() {
     let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
     for level in 1..9 {
         let alias = format!("*a{}", level - 1);
-        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", vec![alias.as_str(); 10].join(",")));
+        bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(",")));
     }
     let faults = Document::read_within("c.yaml", bomb.as_bytes(), 10_000).expect_err("a bomb").sorted();
     assert!(faults[0].says.contains("aliases counted"), "{}", faults[0].says);

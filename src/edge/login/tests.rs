@@ -1,3 +1,5 @@
+//! Who is sent to log in, and that the way back never leaves this site.
+
 use super::{LONGEST_RETURN, is_local, location, prefers_html, thousandths};
 use crate::domain::{Doubt, Refusal};
 use crate::edge::respond::AnswerRequest;

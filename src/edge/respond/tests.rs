@@ -1,3 +1,5 @@
+//! What the sender of each refused request is told, and what not.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -26,8 +28,10 @@ fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
     answer.headers.iter().filter(|(field, _)| field.as_str() == name).map(|(_, value)| value.to_str().unwrap()).collect()
 }
 
-/// Every refusal with everything its sender is told: status, public reason, challenges, one more field.
-fn every_refusal() -> Vec<(Refusal, u16, &'static str, &'static [&'static str], Option<(&'static str, &'static str)>)> {
+/// A refusal and everything its sender is told: status, public reason, challenges, one more field.
+type Row = (Refusal, u16, &'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
+
+fn every_refusal() -> Vec<Row> {
     let after = Seconds(7);
     let later = Some(("retry-after", "7"));
     vec![
@@ -235,4 +239,15 @@ fn a_browser_is_sent_to_log_in_only_where_that_could_help() {
     let refused = Refused { login: Some("/login".into()), ..refused(Refusal::CredentialMissing) };
     let posted = AnswerRequest { sec_fetch_mode: Some("navigate"), ..asking("POST") };
     assert_eq!(answer(&refused, &posted).status, 303, "a POST is not repeated at the login page");
+}
+
+#[test]
+fn the_operations_page_names_every_public_reason_with_its_statuses() {
+    let page = include_str!("../../../docs/operations.md");
+    for public in PublicReason::ALL {
+        let statuses: BTreeSet<String> =
+            every_refusal().iter().filter(|(_, _, told, ..)| *told == public.as_str()).map(|(_, status, ..)| status.to_string()).collect();
+        let row = format!("| `{}` | {} |", public.as_str(), statuses.into_iter().collect::<Vec<_>>().join(" "));
+        assert!(page.lines().any(|line| line.starts_with(&row)), "docs/operations.md lacks a row that starts {row}");
+    }
 }

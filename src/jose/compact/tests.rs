@@ -1,1 +1,136 @@
-//! tests
+//! Tokens taken apart: form, header, payload, and whose signature it is.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Compact, CompactFault, MAX_TOKEN, claimed_issuer, media_type, split};
+use crate::domain::Value;
+use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url::encode;
+use crate::jose::mint::SigningKey;
+
+fn token(header: &str, payload: &str) -> String {
+    format!("{}.{}.c2ln", encode(header.as_bytes()), encode(payload.as_bytes()))
+}
+
+#[test]
+fn a_header_is_understood_whole_or_refused() {
+    use CompactFault::{Header, Unsupported};
+    let long = |length: usize| format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(length));
+    let cases: Vec<(String, Result<Option<Algorithm>, CompactFault>, &str)> = vec![
+        (r#"{"alg":"RS256"}"#.into(), Ok(Some(Algorithm::Rs256)), "the least header"),
+        (r#" { "typ" : "JWT" , "alg" : "ES512" } "#.into(), Ok(Some(Algorithm::Es512)), "white space is JSON"),
+        (r#"{"alg":"RS256","x":{"y":[1]}}"#.into(), Ok(Some(Algorithm::Rs256)), "members we do not know may be ignored"),
+        (r#"{"alg":"none"}"#.into(), Ok(None), "none is no algorithm"),
+        (r#"{"alg":"rs256"}"#.into(), Ok(None), "case matters"),
+        (r#"{"alg":"\u0052S256"}"#.into(), Ok(Some(Algorithm::Rs256)), "an escaped letter is the letter"),
+        ("{}".into(), Err(Header), "no alg"),
+        (r#"{"alg":""}"#.into(), Err(Header), "alg empty"),
+        (r#"{"alg":null}"#.into(), Err(Header), "alg null"),
+        (r#"{"alg":["RS256"]}"#.into(), Err(Header), "alg a list"),
+        (r#"{"alg":"RS256","alg":"RS256"}"#.into(), Err(Header), "alg twice"),
+        (r#"{"alg":"RS256","typ":1}"#.into(), Err(Header), "typ not text"),
+        (r#"{"alg":"RS256","cty":1}"#.into(), Err(Header), "cty not text"),
+        (r#"{"alg":"RS256","kid":1}"#.into(), Err(Header), "kid not text"),
+        (long(256), Ok(Some(Algorithm::Rs256)), "the longest kid"),
+        (long(257), Err(Header), "one byte longer"),
+        (r#"["RS256"]"#.into(), Err(Header), "not an object"),
+        (r#"{"alg":"RS256","crit":[]}"#.into(), Err(Unsupported), "crit, even empty"),
+        (r#"{"alg":"RS256","b64":true}"#.into(), Err(Unsupported), "b64, even with its default"),
+        (r#"{"alg":"RS256","zip":"DEF"}"#.into(), Err(Unsupported), "zip"),
+        (r#"{"alg":"RS256","enc":"A128GCM"}"#.into(), Err(Unsupported), "enc"),
+        (r#"{"alg":"RS256","cty":"jwt"}"#.into(), Err(Unsupported), "a nested token"),
+        (r#"{"alg":"RS256","cty":"json"}"#.into(), Ok(Some(Algorithm::Rs256)), "any other content"),
+    ];
+    for (header, expected, shows) in cases {
+        let text = token(&header, "{}");
+        let actual = Compact::parse(&text).map(|token| token.header().algorithm);
+        assert_eq!(actual, expected, "{shows}: {header}");
+    }
+}
+
+#[test]
+fn three_parts_of_bounded_length_and_no_others() {
+    let most = format!("{}.a.b", "a".repeat(MAX_TOKEN - 4));
+    let more = format!("{}.a.b", "a".repeat(MAX_TOKEN - 3));
+    let cases = [
+        ("a.b.c", Ok(["a", "b", "c"]), "three"),
+        ("", Err(CompactFault::Parts), "nothing"),
+        ("a", Err(CompactFault::Parts), "one"),
+        ("a.b", Err(CompactFault::Parts), "two"),
+        ("a.b.c.d", Err(CompactFault::Parts), "four"),
+        ("a.b.c.", Err(CompactFault::Parts), "an empty fourth"),
+        (".b.c", Err(CompactFault::Parts), "an empty header"),
+        ("a..c", Err(CompactFault::Parts), "an empty payload"),
+        ("a.b.", Err(CompactFault::Parts), "an empty signature"),
+        ("...", Err(CompactFault::Parts), "dots"),
+        (&more, Err(CompactFault::TooLong), "one byte too long"),
+    ];
+    for (text, expected, shows) in cases {
+        assert_eq!(split(text), expected, "{shows}");
+    }
+    assert!(split(&most).is_ok(), "the longest token");
+}
+
+#[test]
+fn a_payload_is_one_claim_set() {
+    let cases: [(&str, Option<CompactFault>, Result<Option<&str>, CompactFault>, &str); 12] = [
+        ("{}", None, Ok(None), "nothing claimed"),
+        (r#"{"iss":"a"}"#, None, Ok(Some("a")), "an issuer"),
+        (r#"{"a":[{"iss":"b"}],"iss":"a"}"#, None, Ok(Some("a")), "another iss further in is not the issuer"),
+        (r#"{"iss":"https:\/\/a"}"#, None, Ok(Some("https://a")), "escaped slashes, as some libraries write them"),
+        (r#"{"iss":null}"#, None, Err(CompactFault::Payload), "null is not absent"),
+        (r#"{"iss":1}"#, None, Err(CompactFault::Payload), "not text"),
+        (r#"{"iss":"a","iss":"b"}"#, Some(CompactFault::Payload), Err(CompactFault::Payload), "twice"),
+        (r#"{"iss":"a","\u0069ss":"b"}"#, Some(CompactFault::Payload), Err(CompactFault::Payload), "twice, escaped"),
+        (r#"{"iss":"a"} x"#, Some(CompactFault::Payload), Err(CompactFault::Payload), "junk behind"),
+        (r#"["a"]"#, Some(CompactFault::Payload), Err(CompactFault::Payload), "a list"),
+        ("null", Some(CompactFault::Payload), Err(CompactFault::Payload), "null"),
+        ("", Some(CompactFault::Parts), Err(CompactFault::Parts), "empty"),
+    ];
+    for (payload, fault, issuer, shows) in cases {
+        let text = token(r#"{"alg":"RS256"}"#, payload);
+        assert_eq!(Compact::parse(&text).err(), fault, "{shows}: {payload}");
+        assert_eq!(claimed_issuer(&text), issuer.map(|issuer| issuer.map(str::to_owned)), "{shows}, read alone: {payload}");
+    }
+    let odd = "e30.e30=.c2ln";
+    assert_eq!(claimed_issuer(odd), Err(CompactFault::Encoding), "padding");
+}
+
+#[test]
+fn only_the_maker_of_a_signature_proves_claims() {
+    let ours = SigningKey::generate(Algorithm::Es256).unwrap();
+    let other = SigningKey::generate(Algorithm::Es256).unwrap();
+    let edwards = SigningKey::generate(Algorithm::EdDsa).unwrap();
+    let text = ours.sign_compact(&[], &json!({ "sub": "ada" })).unwrap();
+    let key = |key: &SigningKey| Arc::new(key.verifying_key().unwrap());
+    let cases = [
+        (Algorithm::Es256, vec![key(&ours)], true, "the maker"),
+        (Algorithm::Es256, vec![key(&other), key(&edwards), key(&ours)], true, "the maker among others"),
+        (Algorithm::Es256, vec![key(&other)], false, "another key of its kind"),
+        (Algorithm::Es256, vec![key(&edwards)], false, "a key of another kind"),
+        (Algorithm::Es384, vec![key(&ours)], false, "an algorithm that is not the key's"),
+        (Algorithm::Es256, vec![], false, "nobody"),
+    ];
+    for (algorithm, keys, proven, shows) in cases {
+        let claims = Compact::parse(&text).unwrap().prove(algorithm, &keys);
+        assert_eq!(claims.map(|claims| claims.get().member("sub").cloned()), proven.then(|| Some(Value::from("ada"))), "{shows}");
+    }
+}
+
+#[test]
+fn a_media_type_may_leave_its_usual_half_out() {
+    let cases = [
+        ("JWT", "JWT", "short"),
+        ("application/at+jwt", "at+jwt", "long"),
+        ("Application/JWT", "JWT", "in any case"),
+        ("application/a/b", "application/a/b", "only where no other slash follows"),
+        ("text/plain", "text/plain", "another type"),
+        ("", "", "nothing"),
+    ];
+    for (written, expected, shows) in cases {
+        assert_eq!(media_type(written), expected, "{shows}");
+    }
+}

@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat};
 
 use crate::domain::Reason;
 use crate::gate::verdict::Stages;
-use crate::telemetry::json::push_string;
+use crate::telemetry::json::{head, push_string};
 use crate::telemetry::report::{Ending, Visit};
 
 /// The longest that is kept of each text, in bytes; what is longer ends in `…`.
@@ -75,11 +75,6 @@ impl Texts {
         let part = |from: usize, to: usize| self.all.get(from..to).unwrap_or_default();
         [part(0, method), part(method, host), part(host, path), part(path, subject), part(subject, self.all.len())]
     }
-}
-
-/// The longest start of `text` that has at most `most` bytes and ends between two characters.
-fn head(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
 }
 
 impl Line {

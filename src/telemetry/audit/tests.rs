@@ -1,3 +1,5 @@
+//! That each audit record is written whole or counted, whatever the sink does.
+
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -188,7 +190,9 @@ fn a_sink_that_fails_half_way_loses_only_what_it_did_not_take() {
         memory.0.lock().len()
     };
     let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
-    let rows: [(Vec<io::Result<usize>>, &[&str], u64, &str); 8] = [
+    // What the sink does, which records are whole, how many are lost, what the row shows.
+    type Row = (Vec<io::Result<usize>>, &'static [&'static str], u64, &'static str);
+    let rows: [Row; 8] = [
         (vec![full()], &["r-1"], 1, "nothing taken: the record is lost"),
         (vec![Ok(10), full()], &["r-1"], 1, "a piece taken: the record is lost, the next stands on a line of its own"),
         (vec![Ok(one - 1), full()], &["r-0", "r-1"], 0, "all but the line break taken: the record is whole"),

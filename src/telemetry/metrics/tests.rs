@@ -1,3 +1,5 @@
+//! That what is shown parses, is complete, and counts exactly.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -311,7 +313,8 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionOpened);
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
-    let rows: [(&str, &[(&str, &str)], f64); 18] = [
+    type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
+    let rows: [Row; 18] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),
@@ -355,5 +358,22 @@ fn counting_from_many_threads_loses_nothing() {
     for rule in ["even", "odd"] {
         let labels = [("rule", rule), ("authenticator", "user"), ("verdict", "admitted"), ("reason", "none")];
         assert_eq!(value(&metrics, "countersign_decisions_total", &labels), Some(1000.0), "{rule}");
+    }
+}
+
+#[test]
+fn the_operations_page_names_every_metric_with_its_labels_and_every_reason() {
+    let page = include_str!("../../../docs/operations.md");
+    for metric in Metric::ALL {
+        let labels: Vec<String> = metric.labels().iter().map(|label| format!("`{label}`")).collect();
+        let row = format!("| `{}` | {} | {} |", metric.sample(), labels.join(" "), metric.help());
+        assert!(page.lines().any(|line| line == row), "docs/operations.md lacks this row:\n{row}");
+    }
+    for word in page.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("countersign_")) {
+        let known = |metric: &Metric| metric.sample() == word || word.strip_suffix("_bucket") == Some(metric.name());
+        assert!(Metric::ALL.iter().any(known), "docs/operations.md names `{word}`, which does not exist");
+    }
+    for reason in Reason::ALL {
+        assert!(page.contains(&format!("`{}`", reason.as_str())), "docs/operations.md lacks the reason {}", reason.as_str());
     }
 }

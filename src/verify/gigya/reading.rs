@@ -2,18 +2,17 @@
 //!
 //! Each part is looked for in every configured place; all that hold it must agree. Some parts without the others are
 //! malformed, not absent. A body is read only when its Content-Type says that it is a form or JSON, and then strictly: it
-//! must be UTF-8, not compressed, and its top-level names that matter here must be distinct. Nested members are not looked at.
+//! must be UTF-8, not compressed, and no name in JSON may stand twice. Nested members are not looked at.
 //!
 //! Rules: WHATWG URL section 5.1 (forms), RFC 8259 (JSON), RFC 9110 section 8.3 (Content-Type).
 
 use std::borrow::Cow;
-use std::fmt;
 
 use http::HeaderName;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use crate::domain::{Credential, Doubt, Facts, Found, Need, Place, RequestView, Step};
+use crate::domain::{Credential, Doubt, Facts, Found, Need, Place, RequestView, Step, Value};
+use crate::jose::json::{JsonFault, parse_to_depth};
 use crate::verify::gigya::proof::Kind;
 use crate::verify::presented::{Presented, Reading, cookie, form_value, header, query, sole_value, unite};
 
@@ -99,8 +98,8 @@ enum Body<'b> {
     None,
     /// Form-encoded text.
     Form(&'b str),
-    /// The members of an object that have one of our names.
-    Json(Vec<(String, serde_json::Value)>),
+    /// Any JSON value.
+    Json(Value),
 }
 
 /// Looks for all parts.
@@ -110,7 +109,7 @@ pub fn find<'r>(names: &Names, fields: &[HeaderName], from: &[Origin], request: 
         Ok(None) => Body::None,
         Ok(Some(kind)) => match facts.body() {
             None => return Step::Need(Need::Body),
-            Some(bytes) => match read_body(kind, bytes, names) {
+            Some(bytes) => match read_body(kind, bytes) {
                 Err(doubt) => return Step::Done(Found::Unreadable(doubt)),
                 Ok(body) => body,
             },
@@ -174,66 +173,31 @@ fn body_kind(from: &[Origin], request: &RequestView<'_>) -> Result<Option<Origin
     if foreign_charset || coded { Err(Doubt::Malformed) } else { Ok(Some(kind)) }
 }
 
-fn read_body<'b>(kind: Origin, bytes: &'b [u8], names: &Names) -> Result<Body<'b>, Doubt> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Doubt::Malformed)?;
+fn read_body(kind: Origin, bytes: &[u8]) -> Result<Body<'_>, Doubt> {
+    /// An application's body may nest deeper than claims do.
+    const DEPTH: usize = 100;
     if kind == Origin::Form {
-        return Ok(Body::Form(text));
+        return std::str::from_utf8(bytes).map(Body::Form).map_err(|_| Doubt::Malformed);
     }
-    if text.is_empty() {
+    if bytes.is_empty() {
         return Ok(Body::None);
     }
-    let wanted: Vec<&str> = names.all().collect();
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let members = if text.trim_start().starts_with('{') {
-        reader.deserialize_map(Members(&wanted)).map_err(|_| Doubt::Malformed)?
-    } else {
-        // Text, a list, a number: has no members, but must still be JSON to have one reading.
-        <IgnoredAny as serde::Deserialize>::deserialize(&mut reader).map_err(|_| Doubt::Malformed)?;
-        Vec::new()
-    };
-    reader.end().map_err(|_| Doubt::Malformed)?;
-    let twice = members.iter().enumerate().any(|(index, (name, _))| members.iter().skip(index + 1).any(|(other, _)| other == name));
-    if twice { Err(Doubt::Conflict) } else { Ok(Body::Json(members)) }
+    parse_to_depth(bytes, DEPTH).map(Body::Json).map_err(|fault| match fault {
+        JsonFault::Duplicate => Doubt::Conflict,
+        JsonFault::Malformed | JsonFault::TooDeep => Doubt::Malformed,
+    })
 }
 
 fn in_body<'r>(name: &str, body: &Body<'_>, origin: Origin) -> Reading<'r> {
     match (body, origin) {
         (Body::Form(text), Origin::Form) => Ok(form_value(name, text)?.map(|value| Cow::Owned(value.into_owned()))),
-        (Body::Json(members), Origin::Json) => match members.iter().find(|(key, _)| key == name).map(|(_, value)| value) {
+        (Body::Json(value), Origin::Json) => match value.member(name) {
             None => Ok(None),
-            Some(serde_json::Value::String(text)) if !text.is_empty() => Ok(Some(Cow::Owned(text.clone()))),
+            Some(Value::Text(text)) if !text.is_empty() => Ok(Some(Cow::Owned(text.to_string()))),
             // A whole number has one text; times are often sent as one.
-            Some(serde_json::Value::Number(number)) if number.is_u64() => Ok(Some(Cow::Owned(number.to_string()))),
+            Some(Value::Int(number)) if 0 <= *number => Ok(Some(Cow::Owned(number.to_string()))),
             Some(_) => Err(Doubt::Malformed),
         },
         _ => Ok(None),
-    }
-}
-
-/// Collects the members with a wanted name, every time it occurs.
-struct Members<'w>(&'w [&'w str]);
-
-impl<'de> Visitor<'de> for Members<'_> {
-    type Value = Vec<(String, serde_json::Value)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        /// Enough for every name to be there twice; who repeats more has shown enough.
-        const MOST: usize = 8;
-        let mut members = Vec::new();
-        while let Some(name) = map.next_key::<String>()? {
-            if self.0.contains(&name.as_str()) {
-                members.push((name, map.next_value()?));
-                if MOST < members.len() {
-                    return Err(A::Error::custom("repeated names"));
-                }
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(members)
     }
 }

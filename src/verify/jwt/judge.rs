@@ -13,7 +13,8 @@ use crate::jose::claims::{Registered, Window, scopes, subject};
 use crate::jose::compact::{Compact, Header, claimed_issuer};
 use crate::jose::key::VerifyingKey;
 use crate::verify::contract::Verifier;
-use crate::verify::jwt::settings::{Demand, Issuer, JWT, Rules, kind_of};
+use crate::verify::jwt::NAME;
+use crate::verify::jwt::settings::{Demand, Issuer, Rules, kind_of};
 use crate::verify::keys::contract::{KeyHint, KeySearch, SignatureKeys};
 use crate::verify::presented::{Presented, find_one};
 
@@ -149,7 +150,7 @@ impl Judge {
             claims,
             expires: Some(window.expires),
             not_before: window.not_before,
-            scheme: JWT.name,
+            scheme: NAME,
             authenticator: Arc::clone(&self.name),
             burn: None,
             also: Vec::new(),

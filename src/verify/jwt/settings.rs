@@ -11,18 +11,11 @@ use crate::domain::{Place, Value};
 use crate::jose::algorithm::{Algorithm, Family};
 use crate::jose::claims::LifetimeRules;
 use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, SchemePlan, SchemeTools, Verifier};
+use crate::verify::jwt::NAME;
 use crate::verify::jwt::judge::{Judge, Store};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::{SOURCES, Source, plan_sources};
-
-/// The line of the roll-call.
-pub const JWT: SchemeEntry = SchemeEntry {
-    name: "jwt",
-    doc: "A signed JSON Web Token from an issuer whose keys we know or discover.",
-    shape: Shape::Section(&SECTION),
-    plan,
-};
 
 /// What the key stores of discovered issuers are called: this, then the issuer.
 pub const DISCOVERY: &str = "discovery:";
@@ -210,11 +203,15 @@ impl JwtPlan {
 
 impl SchemePlan for JwtPlan {
     fn scheme(&self) -> &'static str {
-        JWT.name
+        NAME
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
         self.uses.clone()
+    }
+
+    fn algorithms(&self) -> Option<&[Algorithm]> {
+        Some(&self.rules.algorithms)
     }
 
     fn looks_at(&self) -> Vec<Place> {
@@ -235,11 +232,6 @@ impl SchemePlan for JwtPlan {
         }
         Ok(Arc::new(Judge::new(Arc::clone(name), Arc::clone(&self.rules), stores.into())))
     }
-}
-
-/// Proves the settings of one authenticator.
-fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
-    prove(node, checking).map(|plan| Box::new(plan) as Box<dyn SchemePlan>)
 }
 
 /// Proves the settings under `jwt:`, or notes every fault and returns `None`.

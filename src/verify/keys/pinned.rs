@@ -122,6 +122,10 @@ impl KeySourcePlan for PinnedPlan {
         KeyClass::Signature
     }
 
+    fn algorithms(&self) -> Option<Vec<Algorithm>> {
+        Some(self.keys.iter().flat_map(|key| key.algorithms()).collect())
+    }
+
     fn continuity(&self) -> Option<String> {
         None
     }

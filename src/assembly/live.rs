@@ -1,0 +1,196 @@
+//! The conf in force, and how another takes its place.
+//!
+//! A request takes one snapshot and keeps it to its end: rules, authenticators, keys and upstreams of the same conf. A reload
+//! builds the whole next snapshot beside the running one and swaps a pointer, or changes nothing at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::assembly::edge as assembly;
+use crate::assembly::gate::{Built, Ground, Kept, build, waiting};
+use crate::config;
+use crate::config::load::Sources;
+use crate::config::plan::Plan;
+use crate::domain::Timestamp;
+use crate::edge::proxy::{Instruments, Serving};
+use crate::edge::server::{Edge, EdgeHandle};
+use crate::edge::tls::Certificate;
+use crate::settings::{Fault, Faults, Level, Span};
+use crate::telemetry::metrics::Metrics;
+
+/// The conf in force.
+pub struct Live {
+    edge: EdgeHandle,
+    /// Held by one reload at a time, for as long as it takes; readiness looks in briefly.
+    rest: Mutex<Rest>,
+    ground: Ground,
+    metrics: Arc<Metrics>,
+    generation: AtomicU64,
+}
+
+/// What belongs to the conf in force beside its gate.
+struct Rest {
+    kept: Vec<Kept>,
+    fixed: Fixed,
+    files: Vec<PathBuf>,
+    /// One per listener, in written order; `None` for plaintext.
+    certificates: Vec<Option<Certificate>>,
+}
+
+/// What cannot change while the process runs.
+#[derive(Debug, PartialEq, Eq)]
+struct Fixed {
+    listeners: String,
+    admin: String,
+    state: String,
+    threads: String,
+}
+
+impl Fixed {
+    fn of(plan: &Plan) -> Self {
+        let listeners: Vec<String> = plan
+            .listeners
+            .iter()
+            .map(|listener| format!("{} tls={} h2={}", listener.address, listener.tls.is_some(), listener.h2))
+            .collect();
+        Self {
+            listeners: listeners.join("\n"),
+            admin: format!("{:?}", plan.admin.as_ref().map(|admin| admin.address)),
+            state: format!("{:?}", plan.state),
+            threads: format!("{:?}", plan.threads),
+        }
+    }
+
+    /// The section that differs, if one does.
+    fn changed(&self, next: &Self) -> Option<&'static str> {
+        match () {
+            () if self.listeners != next.listeners => Some("listeners"),
+            () if self.admin != next.admin => Some("admin"),
+            () if self.state != next.state => Some("state"),
+            () if self.threads != next.threads => Some("threads"),
+            () => None,
+        }
+    }
+}
+
+/// Reads and proves the conf at `path`.
+///
+/// # Errors
+///
+/// Every fault of the conf, in file order.
+pub fn read(path: &Path, sources: &dyn Sources) -> Result<Plan, Faults> {
+    let (document, material) = config::load::load(path, sources)?;
+    config::check::check(&document, &material)
+}
+
+/// An edge that is bound and has a conf in force, and the handle to change it.
+pub struct Started {
+    /// To be run.
+    pub edge: Edge,
+    /// To be reloaded.
+    pub live: Arc<Live>,
+}
+
+impl Live {
+    /// Puts the first conf in force and binds its listeners. Must be called inside the runtime that will serve.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator.
+    pub async fn start(
+        plan: &Plan,
+        ground: Ground,
+        instruments: Instruments,
+        metrics: Arc<Metrics>,
+        threads: usize,
+    ) -> Result<Started, String> {
+        let Built { gate, kept } = build(plan, &ground, &[])?;
+        let upstreams = assembly::upstreams(plan)?;
+        upstreams.resolve().await;
+        let options = assembly::options(plan, threads);
+        let certificates = options.listeners.iter().map(|listener| listener.certificate.clone()).collect();
+        let serving = Serving { judge: Arc::new(gate), upstreams };
+        let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
+        metrics.config_reloaded(1, true);
+        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone(), certificates });
+        let live = Arc::new(Self { edge: edge.handle(), rest, ground, metrics, generation: AtomicU64::new(1) });
+        Ok(Started { edge, live })
+    }
+
+    /// Reads the conf again and puts it in force, or leaves everything as it is and returns why.
+    ///
+    /// # Errors
+    ///
+    /// The faults of the conf; `needs_restart` where it differs in what cannot change while the process runs.
+    pub async fn reload(&self, path: &Path, sources: &dyn Sources) -> Result<Plan, Vec<Fault>> {
+        let outcome = match read(path, sources) {
+            Ok(plan) => self.put_in_force(&plan).await.map(|()| plan),
+            Err(faults) => Err(faults.sorted()),
+        };
+        let generation = if outcome.is_ok() { self.generation.fetch_add(1, Ordering::SeqCst) + 1 } else { self.generation() };
+        self.metrics.config_reloaded(generation, outcome.is_ok());
+        outcome
+    }
+
+    async fn put_in_force(&self, plan: &Plan) -> Result<(), Vec<Fault>> {
+        let whole = |says: String| {
+            let span = Span { file: plan.origin.display().to_string().into(), line: 1, column: 1 };
+            vec![Fault { level: Level::Error, span, says }]
+        };
+        let upstreams = assembly::upstreams(plan).map_err(whole)?;
+        upstreams.resolve().await;
+
+        let mut rest = self.rest.lock();
+        let fixed = Fixed::of(plan);
+        if let Some(section) = rest.fixed.changed(&fixed) {
+            return Err(whole(format!(
+                "needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force"
+            )));
+        }
+        let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
+        rest.kept = kept;
+        rest.fixed = fixed;
+        rest.files.clone_from(&plan.files);
+        for (certificate, listener) in rest.certificates.iter().zip(&plan.listeners) {
+            if let (Some(certificate), Some(tls)) = (certificate, &listener.tls) {
+                certificate.replace(Arc::clone(&tls.certified));
+            }
+        }
+        // The old gate goes when the last request that holds it has ended.
+        self.edge.replace(Serving { judge: Arc::new(gate), upstreams });
+        Ok(())
+    }
+
+    /// How many confs have been in force, this one included.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Key stores that have nothing to verify with yet.
+    #[must_use]
+    pub fn waiting_for(&self, now: Timestamp) -> Vec<Arc<str>> {
+        waiting(&self.rest.lock().kept, now)
+    }
+
+    /// Files whose change should lead to a reload.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.rest.lock().files.clone()
+    }
+}
+
+/// What went wrong, and what it went wrong from, in one line.
+fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut source = fault.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

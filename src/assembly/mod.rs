@@ -1,0 +1,11 @@
+//! Puts a process together: conf, gate, edge, admin, telemetry; and swaps the conf in force while it runs.
+//!
+//! The one room that knows both sides. Nothing is decided here about a request. In reading order: `gate` and `edge` turn a
+//! proven conf into what runs, `live` swaps it, `process` holds it all together, `service` gives it signals and a runtime.
+
+pub mod edge;
+pub mod gate;
+pub mod live;
+pub mod machine;
+pub mod process;
+pub mod service;

@@ -1,0 +1,159 @@
+//! A process of its own: its runtime, its signals, its watch on files.
+//!
+//! SIGHUP reloads. SIGTERM and SIGINT drain and end. A second one ends at once.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::ambient::{Monotonic, SystemRandom, WallClock};
+use crate::assembly::machine::Machine;
+use crate::assembly::process::{Process, Tools};
+use crate::config::plan::Plan;
+use crate::telemetry::audit;
+
+/// The tools of a real process.
+#[must_use]
+pub fn tools() -> Tools {
+    Tools { clock: Arc::new(WallClock), stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) }
+}
+
+/// How many threads serve: what the conf says, or one per processor.
+#[must_use]
+pub fn threads(plan: &Plan) -> usize {
+    plan.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+/// Serves the conf at `path`, proven as `plan`, until it is told to end.
+///
+/// # Errors
+///
+/// A sentence for the operator, when it cannot begin.
+pub fn run(path: &Path, plan: &Plan) -> Result<(), String> {
+    let threads = threads(plan);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("countersign")
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    runtime.block_on(serve(path, plan, threads))
+}
+
+async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
+    let cannot = |error: std::io::Error| format!("cannot listen for signals: {error}");
+    let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+
+    let sink = audit::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
+    let process = Process::start(plan, tools(), Some(Box::new(sink)), threads).await?;
+    for warning in &plan.warnings {
+        tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");
+    }
+    let addresses: Vec<String> = process.addresses().iter().map(ToString::to_string).collect();
+    tracing::info!(addresses = addresses.join(" "), admin = process.admin().map(|admin| admin.to_string()), threads, "serving");
+
+    let mut watch = FileWatch::new(path, plan.watch);
+    watch.look_at(&process.live().files());
+    loop {
+        let why = tokio::select! {
+            _ = hangup.recv() => "SIGHUP",
+            () = watch.changed() => "a watched file changed",
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        };
+        tracing::info!(why, "reloading");
+        if process.reload(path, &Machine).await.is_ok() {
+            watch.look_at(&process.live().files());
+        }
+    }
+    tracing::info!(grace = ?plan.grace, "draining");
+    tokio::select! {
+        () = process.stop() => tracing::info!("ended"),
+        _ = terminate.recv() => tracing::warn!("ended at once"),
+        _ = interrupt.recv() => tracing::warn!("ended at once"),
+    }
+    Ok(())
+}
+
+/// Tells when keys, certificates or (where wanted) the conf itself have changed on disk.
+///
+/// Folders are watched, not files: editors and volume mounts replace files by renaming. What counts is the content: a change
+/// is told once two readings in a row agree, so that a half-written file is not taken for a whole one.
+struct FileWatch {
+    conf: Option<PathBuf>,
+    files: BTreeSet<PathBuf>,
+    watcher: Option<notify::RecommendedWatcher>,
+    events: mpsc::Receiver<()>,
+    seen: Vec<Option<[u8; 32]>>,
+}
+
+impl FileWatch {
+    fn new(conf: &Path, with_conf: bool) -> Self {
+        let (sender, events) = mpsc::channel(1);
+        // One waiting event is as good as many.
+        let watcher = notify::recommended_watcher(move |_event| {
+            let _ = sender.try_send(());
+        });
+        let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are not watched; reload with SIGHUP")).ok();
+        Self { conf: with_conf.then(|| conf.to_path_buf()), files: BTreeSet::new(), watcher, events, seen: Vec::new() }
+    }
+
+    /// From now on these files, and the conf where wanted, are the ones that count.
+    fn look_at(&mut self, files: &[PathBuf]) {
+        self.files = files.iter().chain(&self.conf).cloned().collect();
+        let folders: BTreeSet<PathBuf> = self
+            .files
+            .iter()
+            .filter_map(|file| file.parent())
+            .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
+            .collect();
+        if let Some(watcher) = &mut self.watcher {
+            for folder in folders {
+                if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                    tracing::warn!(folder = %folder.display(), %error, "folder is not watched; reload with SIGHUP");
+                }
+            }
+        }
+        self.seen = self.read();
+    }
+
+    /// Waits until the content of a file that counts has changed and settled.
+    async fn changed(&mut self) {
+        /// Between two readings that must agree.
+        const SETTLE: Duration = Duration::from_millis(250);
+        loop {
+            if self.events.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+            let mut last = self.read();
+            loop {
+                tokio::time::sleep(SETTLE).await;
+                let next = self.read();
+                if next == last {
+                    break;
+                }
+                last = next;
+            }
+            if last != self.seen {
+                self.seen = last;
+                return;
+            }
+        }
+    }
+
+    fn read(&self) -> Vec<Option<[u8; 32]>> {
+        let digest = |path: &PathBuf| {
+            let bytes = crate::ambient::read_file(path, 1 << 30).ok()?;
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
+            <[u8; 32]>::try_from(digest.as_ref()).ok()
+        };
+        self.files.iter().map(digest).collect()
+    }
+}

@@ -1,0 +1,23 @@
+//! `countersign keys`: keys that sign, secrets that nobody guesses, and the digests that key files hold.
+
+mod generate;
+
+use clap::Subcommand;
+
+use crate::cli::Done;
+
+/// Makes keys, and digests of secrets for key files.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Makes a private key, or a secret, and writes it to a file that only you can read.
+    Generate(generate::Generate),
+}
+
+impl Keys {
+    /// Does what was asked.
+    pub(super) fn run(&self) -> Done {
+        match self {
+            Self::Generate(generate) => generate.run(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! How many connections there may be at once, in all and from one address.
+//!
+//! At the total, nobody is accepted until somebody leaves: waiting clients stay in the kernel's queue. Past its own share,
+//! an address is turned away at once. Memory is bounded by the total: an address is known only while it is connected.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Counts connections.
+#[derive(Debug)]
+pub struct Doorman {
+    total: Arc<Semaphore>,
+    most_per_address: usize,
+    /// Only addresses with a connection are in it. Held for one look-up at a time, never across a wait.
+    present: Mutex<HashMap<IpAddr, usize, ahash::RandomState>>,
+}
+
+/// One connection that was let in, until dropped.
+#[derive(Debug)]
+pub struct Entry {
+    doorman: Arc<Doorman>,
+    address: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Doorman {
+    /// At most `most` in all and `most_per_address` from one address; over IPv6, from one /64.
+    #[must_use]
+    pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
+        Arc::new(Self { total: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most_per_address, present: Mutex::default() })
+    }
+
+    /// Waits until there is room for one more.
+    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        self.total.clone().acquire_owned().await.ok()
+    }
+
+    /// Lets a connection from `address` in; `None` when that address has its share.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Entry> {
+        let address = household(address);
+        let mut present = self.present.lock();
+        let count = present.entry(address).or_default();
+        if self.most_per_address <= *count {
+            if *count == 0 {
+                present.remove(&address);
+            }
+            return None;
+        }
+        *count += 1;
+        Some(Entry { doorman: self.clone(), address, _permit: permit })
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut present = self.doorman.present.lock();
+        if let Some(count) = present.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                present.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// What one client can be expected to hold: an IPv4 address, an IPv6 /64.
+fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::Doorman;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_share_and_no_more() {
+        let doorman = Doorman::new(100, 2);
+        let rows = [
+            ("10.0.0.1", true, "the first"),
+            ("10.0.0.1", true, "the second"),
+            ("10.0.0.1", false, "the third is one too many"),
+            ("::ffff:10.0.0.1", false, "the same address in another dress"),
+            ("10.0.0.2", true, "another address has a share of its own"),
+            ("2001:db8::1", true, "IPv6"),
+            ("2001:db8::ffff", true, "the same network"),
+            ("2001:db8:0:0:1::", false, "a whole /64 counts as one"),
+            ("2001:db8:0:1::1", true, "the next network"),
+        ];
+        let mut entries = Vec::new();
+        for (from, expected, shows) in rows {
+            let permit = doorman.room().await.unwrap();
+            let entry = doorman.enter(address(from), permit);
+            assert_eq!(entry.is_some(), expected, "{shows}");
+            entries.extend(entry);
+        }
+        entries.clear();
+        assert!(doorman.present.lock().is_empty(), "nobody is remembered who has left");
+        assert_eq!(doorman.total.available_permits(), 100, "and all room is given back");
+    }
+
+    #[tokio::test]
+    async fn at_the_total_the_next_one_waits() {
+        let doorman = Doorman::new(1, 10);
+        let first = doorman.enter(address("10.0.0.1"), doorman.room().await.unwrap());
+        assert!(first.is_some());
+        assert!(doorman.total.clone().try_acquire_owned().is_err(), "there is no room");
+        drop(first);
+        assert!(doorman.total.clone().try_acquire_owned().is_ok(), "until the first has left");
+    }
+}

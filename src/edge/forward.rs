@@ -1,0 +1,58 @@
+//! What an admitted request looks like to its upstream, and the upstream's answer to the client.
+//!
+//! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
+//! is set here. Only the Admission says what is removed and set; nothing is decided here.
+
+use http::HeaderValue;
+use http::header::{COOKIE, EXPECT, HOST};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::edge::upstream::{Address, HostShown, Upstream};
+use crate::gate::verdict::Admission;
+
+/// Writes the Admission into the request that goes upstream.
+///
+/// # Errors
+///
+/// When a part of it cannot stand in a request; the request is then not sent.
+pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, request: &mut RequestHeader) -> pingora::Result<()> {
+    request.set_raw_path(admission.target.wire().as_bytes())?;
+    for name in &admission.remove {
+        request.remove_header(name);
+    }
+    // `100 Continue` is said by us, after the verdict, and never awaited from the upstream.
+    request.remove_header(&EXPECT);
+    join_cookies(request)?;
+    if upstream.options().host == HostShown::Own {
+        request.insert_header(HOST, address.authority())?;
+    }
+    for (name, value) in &admission.set {
+        request.insert_header(name, value.clone())?;
+    }
+    Ok(())
+}
+
+/// HTTP/2 splits cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
+fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
+    let mut cookies = request.headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return Ok(()) };
+    let mut joined = [first.as_bytes(), second.as_bytes()].join(&b"; "[..]);
+    for cookie in cookies {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(cookie.as_bytes());
+    }
+    let joined = HeaderValue::from_bytes(&joined)
+        .map_err(|error| pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "cookies cannot be joined", error))?;
+    request.remove_header(&COOKIE);
+    request.insert_header(COOKIE, joined)
+}
+
+/// Takes off what the upstream must not say in our name.
+pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
+    for name in admission.remove_from_response.iter() {
+        response.remove_header(name);
+    }
+}
+
+#[cfg(test)]
+mod tests;

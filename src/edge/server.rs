@@ -1,0 +1,277 @@
+//! The edge as a whole: its listeners, who is let in, and how it comes to an end.
+//!
+//! It runs on whatever runtime it is started on, under the caller's word when to drain; it reads no signal and sets no
+//! process state, so any number can run in one process, each on a port of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use pingora::apps::HttpServerApp;
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::edge::connection::{self, ConnectionLimits, Hall, drained, note_panic};
+use crate::edge::doorman::Doorman;
+use crate::edge::head::HeadLimits;
+use crate::edge::nominations;
+use crate::edge::proxy::{Instruments, Proxy, RequestLimits, Serving, Shared};
+use crate::edge::tls::{Certificate, Handshaker};
+use crate::telemetry::report::Happening;
+
+/// How the edge is set up.
+#[derive(Debug, Clone)]
+pub struct EdgeOptions {
+    /// Where clients come in.
+    pub listeners: Vec<ListenerOptions>,
+    /// Bounds on a connection.
+    pub connection: ConnectionLimits,
+    /// Bounds on a request.
+    pub request: RequestLimits,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Names that no client may have removed by nominating them: what we emit, where credentials stand.
+    pub protected: Vec<HeaderName>,
+    /// Idle upstream connections kept, per thread.
+    pub upstream_pool: usize,
+    /// Threads of the runtime it will run on; for sizing only.
+    pub threads: usize,
+    /// How long requests in flight may take to finish once it drains.
+    pub grace: Duration,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone)]
+pub struct ListenerOptions {
+    /// Where to listen; port 0 for any.
+    pub address: SocketAddr,
+    /// Plaintext without.
+    pub certificate: Option<Certificate>,
+    /// Whether HTTP/2 is spoken: by ALPN over TLS, with prior knowledge in plaintext.
+    pub http2: bool,
+}
+
+impl Default for EdgeOptions {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            connection: ConnectionLimits {
+                head: HeadLimits { bytes: 32 * 1024, fields: 100 },
+                head_timeout: Duration::from_secs(10),
+                keepalive_idle: Duration::from_secs(60),
+                keepalive_requests: Some(10_000),
+            },
+            request: RequestLimits {
+                fields: 100,
+                body_bytes: None,
+                body_timeout: Duration::from_secs(60),
+                write_timeout: Duration::from_secs(60),
+                upgraded_idle: Duration::from_secs(3600),
+            },
+            connections: 20_000,
+            connections_per_address: 1_000,
+            protected: Vec::new(),
+            upstream_pool: 256,
+            threads: 1,
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Why the edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum EdgeFault {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The TLS library refuses the certificate.
+    #[error("cannot serve TLS on {address}")]
+    Tls {
+        /// Where.
+        address: SocketAddr,
+        /// What the library says.
+        #[source]
+        source: rustls::Error,
+    },
+    /// The system's certificates, needed for TLS to upstreams, cannot be read.
+    #[error("cannot read the certificates of the system (is a CA bundle installed?)")]
+    SystemCertificates,
+}
+
+/// The edge, bound and not yet serving.
+pub struct Edge {
+    hall: Arc<Hall>,
+    doors: Vec<Door>,
+    doorman: Arc<Doorman>,
+    grace: Duration,
+}
+
+struct Door {
+    listener: TcpListener,
+    handshaker: Option<Handshaker>,
+    http2: bool,
+}
+
+/// Changes what a running edge serves.
+#[derive(Clone)]
+pub struct EdgeHandle(Arc<Hall>);
+
+impl EdgeHandle {
+    /// From the next request on, `serving` judges and is served.
+    pub fn replace(&self, serving: Serving) {
+        self.0.shared.replace(serving);
+    }
+}
+
+impl Edge {
+    /// Binds every listener. Connections queue from here on and are served by [`Self::run`].
+    ///
+    /// # Errors
+    ///
+    /// See [`EdgeFault`]. Nothing stays bound then.
+    pub fn bind(options: EdgeOptions, serving: Serving, instruments: Instruments) -> Result<Self, EdgeFault> {
+        let doors = options.listeners.iter().map(open_door).collect::<Result<_, _>>()?;
+        let shared = Arc::new(Shared::new(serving, options.request, instruments));
+        let conf = ServerConf {
+            threads: options.threads,
+            upstream_keepalive_pool_size: options.upstream_pool,
+            // How often is decided per upstream and by what was sent; this only has to be out of the way.
+            max_retries: 16,
+            ..ServerConf::default()
+        };
+        let inner = Proxy(shared.clone());
+        // Pingora panics where it cannot read the system's certificates.
+        let proxy = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut proxy = HttpProxy::new(inner, Arc::new(conf));
+            proxy.handle_init_modules();
+            proxy
+        }));
+        let proxy = Arc::new(proxy.map_err(|_panic| EdgeFault::SystemCertificates)?);
+        let protected = options.protected.iter().map(|name| nominations::fold(name.as_str().as_bytes()).into()).collect();
+        let hall = Arc::new(Hall { proxy, shared, limits: options.connection, protected });
+        // A door that waits for its next client holds a place for it; all but one of these are not connections.
+        let waiting = options.listeners.len().saturating_sub(1);
+        let doorman = Doorman::new(options.connections.saturating_add(waiting), options.connections_per_address);
+        Ok(Self { hall, doors, doorman, grace: options.grace })
+    }
+
+    /// Where it listens, in the order of its listeners.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.doors.iter().filter_map(|door| door.listener.local_addr().ok()).collect()
+    }
+
+    /// To change what it serves while it runs.
+    #[must_use]
+    pub fn handle(&self) -> EdgeHandle {
+        EdgeHandle(self.hall.clone())
+    }
+
+    /// Serves until `shutdown` says so; then takes no more connections, closes idle ones, lets requests in flight finish
+    /// within the grace period, cuts the rest, and returns.
+    pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
+        let mut doors = JoinSet::new();
+        for door in self.doors {
+            doors.spawn(keep_door(door, self.hall.clone(), self.doorman.clone(), shutdown.clone(), self.grace));
+        }
+        drained(&mut shutdown).await;
+        self.hall.shared.drain();
+        self.hall.proxy.http_cleanup().await;
+        while doors.join_next().await.is_some() {}
+    }
+}
+
+fn open_door(options: &ListenerOptions) -> Result<Door, EdgeFault> {
+    /// Connections the kernel keeps for us while we are busy.
+    const QUEUE: u32 = 4096;
+    let ListenerOptions { address, certificate, http2 } = options;
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(*address)?;
+        socket.listen(QUEUE)
+    };
+    let listener = listen().map_err(|source| EdgeFault::Listen { address: *address, source })?;
+    let handshaker = match certificate {
+        None => None,
+        Some(certificate) => {
+            Some(Handshaker::new(certificate.clone(), *http2).map_err(|source| EdgeFault::Tls { address: *address, source })?)
+        }
+    };
+    Ok(Door { listener, handshaker, http2: *http2 })
+}
+
+/// Lets connections in at one door until the edge drains, and sees them out.
+async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutdown: watch::Receiver<bool>, grace: Duration) {
+    /// After a failure that is the machine's (no more file descriptors), before it is tried again.
+    const BREATHER: Duration = Duration::from_millis(50);
+    let reporter = hall.shared.instruments.reporter.clone();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let permit = doorman.room().await;
+            (permit, door.listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            biased;
+            () = drained(&mut shutdown) => break,
+            accepted = accepted => accepted,
+        };
+        while let Some(ended) = connections.try_join_next() {
+            note_panic(&hall, ended);
+        }
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "connection not accepted");
+                tokio::time::sleep(BREATHER).await;
+                continue;
+            }
+        };
+        let Some(entry) = permit.and_then(|permit| doorman.enter(peer.ip(), permit)) else {
+            reporter.happened(Happening::ConnectionRefused { why: "source_cap" });
+            continue;
+        };
+        let (hall, handshaker, shutdown) = (hall.clone(), door.handshaker.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let open = Open::new(&hall);
+            connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
+            drop((open, entry));
+        });
+    }
+    drop(door.listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, all).await.is_err() {
+        tracing::warn!(cut = connections.len(), "connections cut at the end of the grace period");
+        connections.shutdown().await;
+    }
+}
+
+/// Reports a connection's beginning, and its end however it comes.
+struct Open(Arc<Hall>);
+
+impl Open {
+    fn new(hall: &Arc<Hall>) -> Self {
+        hall.shared.instruments.reporter.happened(Happening::ConnectionOpened);
+        Self(hall.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.instruments.reporter.happened(Happening::ConnectionClosed);
+    }
+}

@@ -1,0 +1,146 @@
+//! One request on its way through the edge, from its head to its record.
+//!
+//! Pingora carries it from phase to phase. Whatever happens, it is reported exactly once: by the last phase, or, where
+//! that is never reached (the connection was cut, a phase panicked, the client vanished), when it is dropped.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::domain::{Reason, Refusal};
+use crate::edge::proxy::{Serving, Shared};
+use crate::edge::upstream::{Address, Place, Upstream};
+use crate::edge::wire::Wire;
+use crate::gate::verdict::{Admission, Record};
+use crate::telemetry::report::{Ending, Happening, UpstreamResult, Visit};
+
+/// One request on its way.
+pub struct Trip {
+    pub(super) shared: Arc<Shared>,
+    /// The gate and the upstreams as they were when it arrived.
+    pub(super) serving: Arc<Serving>,
+    pub(super) wire: Option<Arc<Wire>>,
+    started_micros: u64,
+    arrived_millis: i64,
+    /// Method, host and path, for a report that has no session to look at.
+    pub(super) asked: Option<Asked>,
+    pub(super) record: Record,
+    pub(super) ending: Ending,
+    pub(super) admission: Option<Box<Admission>>,
+    /// The status the client was sent.
+    pub(super) status: u16,
+    pub(super) upstream_status: Option<u16>,
+    pub(super) upstream_micros: Option<u32>,
+    pub(super) upstream: Option<Arc<Upstream>>,
+    pub(super) place: Option<Place>,
+    pub(super) attempts: usize,
+    pub(super) tried: Vec<SocketAddr>,
+    attempt: Option<Attempt>,
+    /// Why forwarding was given up, where Pingora's error does not say it.
+    pub(super) given_up: Option<Refusal>,
+    /// Bytes of the body seen in this attempt.
+    pub(super) body_bytes: u64,
+    reported: bool,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub(super) method: Box<str>,
+    pub(super) host: Box<str>,
+    pub(super) path: Box<str>,
+}
+
+struct Attempt {
+    address: Arc<Address>,
+    started_micros: u64,
+}
+
+impl Trip {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            serving: shared.serving(),
+            wire: None,
+            started_micros: shared.instruments.stopwatch.micros(),
+            arrived_millis: shared.instruments.clock.now().0.saturating_mul(1000),
+            asked: None,
+            record: Record::default(),
+            ending: Ending::Refused,
+            admission: None,
+            status: 0,
+            upstream_status: None,
+            upstream_micros: None,
+            upstream: None,
+            place: None,
+            attempts: 0,
+            tried: Vec::new(),
+            attempt: None,
+            given_up: None,
+            body_bytes: 0,
+            reported: false,
+            shared,
+        }
+    }
+
+    /// Microseconds since its head was read.
+    pub(super) fn elapsed_micros(&self) -> u64 {
+        self.shared.instruments.stopwatch.micros().saturating_sub(self.started_micros)
+    }
+
+    /// An attempt at `address` begins.
+    pub(super) fn begin_attempt(&mut self, address: Arc<Address>) {
+        self.attempts += 1;
+        self.body_bytes = 0;
+        self.tried.push(address.socket());
+        self.attempt = Some(Attempt { address, started_micros: self.shared.instruments.stopwatch.micros() });
+    }
+
+    /// The address of the attempt under way.
+    pub(super) fn address(&self) -> Option<&Arc<Address>> {
+        self.attempt.as_ref().map(|attempt| &attempt.address)
+    }
+
+    /// The attempt under way has ended; told once per attempt.
+    pub(super) fn end_attempt(&mut self, result: UpstreamResult) {
+        let Some(Attempt { address, started_micros }) = self.attempt.take() else { return };
+        let now = self.shared.instruments.stopwatch.micros();
+        match result {
+            UpstreamResult::Answered | UpstreamResult::ServerError => address.wake(),
+            UpstreamResult::Unreachable | UpstreamResult::TimedOut | UpstreamResult::Broken => address.rest(now),
+        }
+        let micros = u32::try_from(now.saturating_sub(started_micros)).unwrap_or(u32::MAX);
+        self.upstream_micros = Some(self.upstream_micros.unwrap_or(0).saturating_add(micros));
+        if let Some(upstream) = &self.upstream {
+            self.shared.instruments.reporter.happened(Happening::UpstreamTried { upstream: &upstream.options().name, result, micros });
+        }
+    }
+
+    /// Reports it. Only the first call counts.
+    pub(super) fn report(&mut self) {
+        if std::mem::replace(&mut self.reported, true) {
+            return;
+        }
+        let asked = self.asked.as_ref();
+        self.shared.instruments.reporter.visited(&Visit {
+            record: &self.record,
+            ending: self.ending,
+            arrived_millis: self.arrived_millis,
+            status: self.status,
+            upstream_status: self.upstream_status,
+            renewed: false,
+            duration_micros: self.elapsed_micros(),
+            upstream_micros: self.upstream_micros,
+            method: asked.map_or("", |asked| &asked.method),
+            host: asked.map_or("", |asked| &asked.host),
+            path: asked.map_or("", |asked| &asked.path),
+        });
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.reported {
+            self.record.reason.get_or_insert(Reason::Internal);
+        }
+        self.report();
+    }
+}

@@ -1,0 +1,253 @@
+//! Where a request came from, and how that is told to the upstream.
+//!
+//! The address at the other end of the connection is a fact. What fields say about addresses before it is believed only
+//! of peers the conf trusts, read from the right, and only as far as the chain of trusted proxies reaches: what stands
+//! left of the first untrusted address is that stranger's invention. A malformed entry ends the walk.
+//!
+//! There are two dialects, `X-Forwarded-*` and `Forwarded`. A proxy that writes one usually lets the client's own fields of
+//! the other pass, and we cannot know which is which; so where both are present they must agree, else neither is believed.
+//!
+//! Rules: RFC 7239; `X-Forwarded-*` by common use.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::domain::RequestView;
+use crate::route::host;
+
+/// `X-Forwarded-For`.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Proto`.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Host`.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The longest chain of proxies we walk.
+const MAX_HOPS: usize = 32;
+
+/// Where a request came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The client: the peer, or the first address before the trusted proxies.
+    pub client: IpAddr,
+    /// Whether the client's connection was TLS, as far as we or a trusted peer can tell.
+    pub secure: bool,
+    /// The host the client asked the trusted proxy for, canonical, when it says so. Never used for routing.
+    pub host: Option<Box<str>>,
+    /// The trusted proxies between the client and us, nearest to the client first; the peer is the last.
+    hops: Vec<IpAddr>,
+}
+
+/// Where a request came from that `peer` sent over a connection that is TLS or not.
+///
+/// `trusted` are the networks of proxies in front of us; with none, nobody's word is taken.
+#[must_use]
+pub fn origin(peer: IpAddr, tls: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Origin {
+    let peer = Origin { client: peer.to_canonical(), secure: tls, host: None, hops: Vec::new() };
+    if !is_trusted(peer.client, trusted) {
+        return peer;
+    }
+    let has = |name: &HeaderName| headers.contains_key(name);
+    let x_forwarded = (has(&X_FORWARDED_FOR) || has(&X_FORWARDED_PROTO)).then(|| read_x_forwarded(&peer, trusted, headers));
+    let forwarded = has(&FORWARDED).then(|| read_forwarded(&peer, trusted, headers));
+    match (x_forwarded, forwarded) {
+        (Some(one), Some(other)) if one.client != other.client || one.secure != other.secure => peer,
+        (Some(told), _) | (None, Some(told)) => told,
+        (None, None) => peer,
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+fn read_x_forwarded(peer: &Origin, trusted: &[IpNet], headers: &HeaderMap) -> Origin {
+    let mut origin = peer.clone();
+    // Lines and entries from the right. A line that is not text is one malformed entry.
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+    let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')).map(|entry| address(trimmed(entry)));
+    origin.walk(trusted, entries);
+
+    // The last entry is the nearest proxy's own word; what stands before it may be the client's.
+    if let Some(scheme) = last_entry(headers, &X_FORWARDED_PROTO) {
+        origin.secure = scheme.eq_ignore_ascii_case("https");
+    }
+    origin.host = last_entry(headers, &X_FORWARDED_HOST).and_then(canonical_host);
+    origin
+}
+
+fn last_entry<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let last = headers.get_all(name).iter().next_back()?;
+    // What is not text is present all the same: an empty entry is neither a scheme nor a host.
+    last.to_str().unwrap_or_default().rsplit(',').next().map(trimmed)
+}
+
+fn read_forwarded(peer: &Origin, trusted: &[IpNet], headers: &HeaderMap) -> Origin {
+    let mut origin = peer.clone();
+    let mut elements = Vec::new();
+    for line in headers.get_all(FORWARDED) {
+        match line.to_str().ok().and_then(elements_of) {
+            Some(found) => elements.extend(found),
+            // Nothing left of a malformed line is believed.
+            None => elements.clear(),
+        }
+        if MAX_HOPS < elements.len() {
+            elements.drain(..elements.len() - MAX_HOPS);
+        }
+    }
+    if let Some(nearest) = elements.last() {
+        if let Some(scheme) = &nearest.proto {
+            origin.secure = scheme.eq_ignore_ascii_case("https");
+        }
+        origin.host = nearest.host.as_deref().and_then(canonical_host);
+    }
+    origin.walk(trusted, elements.iter().rev().map(|element| element.node.as_deref().and_then(address)));
+    origin
+}
+
+/// One `forwarded-element` (RFC 7239 section 4), its values unquoted.
+#[derive(Debug, Default)]
+struct Element {
+    node: Option<String>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+/// The elements of one line; `None` when it breaks the grammar anywhere or names a parameter twice.
+fn elements_of(line: &str) -> Option<Vec<Element>> {
+    let mut elements = Vec::new();
+    let mut element = Element::default();
+    let mut rest = trimmed(line);
+    loop {
+        let (name, after) = rest.split_once('=')?;
+        if name.is_empty() || !name.bytes().all(is_token_byte) {
+            return None;
+        }
+        let (value, after) = value_of(after)?;
+        let place = match name.to_ascii_lowercase().as_str() {
+            "for" => Some(&mut element.node),
+            "proto" => Some(&mut element.proto),
+            "host" => Some(&mut element.host),
+            _ => None,
+        };
+        if place.is_some_and(|place| place.replace(value).is_some()) {
+            return None;
+        }
+        let after = trimmed(after);
+        if after.is_empty() {
+            elements.push(element);
+            return Some(elements);
+        }
+        if let Some(next) = after.strip_prefix(',') {
+            elements.push(std::mem::take(&mut element));
+            rest = trimmed(next);
+        } else {
+            rest = trimmed(after.strip_prefix(';')?);
+        }
+    }
+}
+
+/// A token or quoted string at the start of `text` (RFC 9110 section 5.6), and what follows it.
+fn value_of(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(text.len());
+        let (token, rest) = text.split_at_checked(end)?;
+        return (!token.is_empty()).then(|| (token.to_owned(), rest));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some((value, characters.as_str())),
+            '\\' => value.push(characters.next()?),
+            character => value.push(character),
+        }
+    }
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// An address as proxies write it: bare, in brackets, or with a port behind it.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = match text.strip_prefix('[') {
+        Some(after) => {
+            let (inside, port) = after.split_once(']')?;
+            let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+            return inside.parse::<std::net::Ipv6Addr>().ok().filter(|_| is_port).map(|address| IpAddr::V6(address).to_canonical());
+        }
+        // One colon is `v4:port`; more are an IPv6 address.
+        None => match text.split_once(':') {
+            Some((front, port)) if !port.contains(':') => {
+                front.parse::<std::net::Ipv4Addr>().ok().filter(|_| port.parse::<u16>().is_ok()).map(IpAddr::V4)
+            }
+            _ => text.parse().ok(),
+        },
+    };
+    bare.map(|address| address.to_canonical())
+}
+
+fn canonical_host(text: &str) -> Option<Box<str>> {
+    host::authority(text).ok().map(|authority| authority.host.into())
+}
+
+impl Origin {
+    /// Follows `entries` from the nearest on, as long as the address reached is a trusted proxy.
+    fn walk(&mut self, trusted: &[IpNet], entries: impl Iterator<Item = Option<IpAddr>>) {
+        for entry in entries.take(MAX_HOPS) {
+            if !is_trusted(self.client, trusted) {
+                return;
+            }
+            let Some(next) = entry else { return };
+            self.hops.insert(0, self.client);
+            self.client = next;
+        }
+    }
+
+    /// Appends what the upstream is told, in both dialects: the client, the proxies we believed, the scheme and the host.
+    ///
+    /// The host is the one the client asked a trusted proxy for, when that says so, else the request's own; with neither
+    /// there is none.
+    pub fn outgoing(&self, request: &RequestView<'_>, set: &mut Vec<(HeaderName, HeaderValue)>) {
+        let scheme = if self.secure { "https" } else { "http" };
+        let host = self.host.as_deref().unwrap_or(request.host);
+        let mut chain = String::with_capacity(48);
+        let mut forwarded = String::with_capacity(96);
+        for (position, address) in std::iter::once(&self.client).chain(&self.hops).enumerate() {
+            let separator = if position == 0 { "" } else { ", " };
+            // Writing to a `String` does not fail.
+            let _ = write!(chain, "{separator}{address}");
+            let _ = match address {
+                IpAddr::V4(address) => write!(forwarded, "{separator}for={address}"),
+                IpAddr::V6(address) => write!(forwarded, "{separator}for=\"[{address}]\""),
+            };
+        }
+        // Scheme and host belong to the hop we know of, which is the last element.
+        let _ = write!(forwarded, ";proto={scheme}");
+        if !host.is_empty() {
+            let _ = write!(forwarded, ";host=\"{host}\"");
+        }
+        for (name, value) in [(X_FORWARDED_FOR, chain), (FORWARDED, forwarded), (X_FORWARDED_HOST, host.to_owned())] {
+            // Addresses and canonical hosts are always valid values.
+            if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value))
+                && !value.is_empty()
+            {
+                set.push((name, value));
+            }
+        }
+        set.push((X_FORWARDED_PROTO, HeaderValue::from_static(scheme)));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! What is taken off a request before it is forwarded, and the ids it is given.
+//!
+//! Pure: fields in, a list of changes out. Which names are identity headers is the firewall's to say
+//! (`countersign::firewall`); which fields are hop-by-hop is the edge's.
+//!
+//! Deliberately absent: anything taken out of a body; cleaning of values. A request that nominates a protected field as
+//! hop-by-hop is refused, since what would be left of it is not what its sender appears to have sent.
+//!
+//! Rules: RFC 9110 section 7.6.1, RFC 6265 section 4.2, RFC 9113 section 8.2.3, W3C Trace Context level 1 section 3.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use http::header::{CONNECTION, COOKIE, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::countersign::firewall::{Firewall, same_folded};
+use crate::domain::{Place, Random, Refusal, RequestView, Target};
+use crate::route::host;
+
+/// `X-Request-Id`.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `traceparent`.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `tracestate`.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// `Sec-Fetch-Site`, which browsers set and pages cannot (Fetch Metadata section 2.3).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The most names that `Connection` may nominate, over all its lines.
+const MAX_NOMINATIONS: usize = 16;
+
+/// Refuses a head whose `Connection` nominates a field that must arrive: see [`Firewall::protects`].
+///
+/// # Errors
+///
+/// [`Refusal::HeadMalformed`], also when an option is not a token or there are more than sixteen.
+pub fn refuse_nominations(headers: &HeaderMap, firewall: &Firewall) -> Result<(), Refusal> {
+    let mut nominations = 0_usize;
+    for line in headers.get_all(CONNECTION) {
+        let line = line.to_str().map_err(|_| Refusal::HeadMalformed)?;
+        for option in line.split(',').map(|option| option.trim_matches([' ', '\t'])).filter(|option| !option.is_empty()) {
+            nominations += 1;
+            let name = HeaderName::from_bytes(option.as_bytes()).map_err(|_| Refusal::HeadMalformed)?;
+            if firewall.protects(&name) || MAX_NOMINATIONS < nominations {
+                return Err(Refusal::HeadMalformed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Changes a request so that no credential that stood in `places` is forwarded.
+///
+/// A header goes in every spelling that folds to its name; a cookie or parameter goes as often as it occurs. Everything
+/// else stays byte for byte, except that several `Cookie` lines become one. What stood in the body stays there.
+///
+/// `target` is rewritten, `remove` gets the names of fields to remove, `set` the `Cookie` field that replaces the client's.
+pub fn remove_credentials(
+    request: &RequestView<'_>,
+    places: &[Place],
+    target: &mut Target,
+    remove: &mut Vec<HeaderName>,
+    set: &mut Vec<(HeaderName, HeaderValue)>,
+) {
+    let headers = request.headers;
+    let mut cookies: Vec<&str> = Vec::new();
+    let mut parameters: Vec<&str> = Vec::new();
+    for place in places {
+        match place {
+            Place::Header(name) => {
+                let spellings = headers.keys().filter(|other| same_folded(other.as_str(), name.as_str()));
+                for spelling in spellings {
+                    if !remove.contains(spelling) {
+                        remove.push(spelling.clone());
+                    }
+                }
+            }
+            Place::Cookie(name) => cookies.push(name),
+            Place::Query(name) => parameters.push(name),
+            Place::Body => {}
+        }
+    }
+    if !cookies.is_empty() && headers.contains_key(COOKIE) && !remove.contains(&COOKIE) {
+        match without_cookies(headers, &cookies) {
+            Some(rest) => set.push((COOKIE, rest)),
+            None => remove.push(COOKIE),
+        }
+    }
+    if let Some(query) = target.query.as_deref().filter(|_| !parameters.is_empty()) {
+        let kept: Vec<&str> = query.split('&').filter(|pair| !names_one_of(pair, &parameters)).collect();
+        target.query = (!kept.is_empty()).then(|| kept.join("&").into());
+    }
+}
+
+/// All cookies but those called one of `names`, as one field; `None` when none is left.
+fn without_cookies(headers: &HeaderMap, names: &[&str]) -> Option<HeaderValue> {
+    let mut kept: Vec<u8> = Vec::new();
+    for line in headers.get_all(COOKIE) {
+        for pair in line.as_bytes().split(|byte| *byte == b';') {
+            let pair = pair.trim_ascii();
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            if pair.is_empty() || names.iter().any(|wanted| wanted.as_bytes() == name) {
+                continue;
+            }
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(pair);
+        }
+    }
+    if kept.is_empty() {
+        return None;
+    }
+    // Parts of valid values, joined with valid bytes, are valid. Should that ever be wrong, no cookie is sent at all.
+    let mut value = HeaderValue::from_bytes(&kept).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space).
+fn names_one_of(pair: &str, names: &[&str]) -> bool {
+    form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| names.iter().any(|wanted| *wanted == name))
+}
+
+/// The id this request goes by: the client's when it sends exactly one that is well formed (8 to 64 letters, digits, `-`,
+/// `_` or `.`), else a new one of 32 hex digits.
+#[must_use]
+pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match sole_text(headers, &REQUEST_ID) {
+        Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(is_plain) => id.into(),
+        _ => {
+            let mut bytes = [0_u8; 16];
+            random.fill(&mut bytes);
+            hex(&bytes).into()
+        }
+    }
+}
+
+/// Whether a request that a browser may have sent by itself comes from a page of the same origin.
+///
+/// Safe methods always pass. Others need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
+/// that does not send it, an `Origin` of this very host. A request with neither is refused: a browser that sends cookies
+/// with an unsafe method sends at least one of them.
+///
+/// A page loaded over plain HTTP is not the same origin as this host over TLS. Ports are compared where `Host` tells one.
+#[must_use]
+pub fn same_origin(request: &RequestView<'_>) -> bool {
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+        return true;
+    }
+    if request.headers.contains_key(&SEC_FETCH_SITE) {
+        return matches!(sole_text(request.headers, &SEC_FETCH_SITE), Some("same-origin" | "none"));
+    }
+    let Some(origin) = sole_text(request.headers, &ORIGIN) else { return false };
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default_port = match (scheme, request.secure) {
+        ("https", _) => 443,
+        ("http", false) => 80,
+        _ => return false,
+    };
+    let Ok(origin) = host::authority(authority) else { return false };
+    if request.host.is_empty() || origin.host != request.host {
+        return false;
+    }
+    match sole_text(request.headers, &HOST).map(host::authority) {
+        Some(Ok(own)) => origin.port.unwrap_or(default_port) == own.port.unwrap_or(default_port),
+        Some(Err(_)) => false,
+        // HTTP/2: the host came as `:authority`, whose port is not kept.
+        None => true,
+    }
+}
+
+/// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
+#[must_use]
+pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
+    let mut span = [0_u8; 8];
+    random.fill(&mut span);
+    // All zeros is "no span" (section 3.2.2.4); one such draw in 2^64 is worth a line.
+    if span == [0; 8] {
+        span = [1; 8];
+    }
+    let text = match sent_trace(headers) {
+        Some((trace, sampled)) => format!("00-{trace}-{}-{}", hex(&span), if sampled { "01" } else { "00" }),
+        None => {
+            let mut trace = [0_u8; 16];
+            random.fill(&mut trace);
+            if trace == [0; 16] {
+                trace = [1; 16];
+            }
+            format!("00-{}-{}-00", hex(&trace), hex(&span))
+        }
+    };
+    // Hex digits and dashes are always a valid value.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Whether the client's trace goes on. Where it does not, its `tracestate` must be removed (section 3.3.1.1).
+#[must_use]
+pub fn continues_trace(headers: &HeaderMap) -> bool {
+    sent_trace(headers).is_some()
+}
+
+fn sent_trace(headers: &HeaderMap) -> Option<(&str, bool)> {
+    sole_text(headers, &TRACEPARENT).and_then(read_traceparent)
+}
+
+/// The value of a field that stands there exactly once, as visible ASCII.
+fn sole_text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (Some(sole), None) => sole.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// The trace id of a `traceparent`, and whether it is sampled; `None` when it is malformed.
+fn read_traceparent(text: &str) -> Option<(&str, bool)> {
+    let mut parts = text.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    // Later versions may append parts; version 00 has exactly four.
+    let is_complete = version != "00" || parts.next().is_none();
+    let is_sound = is_hex(version, 2)
+        && version != "ff"
+        && is_hex(trace, 32)
+        && is_nonzero(trace)
+        && is_hex(parent, 16)
+        && is_nonzero(parent)
+        && is_hex(flags, 2)
+        && is_complete;
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    is_sound.then_some((trace, sampled))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

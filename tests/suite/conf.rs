@@ -1,0 +1,7 @@
+//! The conf from outside: faults and their places, the files under `conf/`, the schema, the reference page.
+
+mod authenticators;
+mod faults;
+mod files;
+mod schema;
+mod stage;

@@ -1,0 +1,103 @@
+//! A judge with a handful of rules, for tests of everything around the gate.
+//!
+//! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
+//! needs `Authorization: Bearer good`. Whoever comes in is `alice`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use countersign::domain::{Doubt, Refusal, Target, Timestamp};
+use countersign::gate::arrival::{Arrival, BodySource};
+use countersign::gate::contract::Judge;
+use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use http::{HeaderName, HeaderValue};
+
+pub struct Gatekeeper {
+    /// How many requests it was asked about.
+    pub asked: AtomicUsize,
+    /// Until when whoever is let in may stay.
+    pub cut_at: AtomicI64,
+    /// Which upstream, by place.
+    pub upstream: usize,
+}
+
+impl Default for Gatekeeper {
+    fn default() -> Self {
+        Self { asked: AtomicUsize::new(0), cut_at: AtomicI64::new(i64::MAX), upstream: 0 }
+    }
+}
+
+impl Gatekeeper {
+    pub fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    fn admit(&self, arrival: &Arrival<'_>) -> Outcome {
+        let target = origin_form(arrival);
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.into())),
+            None => (target, None),
+        };
+        let mut admission = Admission::unjudged(self.upstream, Target { path: path.into(), query });
+        let fold = |name: &HeaderName| name.as_str().chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+        admission.remove = arrival.headers.keys().filter(|name| fold(name).starts_with("xauth")).cloned().collect();
+        admission.remove.push(http::header::AUTHORIZATION);
+        let connection = format!("tls={} name={} h2={}", arrival.tls, arrival.server_name.unwrap_or("-"), arrival.http2);
+        admission.set = vec![
+            (HeaderName::from_static("x-auth-subject"), HeaderValue::from_static("alice")),
+            (HeaderName::from_static("x-tenant"), HeaderValue::from_static("ours")),
+            (HeaderName::from_static("x-auth-connection"), HeaderValue::from_str(&connection).unwrap()),
+        ];
+        admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
+        let cut_at = self.cut_at.load(Ordering::SeqCst);
+        admission.cut_at = (cut_at != i64::MAX).then_some(Timestamp(cut_at));
+        Outcome::Admit(Box::new(admission))
+    }
+}
+
+/// The target without scheme and authority.
+fn origin_form(arrival: &Arrival<'_>) -> String {
+    let target = String::from_utf8(arrival.raw_target.to_vec()).unwrap();
+    match target.strip_prefix("http://") {
+        Some(rest) => rest[rest.find('/').unwrap()..].to_owned(),
+        None => target,
+    }
+}
+
+fn refuse(refusal: Refusal) -> Outcome {
+    Outcome::Refuse(Box::new(Refused { refusal, challenges: Arc::from(["Bearer"]), login: None }))
+}
+
+#[async_trait]
+impl Judge for Gatekeeper {
+    async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut record = Record { request_id: "test-request".into(), ..Record::default() };
+        let target = origin_form(arrival);
+        let credential = arrival.headers.get(http::header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let outcome = if target.starts_with("/panic") {
+            panic!("the judge was asked to");
+        } else if target.starts_with("/served") {
+            Outcome::Serve(Served { status: 200, headers: Vec::new(), body: "served".into() })
+        } else if target.starts_with("/public") {
+            self.admit(arrival)
+        } else if target.starts_with("/body") {
+            match body.body(64 * 1024).await {
+                Ok(body) if body.starts_with(b"good") => self.admit(arrival),
+                Ok(_) => refuse(Refusal::Doubted(Doubt::SignatureInvalid)),
+                Err(outage) => refuse(outage.refusal()),
+            }
+        } else {
+            match credential {
+                Some(b"Bearer good") => self.admit(arrival),
+                Some(_) => refuse(Refusal::Doubted(Doubt::SignatureInvalid)),
+                None => refuse(Refusal::CredentialMissing),
+            }
+        };
+        if let Outcome::Refuse(refused) = &outcome {
+            record.reason = Some(refused.refusal.reason());
+        }
+        Verdict { outcome, record }
+    }
+}

@@ -1,0 +1,168 @@
+//! The whole proxy from a conf text, on ports of its own, under a clock that stands still until it is moved.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use countersign::ambient::{Monotonic, SystemRandom};
+use countersign::assembly::live;
+use countersign::assembly::machine::Machine;
+use countersign::assembly::process::{Process, Tools};
+use countersign::domain::Clock;
+use countersign::settings::Fault;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use crate::support::raw::{Answer, Client};
+
+/// The moment at which everything happens, unless a test moves it.
+pub const NOW: i64 = 1_800_000_000;
+
+/// What the proxy wrote for the audit.
+#[derive(Clone, Default)]
+pub struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A folder with a conf and what it refers to.
+pub struct Folder(TempDir);
+
+impl Folder {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// A running proxy.
+pub struct Whole {
+    pub folder: Folder,
+    pub clock: Arc<AtomicI64>,
+    pub process: Process,
+    conf: PathBuf,
+    sink: Sink,
+}
+
+impl Whole {
+    /// Starts the conf `yaml`, in a folder that holds `files`. Listeners are on port 0: see [`Whole::address`].
+    pub async fn start(yaml: &str, files: &[(&str, &[u8])]) -> Self {
+        let folder = Folder::new();
+        for (name, content) in files {
+            folder.write(name, content);
+        }
+        Self::start_in(folder, yaml).await
+    }
+
+    pub async fn start_in(folder: Folder, yaml: &str) -> Self {
+        // Whoever is first wins; the tests all want the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let conf = folder.write("countersign.yaml", yaml);
+        let plan = live::read(&conf, &Machine).unwrap_or_else(|faults| panic!("{}", told(&faults.sorted())));
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let tools =
+            Tools { clock: Arc::clone(&clock) as Arc<dyn Clock>, stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) };
+        let sink = Sink::default();
+        let process = Process::start(&plan, tools, Some(Box::new(sink.clone())), 2).await.unwrap();
+        Self { folder, clock, process, conf, sink }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.process.addresses()[0]
+    }
+
+    pub fn set_clock(&self, to: i64) {
+        self.clock.store(to, Ordering::SeqCst);
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.address()).await
+    }
+
+    /// Sends one request on a connection of its own and returns the answer.
+    pub async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        self.ask_with(method, target, fields, "").await
+    }
+
+    /// The same with a body; a length is added when there is one.
+    pub async fn ask_with(&self, method: &str, target: &str, fields: &[(&str, &str)], body: &str) -> Answer {
+        let mut text = format!("{method} {target} HTTP/1.1\r\n");
+        if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            text.push_str("Host: proxy.test\r\n");
+        }
+        for (name, value) in fields {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        let mut client = self.client().await;
+        client.send(text).await;
+        client.answer_to(method).await.expect("an answer")
+    }
+
+    /// Writes another conf and reloads.
+    pub async fn reload(&self, yaml: &str) -> Result<(), String> {
+        std::fs::write(&self.conf, yaml).unwrap();
+        self.process.reload(&self.conf, &Machine).await.map_err(|faults| told(&faults))
+    }
+
+    /// Waits until the process says it is ready.
+    pub async fn ready(&self) {
+        crate::support::upstream::eventually("readiness", || self.process.readiness().is_ready()).await;
+    }
+
+    /// Every audit record so far, once there are at least `count`.
+    pub async fn audit(&self, count: usize) -> Vec<serde_json::Value> {
+        let lines = || self.sink.0.lock().iter().filter(|byte| **byte == b'\n').count();
+        crate::support::upstream::eventually("audit records", || count <= lines()).await;
+        let text = String::from_utf8(self.sink.0.lock().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The finer reason of the last request, from its audit record.
+    pub async fn reason_of(&self, answer: &Answer) -> String {
+        let id = answer.field("x-request-id").map(str::to_owned).or_else(|| {
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+            body.get("request_id")?.as_str().map(str::to_owned)
+        });
+        let id = id.unwrap_or_else(|| panic!("the answer names no request id: {answer:?}"));
+        let find = || {
+            let text = String::from_utf8(self.sink.0.lock().clone()).unwrap();
+            text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|record| record["request_id"] == *id)
+        };
+        crate::support::upstream::eventually("the audit record", || find().is_some()).await;
+        find().unwrap()["reason"].as_str().unwrap_or("").to_owned()
+    }
+
+    /// Everything the proxy wrote for the audit so far.
+    pub fn written(&self) -> String {
+        String::from_utf8(self.sink.0.lock().clone()).unwrap()
+    }
+}
+
+fn told(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
