@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 
 use crate::edge::guard_stream::{Carrier, GuardStream, Home, Patience, Turn};
 use crate::edge::head::{HeadFault, HeadLimits};
-use crate::edge::proxy::{Proxy, Shared};
+use crate::edge::proxy::{Instruments, Proxy, Shared};
 use crate::edge::tls::{Agreed, Handshaker};
 use crate::edge::wire::{Connection, Wire};
-use crate::telemetry::report::Happening;
+use crate::gate::verdict::Record;
+use crate::telemetry::report::{Ending, Happening, Visit};
 
 /// What every connection needs.
 pub(super) struct Hall {
@@ -79,7 +80,7 @@ pub(super) async fn serve(
     let http2 = connection.http2;
     let wire = Wire::new(Arc::new(connection));
     let home = Home::default();
-    let mut guard = Box::new(GuardStream::new(carrier, wire, home.clone()));
+    let mut guard = Box::new(GuardStream::new(carrier, wire, home.clone(), hall.shared.limits.write_timeout));
     if http2 {
         guard.pass_everything();
         serve_http2(&hall, guard, shutdown).await;
@@ -105,7 +106,7 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
             Turn::Request => {}
             Turn::Over => return,
             Turn::Refused(fault) => {
-                hall.shared.instruments.reporter.happened(Happening::HeadRefused { why: fault.why });
+                note_refused(hall, &wire.connection, fault);
                 guard.answer_and_finish(&bare_answer(fault), hall.limits.head_timeout).await;
                 return;
             }
@@ -122,6 +123,9 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
             served = hall.proxy.process_new_http(session, &shutdown) => served,
             () = wire.ended(hall.shared.instruments.clock.as_ref()) => None,
         };
+        if !wire.take_seen() {
+            note_refused(hall, &wire.connection, HeadFault::malformed("unseen"));
+        }
         let Some(stream) = served.map(|served| served.consume().0) else { return };
         match stream.into_any().downcast::<GuardStream>() {
             Ok(same) => guard = same,
@@ -169,7 +173,7 @@ async fn serve_http2(hall: &Arc<Hall>, guard: Box<GuardStream>, mut shutdown: wa
                 streams.spawn(serve_stream(hall.clone(), session, connection.clone(), shutdown.clone()));
             }
             Ok(Some(H2Accept::Rejected)) => {
-                hall.shared.instruments.reporter.happened(Happening::HeadRefused { why: "http2_stream" });
+                note_refused(hall, &connection, HeadFault::malformed("http2_stream"));
                 malformed += 1;
                 if MALFORMED_STREAMS <= malformed {
                     return;
@@ -189,6 +193,30 @@ async fn serve_stream(hall: Arc<Hall>, mut session: HttpSession, connection: Arc
         _ = hall.proxy.process_new_http(session, &shutdown) => {}
         () = wire.ended(hall.shared.instruments.clock.as_ref()) => {}
     }
+    if !wire.take_seen() {
+        note_refused(&hall, &wire.connection, HeadFault::malformed("unseen"));
+    }
+}
+
+/// Counts and records a request that was refused before our side of Pingora saw it: by the guard, or (`unseen`) by a rule
+/// of Pingora's own, which shows nobody that it did.
+fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) {
+    let Instruments { reporter, clock, .. } = &hall.shared.instruments;
+    reporter.happened(Happening::HeadRefused { why: fault.why });
+    let record = Record { reason: Some(fault.reason), client: Some(connection.peer.ip()), ..Record::default() };
+    reporter.visited(&Visit {
+        record: &record,
+        ending: Ending::Refused,
+        arrived_millis: clock.now().0.saturating_mul(1000),
+        status: fault.status,
+        upstream_status: None,
+        renewed: false,
+        duration_micros: 0,
+        upstream_micros: None,
+        method: "",
+        host: "",
+        path: "",
+    });
 }
 
 /// Counts a task that panicked: the panic cost it, and nothing else.

@@ -10,6 +10,7 @@
 //!
 //! Never here: a byte changed, a body kept, a request judged.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::edge::framing::Ruler;
 use crate::edge::head::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
@@ -31,6 +33,8 @@ use crate::edge::wire::Wire;
 
 /// What is read at once of a head, and of what follows a message.
 const READ_AT_ONCE: usize = 4 * 1024;
+/// The same while the message is complete: enough to see that the client is still there.
+const WATCH_AT_ONCE: usize = 512;
 /// What is gathered before it is written.
 const WRITE_AT_ONCE: usize = 4 * 1024;
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
@@ -94,14 +98,17 @@ pub struct GuardStream {
     head: Head,
     ruler: Ruler,
     at_end: bool,
+    /// How long a write may make no progress, and, while one does, until when.
+    write_patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
     /// HTTP/2: bytes pass from the start, and Pingora's own loop reads them.
     raw: bool,
 }
 
 impl GuardStream {
-    /// Guards `carrier`.
+    /// Guards `carrier`. A client that takes no byte for `write_patience` is given up.
     #[must_use]
-    pub fn new(carrier: Box<dyn Carrier>, wire: Arc<Wire>, home: Home) -> Self {
+    pub fn new(carrier: Box<dyn Carrier>, wire: Arc<Wire>, home: Home, write_patience: Duration) -> Self {
         Self {
             socket: Some(BufWriter::with_capacity(WRITE_AT_ONCE, carrier)),
             home,
@@ -111,6 +118,8 @@ impl GuardStream {
             head: Head { body: BodyLength::Known(0), expects_continue: false, websocket: false },
             ruler: Ruler::new(BodyLength::Known(0)),
             at_end: false,
+            write_patience,
+            stalled: None,
             raw: false,
         }
     }
@@ -257,7 +266,7 @@ impl GuardStream {
             return Poll::Pending;
         }
         let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Ok(())) };
-        let mut arrived = [0; READ_AT_ONCE];
+        let mut arrived = [0; WATCH_AT_ONCE];
         let mut buffer = ReadBuf::new(&mut arrived);
         ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
         if buffer.filled().is_empty() {
@@ -312,33 +321,40 @@ impl AsyncRead for GuardStream {
     }
 }
 
+impl GuardStream {
+    /// Writes in whatever way `write` does; a stall has an end. Pingora bounds some writes, but no flush.
+    fn poll_writing<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        if let Poll::Ready(written) = write(Pin::new(socket), context) {
+            self.stalled = None;
+            return Poll::Ready(written);
+        }
+        let patience = self.write_patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stalled.as_mut().poll(context));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl AsyncWrite for GuardStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut().socket.as_mut() {
-            Some(socket) => Pin::new(socket).poll_write(context, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+        self.get_mut().poll_writing(context, |socket, context| socket.poll_write(context, bytes))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut().socket.as_mut() {
-            Some(socket) => Pin::new(socket).poll_flush(context),
-            None => Poll::Ready(Ok(())),
-        }
+        self.get_mut().poll_writing(context, |socket, context| socket.poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut().socket.as_mut() {
-            Some(socket) => Pin::new(socket).poll_shutdown(context),
-            None => Poll::Ready(Ok(())),
-        }
+        self.get_mut().poll_writing(context, |socket, context| socket.poll_shutdown(context))
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self.get_mut().socket.as_mut() {
-            Some(socket) => Pin::new(socket).poll_write_vectored(context, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+        self.get_mut().poll_writing(context, |socket, context| socket.poll_write_vectored(context, bytes))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -350,9 +366,7 @@ impl AsyncWrite for GuardStream {
 impl Shutdown for GuardStream {
     /// Pingora is done with it. It is closed by whoever finds it at home, once nothing is on its way any more.
     async fn shutdown(&mut self) {
-        if let Some(socket) = self.socket.as_mut() {
-            let _ = socket.flush().await;
-        }
+        let _ = self.flush().await;
     }
 }
 

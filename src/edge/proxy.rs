@@ -242,6 +242,7 @@ impl ProxyHttp for Proxy {
             answering::refuse(session, trip, &refused(Refusal::Internal)).await;
             return Ok(true);
         };
+        wire.note_seen();
         trip.wire = Some(wire.clone());
         if wire.is_last() || self.0.is_draining() {
             session.set_keepalive(None);

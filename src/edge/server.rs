@@ -162,7 +162,9 @@ impl Edge {
         let proxy = Arc::new(proxy.map_err(|_panic| EdgeFault::SystemCertificates)?);
         let protected = options.protected.iter().map(|name| nominations::fold(name.as_str().as_bytes()).into()).collect();
         let hall = Arc::new(Hall { proxy, shared, limits: options.connection, protected });
-        let doorman = Doorman::new(options.connections, options.connections_per_address);
+        // A door that waits for its next client holds a place for it; all but one of these are not connections.
+        let waiting = options.listeners.len().saturating_sub(1);
+        let doorman = Doorman::new(options.connections.saturating_add(waiting), options.connections_per_address);
         Ok(Self { hall, doors, doorman, grace: options.grace })
     }
 

@@ -43,6 +43,8 @@ pub struct Wire {
     cut_changed: Notify,
     opened: AtomicBool,
     last: AtomicBool,
+    /// The request under way has reached our side of Pingora, and will be reported there.
+    seen: AtomicBool,
     /// Whoever waits to read while what follows the message is withheld. Held for the length of a swap only.
     reader: Mutex<Option<Waker>>,
     /// The rule of framing that the body broke. Set once, read after the fact.
@@ -59,6 +61,7 @@ impl Wire {
             cut_changed: Notify::new(),
             opened: AtomicBool::new(false),
             last: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
             reader: Mutex::new(None),
             broken: Mutex::new(None),
         })
@@ -83,6 +86,15 @@ impl Wire {
 
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_seen(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request was seen since this was last asked.
+    pub(super) fn take_seen(&self) -> bool {
+        self.seen.swap(false, Ordering::Relaxed)
     }
 
     /// Remembers who waits to read.

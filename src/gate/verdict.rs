@@ -28,6 +28,7 @@ pub enum Outcome {
 
 /// The permit to forward a request, and how. Made in `gate` only; the edge forwards nothing without one.
 #[derive(Debug)]
+#[allow(clippy::manual_non_exhaustive, reason = "the attribute would not say who may make one")]
 pub struct Admission {
     /// Which upstream, as an index into the conf's upstreams in written order.
     pub upstream: usize,

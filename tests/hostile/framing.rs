@@ -34,11 +34,31 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
     ("CONNECT admin:443 HTTP/1.1\r\nHost: admin:443\r\n\r\n", 405, "connect", "J2 a tunnel"),
     ("GET /public HTTP/1.1\r\n\r\n", 400, "host_missing", "I28 no host"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "host_repeated", "I26 two hosts"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin", 400, "length_and_coding", "K1 CL.TE"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n", 400, "length_and_coding", "K2 TE.CL"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding_repeated", "K3 twice"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin",
+        400,
+        "length_and_coding",
+        "K1 CL.TE",
+    ),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n",
+        400,
+        "length_and_coding",
+        "K2 TE.CL",
+    ),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "coding_repeated",
+        "K3 twice",
+    ),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", 400, "coding", "K3 a list"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding", "K3 an unknown coding first"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "coding",
+        "K3 an unknown coding first",
+    ),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "coding", "K3 chunked not last"),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "coding", "K4 a spelling"),
     ("POST /public HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding_in_1_0", "K5 chunks in HTTP/1.0"),
@@ -52,9 +72,19 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
     ("GET /public HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version", "K26 another version in plain text"),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version", "HTTP/2 where it was not asked for"),
     ("POST /public HTTP/1.1\r\nHost: a\r\nExpect: y\r\nContent-Length: 3\r\n\r\nabc", 417, "expectation", "J11 another expectation"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", 400, "upgrade", "J9 an upgrade by POST"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+        400,
+        "upgrade",
+        "J9 an upgrade by POST",
+    ),
     ("GET /public HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 400, "upgrade", "J9 an upgrade in HTTP/1.0"),
-    ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: close, X-Auth-Subject\r\n\r\n", 400, "nomination_protected", "H8 removing an identity header"),
+    (
+        "GET /public HTTP/1.1\r\nHost: a\r\nConnection: close, X-Auth-Subject\r\n\r\n",
+        400,
+        "nomination_protected",
+        "H8 removing an identity header",
+    ),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: x-real-ip\r\n\r\n", 400, "nomination_protected", "H9 in lower case"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: server-key\r\n\r\n", 400, "nomination_protected", "H10 removing a credential"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: :path\r\n\r\n", 400, "nomination", "H10 a pseudo header"),
@@ -74,6 +104,8 @@ async fn a_head_with_two_readings_is_refused_counted_and_goes_nowhere() {
         assert_eq!(answer.field("content-type"), Some("application/problem+json"), "{shows}");
         assert!(client.is_closed().await, "{shows}: nothing but one answer");
         assert_eq!(edge.ledger.refused_heads().get(number), Some(why), "{shows}: it is counted");
+        let visit = edge.ledger.visits().pop().unwrap();
+        assert_eq!((visit.ending, visit.status, visit.reason.is_some()), (Ending::Refused, *status, true), "{shows}: and recorded");
     }
     assert_eq!(upstream.connections(), 0, "nothing reached the upstream");
     assert_eq!(edge.gatekeeper.asked(), 0, "nor the judge");
@@ -88,11 +120,20 @@ async fn a_sound_head_passes_however_odd_it_looks() {
         ("GET /public/2 HTTP/1.0\r\n\r\n", "I28 HTTP/1.0 without a host"),
         ("GET http://a/public/3 HTTP/1.1\r\nHost: a\r\n\r\n", "I16 absolute form"),
         ("POST /public/4 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "a body"),
-        ("POST /public/5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Auth-Subject: m\r\n\r\n", "H12 chunks, an extension and a trailer"),
+        (
+            "POST /public/5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Auth-Subject: m\r\n\r\n",
+            "H12 chunks, an extension and a trailer",
+        ),
         ("GET /public/6 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "J15 a body under GET"),
         ("GET /public/7?a={|^`} HTTP/1.1\r\nHost: a\r\n\r\n", "what browsers leave bare in a query"),
-        ("GET /public/8 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", "J8 another protocol is ignored"),
-        ("GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug\r\nX-Debug: 1\r\n\r\n", "an honest nomination"),
+        (
+            "GET /public/8 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+            "J8 another protocol is ignored",
+        ),
+        (
+            "GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug, x-tenant\r\nX-Debug: 1\r\nX-Tenant: mine\r\n\r\n",
+            "a nomination of a name that we set",
+        ),
     ];
     let mut expected = 0;
     for (bytes, shows) in rows {
@@ -107,6 +148,7 @@ async fn a_sound_head_passes_however_odd_it_looks() {
             assert_eq!(record.fields(name), [""; 0], "{name} is between the client and us: {}", record.head);
         }
         assert_eq!(record.fields("x-auth-subject"), ["alice"], "H12 no trailer becomes a field");
+        assert_eq!(record.fields("x-tenant"), ["ours"], "H8 what we set is set after everything a client can have removed");
     }
     let bodies: Vec<_> = upstream.records().into_iter().map(|record| record.body.len()).collect();
     assert_eq!(bodies, [0, 0, 0, 3, 3, 3, 0, 0, 0], "bodies arrive whole, whatever their framing and method");
@@ -202,7 +244,9 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
     let upstream = Upstream::scripted(|record| if record.target().contains("refuse") { ok("no") } else { Reply::Echo }).await;
     let edge = before(&upstream).await;
     let handshake = |target: &str, credential: &str| {
-        format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{credential}\r\n")
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{credential}\r\n"
+        )
     };
 
     let mut client = edge.client().await;
@@ -218,9 +262,12 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
     assert_eq!(upstream.hits(), 1, "J7");
 
     let mut client = edge.client().await;
-    client.send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(upstream.tunnelled(), b"", "J6 another protocol opens nothing");
-    drop(client);
+    client
+        .send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    assert_eq!(client.answer().await.status, 502, "J6 a switch that was not asked for is no answer");
+    assert!(client.is_closed().await, "J6");
+    assert_eq!((upstream.hits(), upstream.tunnelled().len()), (2, 0), "J6 another protocol opens nothing");
 
     let mut client = edge.client().await;
     client.send(handshake("/ws", "Authorization: Bearer good\r\n") + "early").await;
@@ -310,6 +357,32 @@ async fn an_idle_connection_and_a_well_used_one_are_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_pingora_refuses_by_itself_is_counted_all_the_same() {
+    let upstream = Upstream::start().await;
+    let edge = before(&upstream).await;
+    let mut client = edge.client().await;
+    client.send("GET /public/` HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 400, "a path that Pingora's own type cannot hold");
+    eventually("it is counted", || edge.ledger.refused_heads() == ["unseen"]).await;
+    assert_eq!(edge.ledger.visits().len(), 1, "and recorded");
+    assert_eq!((edge.gatekeeper.asked(), upstream.hits()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_given_up() {
+    let large = [b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n".to_vec(), vec![b'x'; 50_000_000]].concat();
+    let upstream = Upstream::scripted(move |_| Reply::Bytes(large.clone())).await;
+    let mut short = options();
+    short.request.write_timeout = Duration::from_millis(300);
+    let edge = start(short, vec![service(&[upstream.address])]).await;
+    let mut client = edge.client().await;
+    client.send("GET /public HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("P3 it is given up", || edge.ledger.visits().len() == 1).await;
+    drop(client);
+    eventually("P3 and the connection with it", || edge.ledger.open() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_bounded_per_address_and_in_all() {
     let upstream = Upstream::start().await;
     let edge = start(EdgeOptions { connections_per_address: 2, ..options() }, vec![service(&[upstream.address])]).await;
@@ -343,11 +416,19 @@ async fn a_refused_request_is_recorded_with_its_reason() {
     client.send("TRACE /public HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.field("allow").is_some()), (405, true), "J1");
-    let seen: Vec<_> = edge.ledger.visits().into_iter().map(|visit| (visit.ending, visit.status, visit.reason.map(|reason| reason.as_str()), visit.path)).collect();
-    assert_eq!(seen, [
-        (Ending::Refused, 401, Some("credential_missing"), "/closed".to_owned()),
-        (Ending::Refused, 405, Some("method_refused"), "/public".to_owned()),
-    ]);
+    let seen: Vec<_> = edge
+        .ledger
+        .visits()
+        .into_iter()
+        .map(|visit| (visit.ending, visit.status, visit.reason.map(|reason| reason.as_str()), visit.path))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Ending::Refused, 401, Some("credential_missing"), "/closed".to_owned()),
+            (Ending::Refused, 405, Some("method_refused"), "/public".to_owned()),
+        ]
+    );
     assert_eq!(upstream.hits(), 0);
 }
 

@@ -1,4 +1,14 @@
 //! What must not work: one table per class of attack, each row with its verdict.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test that cannot go on must stop, and say where"
+)]
+#![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
 #[path = "../support/jwt.rs"]
 mod jwt;

@@ -43,7 +43,12 @@ impl Gatekeeper {
         let fold = |name: &HeaderName| name.as_str().chars().filter(char::is_ascii_alphanumeric).collect::<String>();
         admission.remove = arrival.headers.keys().filter(|name| fold(name).starts_with("xauth")).cloned().collect();
         admission.remove.push(http::header::AUTHORIZATION);
-        admission.set = vec![(HeaderName::from_static("x-auth-subject"), HeaderValue::from_static("alice"))];
+        let connection = format!("tls={} name={} h2={}", arrival.tls, arrival.server_name.unwrap_or("-"), arrival.http2);
+        admission.set = vec![
+            (HeaderName::from_static("x-auth-subject"), HeaderValue::from_static("alice")),
+            (HeaderName::from_static("x-tenant"), HeaderValue::from_static("ours")),
+            (HeaderName::from_static("x-auth-connection"), HeaderValue::from_str(&connection).unwrap()),
+        ];
         admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
         let cut_at = self.cut_at.load(Ordering::SeqCst);
         admission.cut_at = (cut_at != i64::MAX).then_some(Timestamp(cut_at));

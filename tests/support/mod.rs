@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod edge;
+pub mod identity;
 pub mod judge;
 pub mod ledger;
 pub mod raw;

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
+use pingora::tls::TlsAcceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+
+use crate::support::identity::Identity;
+use crate::support::raw::Socket;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -79,6 +83,15 @@ impl Upstream {
     }
 
     pub async fn scripted(script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
+        Self::behind(None, script).await
+    }
+
+    /// The same over TLS.
+    pub async fn over_tls(identity: &Identity) -> Self {
+        Self::behind(Some(identity.acceptor()), |_| ok("ok")).await
+    }
+
+    async fn behind(acceptor: Option<TlsAcceptor>, script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -93,8 +106,14 @@ impl Upstream {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                let state = shared.clone();
-                tokio::spawn(async move { serve(socket, &state).await });
+                socket.set_nodelay(true).unwrap();
+                let (state, acceptor) = (shared.clone(), acceptor.clone());
+                tokio::spawn(async move {
+                    match acceptor {
+                        None => serve(&mut { socket }, &state).await,
+                        Some(acceptor) => serve(&mut acceptor.accept(socket).await.ok()?, &state).await,
+                    }
+                });
             }
         });
         Self { address, state, task }
@@ -148,20 +167,19 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
     panic!("never came true: {what}");
 }
 
-async fn serve(mut socket: TcpStream, state: &State) -> Option<()> {
-    socket.set_nodelay(true).ok()?;
+async fn serve(socket: &mut impl Socket, state: &State) -> Option<()> {
     let mut buffer = BytesMut::new();
     loop {
         let end = loop {
             if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break end;
             }
-            fill(&mut socket, &mut buffer).await?;
+            fill(socket, &mut buffer).await?;
         };
         let head = String::from_utf8(buffer.split_to(end).to_vec()).unwrap();
         buffer.advance(4);
         let mut record = Recorded { head, body: Bytes::new() };
-        record.body = body(&mut socket, &mut buffer, &record, state).await?;
+        record.body = body(socket, &mut buffer, &record, state).await?;
         state.records.lock().push(record.clone());
         match (state.script)(&record) {
             Reply::Bytes(bytes) => socket.write_all(&bytes).await.ok()?,
@@ -178,7 +196,7 @@ async fn serve(mut socket: TcpStream, state: &State) -> Option<()> {
                 socket.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await.ok()?;
                 loop {
                     if buffer.is_empty() {
-                        fill(&mut socket, &mut buffer).await?;
+                        fill(socket, &mut buffer).await?;
                     }
                     state.tunnelled.lock().extend_from_slice(&buffer);
                     socket.write_all(&buffer.split()).await.ok()?;
@@ -190,11 +208,11 @@ async fn serve(mut socket: TcpStream, state: &State) -> Option<()> {
     }
 }
 
-async fn fill(socket: &mut TcpStream, buffer: &mut BytesMut) -> Option<()> {
+async fn fill(socket: &mut impl Socket, buffer: &mut BytesMut) -> Option<()> {
     (0 < socket.read_buf(buffer).await.ok()?).then_some(())
 }
 
-async fn body(socket: &mut TcpStream, buffer: &mut BytesMut, record: &Recorded, state: &State) -> Option<Bytes> {
+async fn body(socket: &mut impl Socket, buffer: &mut BytesMut, record: &Recorded, state: &State) -> Option<Bytes> {
     let (lengths, codings) = (record.fields("content-length"), record.fields("transfer-encoding"));
     assert!(lengths.len() + codings.len() <= 1, "one framing at most reaches an upstream: {}", record.head);
     let mut body = BytesMut::new();

@@ -1,1 +1,100 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+use pingora::http::{RequestHeader, ResponseHeader};
+
+use super::{apply, clean_response};
+use crate::domain::Target;
+use crate::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, Upstreams};
+use crate::gate::verdict::Admission;
+
+fn upstreams(host: HostShown) -> Arc<Upstreams> {
+    let options = UpstreamOptions {
+        name: "app".into(),
+        servers: vec![ServerOptions { host: "10.0.0.1".into(), port: 8080, authority: "inner:8080".into() }],
+        tls: None,
+        connect_timeout: Duration::from_secs(1),
+        tls_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(1),
+        write_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(1),
+        tries: 1,
+        host,
+        most_in_flight: None,
+        http2: false,
+    };
+    Upstreams::new(vec![options]).unwrap()
+}
+
+fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
+    let mut request = RequestHeader::build("GET", b"http://a/%61?b", None).unwrap();
+    for (name, value) in fields {
+        request.append_header(*name, *value).unwrap();
+    }
+    request
+}
+
+fn applied(admission: &Admission, host: HostShown, fields: &[(&'static str, &str)]) -> RequestHeader {
+    let upstreams = upstreams(host);
+    let upstream = upstreams.get(0).unwrap();
+    let address = upstream.pick(&[], 0).unwrap();
+    let mut request = request(fields);
+    apply(admission, upstream, &address, &mut request).unwrap();
+    request
+}
+
+fn all<'r>(request: &'r RequestHeader, name: &str) -> Vec<&'r str> {
+    request.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
+}
+
+fn admission() -> Admission {
+    Admission::unjudged(0, Target { path: "/a".into(), query: Some("b".into()) })
+}
+
+#[test]
+fn what_goes_upstream_is_what_was_judged() {
+    let request = applied(&admission(), HostShown::Preserved, &[("host", "a"), ("expect", "100-continue"), ("x", "1")]);
+    assert_eq!(request.raw_path(), b"/a?b", "the judged target, to the byte");
+    assert_eq!(all(&request, "host"), ["a"], "the client's host");
+    assert_eq!(all(&request, "expect"), [""; 0], "the upstream is not made to wait");
+    assert_eq!(all(&request, "x"), ["1"], "what nobody named passes");
+
+    let request = applied(&admission(), HostShown::Own, &[("host", "a")]);
+    assert_eq!(all(&request, "host"), ["inner:8080"], "the server's own host, where the conf says so");
+}
+
+#[test]
+fn removal_comes_before_setting() {
+    let mut admission = admission();
+    let name = HeaderName::from_static("x-auth-subject");
+    admission.remove = vec![name.clone(), HeaderName::from_static("x_auth_subject")];
+    admission.set = vec![(name, HeaderValue::from_static("alice"))];
+    let fields = [("host", "a"), ("x-auth-subject", "m"), ("X-Auth-Subject", "n"), ("x_auth_subject", "o")];
+    let request = applied(&admission, HostShown::Preserved, &fields);
+    assert_eq!(all(&request, "x-auth-subject"), ["alice"], "ours, once");
+    assert_eq!(all(&request, "x_auth_subject"), [""; 0], "no look-alike");
+}
+
+#[test]
+fn cookies_become_one_field() {
+    let rows: &[(&[&str], &[&str], &str)] =
+        &[(&[], &[], "none"), (&["a=1"], &["a=1"], "one"), (&["a=1", "b=2", "c=3; d=4"], &["a=1; b=2; c=3; d=4"], "several")];
+    for (cookies, expected, shows) in rows {
+        let fields: Vec<_> = cookies.iter().map(|cookie| ("cookie", *cookie)).collect();
+        assert_eq!(all(&applied(&admission(), HostShown::Preserved, &fields), "cookie"), *expected, "{shows}");
+    }
+}
+
+#[test]
+fn an_upstream_does_not_speak_in_our_headers() {
+    let mut admission = admission();
+    admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
+    let mut response = ResponseHeader::build(200, None).unwrap();
+    response.append_header("X-Auth-Subject", "root").unwrap();
+    response.append_header("x-auth-subject", "root").unwrap();
+    response.append_header("x", "1").unwrap();
+    clean_response(&admission, &mut response);
+    assert!(!response.headers.contains_key("x-auth-subject"), "in no spelling and no number");
+    assert!(response.headers.contains_key("x"));
+}
