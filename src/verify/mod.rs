@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod contract;
 pub mod governor;
+pub mod introspection;
 pub mod jwt;
 pub mod keyholder;
 pub mod keys;

@@ -14,13 +14,23 @@ pub(crate) mod testing;
 
 pub mod discovery;
 pub mod gigya_secret;
+pub mod issuer_key;
 pub mod jwks_url;
 pub mod mac;
 pub mod pinned;
+pub mod server_key_lookup;
 pub mod server_keys;
 
 use crate::verify::keys::contract::KeySourceEntry;
 
 /// Every key source, by the name the conf calls it.
-pub const KEY_SOURCES: &[&KeySourceEntry] =
-    &[&jwks_url::ENTRY, &discovery::ENTRY, &pinned::ENTRY, &server_keys::ENTRY, &mac::ENTRY, &gigya_secret::ENTRY];
+pub const KEY_SOURCES: &[&KeySourceEntry] = &[
+    &jwks_url::ENTRY,
+    &discovery::ENTRY,
+    &issuer_key::ENTRY,
+    &pinned::ENTRY,
+    &server_keys::ENTRY,
+    &server_key_lookup::ENTRY,
+    &mac::ENTRY,
+    &gigya_secret::ENTRY,
+];

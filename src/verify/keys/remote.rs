@@ -122,7 +122,9 @@ impl Authorities {
         self.0.as_ref().map(|(path, _)| path.clone())
     }
 
-    fn text(&self) -> String {
+    /// A text that is equal exactly when they are.
+    #[must_use]
+    pub fn text(&self) -> String {
         self.0.as_ref().map_or_else(String::new, |(_, pem)| base64url::encode(digest(&SHA256, pem).as_ref()))
     }
 }

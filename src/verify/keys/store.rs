@@ -171,6 +171,10 @@ impl Inner {
             }
             Err(fault) => {
                 self.origin.forget();
+                if in_force.is_none() {
+                    // Outlived: verdicts that rest on it go with it.
+                    self.snapshot.store(None);
+                }
                 self.pace.lock().landed_badly(now, &*self.random);
                 tracing::warn!(store = %self.name, %fault, in_force = in_force.is_some(), "key set was not fetched");
                 false
