@@ -2,7 +2,13 @@
 //!
 //! Each workload is judged in a function of its own name, whose inclusive cost callgrind reports.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a bench that cannot set its stage has nothing to measure")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench that cannot set its stage has nothing to measure"
+)]
 
 mod workloads;
 
