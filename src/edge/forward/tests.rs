@@ -1,3 +1,5 @@
+//! Shows that what goes upstream is what the Admission says, and nothing else of ours or theirs.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,11 +80,8 @@ fn removal_comes_before_setting() {
 
 #[test]
 fn cookies_become_one_field() {
-    let rows: &[(&[&str], &[&str], &str)] = &[
-        (&[], &[], "none"),
-        (&["a=1"], &["a=1"], "one"),
-        (&["a=1", "b=2", "c=3; d=4"], &["a=1; b=2; c=3; d=4"], "several"),
-    ];
+    let rows: &[(&[&str], &[&str], &str)] =
+        &[(&[], &[], "none"), (&["a=1"], &["a=1"], "one"), (&["a=1", "b=2", "c=3; d=4"], &["a=1; b=2; c=3; d=4"], "several")];
     for (cookies, expected, shows) in rows {
         let fields: Vec<_> = cookies.iter().map(|cookie| ("cookie", *cookie)).collect();
         assert_eq!(all(&applied(&admission(), HostShown::Preserved, &fields), "cookie"), *expected, "{shows}");

@@ -1,3 +1,5 @@
+//! Bodies with one reading, and bodies with two.
+
 use super::Ruler;
 use crate::edge::head::BodyLength;
 

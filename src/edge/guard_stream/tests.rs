@@ -1,3 +1,5 @@
+//! The guard over a pipe: one message per turn, to the byte.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Heads with one reading, and heads with two.
+
 use super::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, fields: 100 };

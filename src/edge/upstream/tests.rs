@@ -1,3 +1,5 @@
+//! Servers in turn, at rest and by name.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
