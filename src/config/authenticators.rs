@@ -9,8 +9,12 @@ use crate::config::limits::{MAX_AGE, OFF, is_off};
 use crate::config::plan::{AuthenticatorPlan, CachePlan, KeyStorePlan};
 use crate::config::root::{Root, fault_of_name, opened};
 use crate::domain::Seconds;
+use crate::jose::algorithm::{Algorithm, Family};
 use crate::settings::{Checking, Choice, Entry, KeySpec, Node, SectionSpec, Shape, sound};
 use crate::verify::SCHEMES;
+use crate::verify::contract::KeyUse;
+use crate::verify::jwt::settings::DISCOVERY;
+use crate::verify::keys::discovery;
 
 /// The shape of `authenticators`.
 pub(super) const AUTHENTICATORS: Shape = Shape::Map(&AUTHENTICATOR);
@@ -86,14 +90,12 @@ pub(super) fn prove_key_stores(
     for plan in authenticators.iter().flatten() {
         for needed in plan.scheme.key_stores() {
             if let Some(store) = stores.iter().find(|store| *store.name == *needed.store) {
-                let held = store.source.class();
-                if held != needed.class {
-                    let says =
-                        format!("`{}` needs {}, but `{}` holds {}", plan.name, needed.class.describe(), needed.store, held.describe());
-                    checking.faults.error(&needed.span, says);
-                }
+                prove_fit(plan, &needed, store, checking);
             } else if let Some(issuer) = needed.store.strip_prefix(DISCOVERY) {
-                let _ = issuer;
+                match discovery::implied(issuer) {
+                    Ok(source) => stores.push(KeyStorePlan { name: Arc::from(needed.store.as_str()), source }),
+                    Err(says) => checking.faults.error(&needed.span, format!("{says}; or name a key store under `keys`")),
+                }
             } else if written.iter().all(|entry| entry.key != needed.store) {
                 checking.resolve("keys", &needed.store, &needed.span);
             }
@@ -101,5 +103,29 @@ pub(super) fn prove_key_stores(
     }
 }
 
-/// How stores are called that an authenticator implies by naming an issuer.
-const DISCOVERY: &str = "discovery:";
+/// Shows that `store` holds the kind of key that `plan` needs, and one that fits an algorithm it accepts.
+fn prove_fit(plan: &AuthenticatorPlan, needed: &KeyUse, store: &KeyStorePlan, checking: &mut Checking<'_>) {
+    let held = store.source.class();
+    if held != needed.class {
+        let says = format!("`{}` needs {}, but `{}` holds {}", plan.name, needed.class.describe(), needed.store, held.describe());
+        checking.faults.error(&needed.span, says);
+        return;
+    }
+    let Some(accepted) = plan.scheme.algorithms() else { return };
+    let held = match store.source.algorithms() {
+        Some(held) => held,
+        // A secret is never fetched: what a remote set may hold are public keys.
+        None => Algorithm::ALL.iter().copied().filter(|algorithm| algorithm.family() != Family::Hmac).collect(),
+    };
+    if !accepted.iter().any(|algorithm| held.contains(algorithm)) {
+        let names = |algorithms: &[Algorithm]| algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ");
+        let says = format!(
+            "nobody can satisfy `{}`: it accepts {}, but `{}` has keys for {} only",
+            plan.name,
+            names(accepted),
+            needed.store,
+            names(&held)
+        );
+        checking.faults.error(&needed.span, says);
+    }
+}

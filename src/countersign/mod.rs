@@ -6,6 +6,9 @@ pub mod assertion;
 pub mod contract;
 pub mod firewall;
 pub mod identity_headers;
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 pub mod upstream_credential;
 
 use crate::countersign::contract::CountersignerEntry;

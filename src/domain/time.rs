@@ -29,6 +29,13 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::from(length.0)))
     }
 
+    /// Whether this moment is less than `length` after `since`. A moment before `since` is not: a clock that was set back
+    /// must not keep anything waiting.
+    #[must_use]
+    pub fn is_within(self, length: Seconds, since: Self) -> bool {
+        since <= self && self < since.plus(length)
+    }
+
     /// Seconds from `self` to `later`; zero when `later` is not later.
     #[must_use]
     pub fn until(self, later: Self) -> Seconds {

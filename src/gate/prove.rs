@@ -167,16 +167,23 @@ impl Walk<'_, '_> {
         }
 
         // Proving costs; whoever has spent their budget of failures does not get that work done for them.
-        let claimed_id = verifier.claimed_id(&credential);
-        if let Some(governor) = &self.gate.governor
-            && let Some(retry_after) = governor.check(self.request.client, claimed_id.as_deref(), self.now)
-        {
-            return Step::Refuse(Refusal::Throttled { retry_after });
+        let busy = self.gate.governor.as_ref().filter(|governor| governor.is_busy(self.now));
+        if let Some(governor) = busy {
+            let claimed_id = verifier.claimed_id(&credential);
+            let wait = governor.check(self.request.client, claimed_id.as_deref(), self.now);
+            let (addresses, ids) = governor.tracked();
+            let (budget, tracked) = if claimed_id.is_some() { ("id", ids) } else { ("address", addresses) };
+            self.gate.observer.note(Event::Governor { budget, refused: wait.is_some(), tracked });
+            if let Some(retry_after) = wait {
+                return Step::Refuse(Refusal::Throttled { retry_after });
+            }
         }
         match verifier.verify(&credential, self.request, facts, self.now) {
             Step::Done(identity) => {
-                if let (Some(governor), Some(id)) = (&self.gate.governor, claimed_id.as_deref()) {
-                    governor.succeed(self.request.client, id, self.now);
+                if let Some(governor) = busy
+                    && let Some(id) = verifier.claimed_id(&credential)
+                {
+                    governor.succeed(self.request.client, &id, self.now);
                 }
                 if let Some((cache_for, generation)) = memory {
                     self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
@@ -185,7 +192,7 @@ impl Walk<'_, '_> {
             }
             Step::Need(need) => Step::Need(need),
             Step::Refuse(refusal) => {
-                trail.claimed_id = claimed_id.map(|id| id.into_owned().into_boxed_str());
+                trail.claimed_id = verifier.claimed_id(&credential).map(|id| id.into_owned().into_boxed_str());
                 Step::Refuse(refusal)
             }
         }

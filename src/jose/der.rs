@@ -201,7 +201,7 @@ mod tests {
             der.extend_from_slice(&body);
             der
         };
-        let cases: [(Vec<u8>, Option<Vec<u8>>, &str); 6] = [
+        let cases = [
             (key(&[0x7f], &[]), Some(vec![0x7f]), "small"),
             (key(&[0, 0x80], &[]), Some(vec![0x80]), "the sign byte is not part of the number"),
             (key(&[0x80], &[]), None, "negative"),

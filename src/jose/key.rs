@@ -94,7 +94,8 @@ struct Use {
 
 enum Check {
     Public(ParsedPublicKey),
-    Mac(hmac::Key),
+    /// Boxed: its two precomputed states are many times the size of a public key's handle.
+    Mac(Box<hmac::Key>),
 }
 
 const NOT_ITS_KIND: &str = "the key's `alg` does not belong to its kind";
@@ -178,7 +179,7 @@ impl VerifyingKey {
         for algorithm in family_or(Family::Hmac, bound)? {
             if least_secret(algorithm) <= secret.len() {
                 let hash = hmac_algorithm(algorithm).ok_or(NOT_ITS_KIND)?;
-                uses.push(Use { algorithm, length: hash.tag_len(), check: Check::Mac(hmac::Key::new(hash, secret)) });
+                uses.push(Use { algorithm, length: hash.tag_len(), check: Check::Mac(Box::new(hmac::Key::new(hash, secret))) });
             }
         }
         // Not a plain hash: of a poor secret even a digest tells something.

@@ -40,7 +40,7 @@ pub struct SigningKey {
 }
 
 enum Pair {
-    Hmac { key: hmac::Key, secret: Secret },
+    Hmac { key: Box<hmac::Key>, secret: Secret },
     Rsa(RsaKeyPair),
     Ec(Curve, EcdsaKeyPair),
     Ed(Ed25519KeyPair),
@@ -138,7 +138,7 @@ impl SigningKey {
         if secret.len() < least_secret(algorithm) {
             return Err(MintFault::Key("an HMAC secret must be as long as the hash of its algorithm"));
         }
-        let pair = Pair::Hmac { key: hmac::Key::new(hash, secret.expose()), secret: secret.clone() };
+        let pair = Pair::Hmac { key: Box::new(hmac::Key::new(hash, secret.expose())), secret: secret.clone() };
         Ok(Self { algorithm, kid: None, pair })
     }
 

@@ -1,18 +1,24 @@
 //! Verdicts on credentials that were verified a moment ago.
 //!
-//! An entry is found by a 256-bit digest over the authenticator (its plan, not its name) and every part of the credential,
-//! each with its length before it; so no two credentials, and no two authenticators, ever share one. It is good while the
-//! generation of the keys it rests on is the current one, until the credential's own end, and for `max_age` at most. A digest
-//! is kept, not the credential. Nothing that may be used once only is ever kept.
+//! An entry is found by the authenticator (a digest of its plan, not its name) and the whole credential, part by part: no two
+//! credentials, and no two authenticators, ever share one. A keyed 64-bit hash only leads to it; the credential
+//! itself decides, and is compared only where the hash agrees, so how long a miss takes says nothing about what is remembered.
+//! Whole texts and not digests of them: SHA-256 over a token of 700 bytes alone costs more than a hit may. They are wiped
+//! when they leave.
 //!
-//! Bounded by weight. Never here: an error or a doubt (only what was proven), a clock. Times are checked by the caller
-//! with [`check_times`] on every hit, since a hit is not a verdict on the time.
+//! An entry is good while the generation of the keys it rests on is the current one, until the credential's own end, and for
+//! `max_age` at most. Nothing that may be used once only is ever kept. Bounded by weight.
+//!
+//! Never here: an error or a doubt (only what was proven), a clock. Times are checked by the caller with [`check_times`] on
+//! every hit, since a hit is not a verdict on the time.
 
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, Weighter};
+use zeroize::Zeroizing;
 
 use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Value, Verified};
 
@@ -39,14 +45,76 @@ impl AuthenticatorKey {
     /// The key of the authenticator called `name` with a plan described by `plan`, a text that differs when plans differ.
     #[must_use]
     pub fn of(name: &str, plan: &str) -> Self {
-        Self(digest_of(&[0; 32], &[name, plan]))
+        let mut message = (name.len() as u64).to_be_bytes().to_vec();
+        message.extend(name.as_bytes());
+        message.extend(plan.as_bytes());
+        let mut key = [0; 32];
+        key.iter_mut().zip(digest(&SHA256, &message).as_ref()).for_each(|(to, from)| *to = *from);
+        Self(key)
     }
 }
 
 /// Remembered verdicts.
 pub struct CredentialCache {
-    entries: Cache<[u8; 32], Entry, ByBytes, ahash::RandomState>,
+    entries: Cache<Key, Entry, ByBytes, ahash::RandomState>,
+    /// Keys the hash that leads to an entry; drawn anew for each cache, so nobody can aim at a place.
+    seed: ahash::RandomState,
     max_age: Seconds,
+}
+
+/// What an entry is about.
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    hash: u64,
+    authenticator: AuthenticatorKey,
+    parts: Box<[Zeroizing<String>]>,
+}
+
+/// The same, borrowed from a request.
+struct Asked<'c> {
+    hash: u64,
+    authenticator: &'c AuthenticatorKey,
+    credential: &'c Credential<'c>,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Hash for Asked<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        let same = |(kept, asked): (&Zeroizing<String>, &std::borrow::Cow<'_, str>)| kept.as_str() == &**asked;
+        let parts = &self.credential.parts;
+        self.hash == key.hash
+            && *self.authenticator == key.authenticator
+            && key.parts.len() == parts.len()
+            && key.parts.iter().zip(parts).all(same)
+    }
+}
+
+impl<'c> Asked<'c> {
+    fn about(seed: &ahash::RandomState, authenticator: &'c AuthenticatorKey, credential: &'c Credential<'c>) -> Self {
+        let mut state = seed.build_hasher();
+        state.write(&authenticator.0);
+        for part in &credential.parts {
+            state.write_usize(part.len());
+            state.write(part.as_bytes());
+        }
+        Self { hash: state.finish(), authenticator, credential }
+    }
+
+    fn into_key(self) -> Key {
+        let parts = self.credential.parts.iter().map(|part| Zeroizing::new(String::from(&**part))).collect();
+        Key { hash: self.hash, authenticator: *self.authenticator, parts }
+    }
 }
 
 #[derive(Clone)]
@@ -61,8 +129,8 @@ struct Entry {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<[u8; 32], Entry> for ByBytes {
-    fn weight(&self, _key: &[u8; 32], entry: &Entry) -> u64 {
+impl Weighter<Key, Entry> for ByBytes {
+    fn weight(&self, _key: &Key, entry: &Entry) -> u64 {
         u64::from(entry.weight)
     }
 }
@@ -75,7 +143,7 @@ impl CredentialCache {
         const USUAL: u64 = 1_024;
         let estimated = usize::try_from(plan.size / USUAL).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let entries = Cache::with(estimated, plan.size, ByBytes, ahash::RandomState::new(), DefaultLifecycle::default());
-        Self { entries, max_age: plan.max_age }
+        Self { entries, seed: ahash::RandomState::new(), max_age: plan.max_age }
     }
 
     /// What `authenticator` has proven about `credential` under `generation`, if that is remembered as of `now`.
@@ -89,7 +157,7 @@ impl CredentialCache {
         generation: u64,
         now: Timestamp,
     ) -> Option<Verified<Arc<Identity>>> {
-        let entry = self.entries.get(&key(authenticator, credential))?;
+        let entry = self.entries.get(&Asked::about(&self.seed, authenticator, credential))?;
         (entry.generation == generation && now < entry.until).then_some(entry.identity)
     }
 
@@ -112,13 +180,13 @@ impl CredentialCache {
         if known.burn.is_some() || until <= now {
             return;
         }
-        let entry = Entry { identity: identity.clone(), generation, until, weight: weigh(known) };
-        self.entries.insert(key(authenticator, credential), entry);
+        let entry = Entry { identity: identity.clone(), generation, until, weight: weigh(known, credential) };
+        self.entries.insert(Asked::about(&self.seed, authenticator, credential).into_key(), entry);
     }
 
     /// Forgets the verdict on one credential.
     pub fn forget(&self, authenticator: &AuthenticatorKey, credential: &Credential<'_>) {
-        self.entries.remove(&key(authenticator, credential));
+        self.entries.remove(&Asked::about(&self.seed, authenticator, credential));
     }
 
     /// Forgets every verdict whose identity is `withdrawn`; for revocations. Looks at all of them.
@@ -160,32 +228,14 @@ pub fn check_times(identity: &Verified<Arc<Identity>>, now: Timestamp) -> Result
     Ok(())
 }
 
-fn key(authenticator: &AuthenticatorKey, credential: &Credential<'_>) -> [u8; 32] {
-    digest_of(&authenticator.0, &credential.parts)
-}
-
-/// SHA-256 over `first`, the number of texts, and each text with its length before it.
-fn digest_of<T: AsRef<str>>(first: &[u8; 32], texts: &[T]) -> [u8; 32] {
-    let length: usize = texts.iter().map(|text| text.as_ref().len() + size_of::<u64>()).sum();
-    let mut message = Vec::with_capacity(first.len() + size_of::<u64>() + length);
-    message.extend(first);
-    message.extend((texts.len() as u64).to_be_bytes());
-    for text in texts {
-        message.extend((text.as_ref().len() as u64).to_be_bytes());
-        message.extend(text.as_ref().as_bytes());
-    }
-    let mut key = [0; 32];
-    key.iter_mut().zip(digest(&SHA256, &message).as_ref()).for_each(|(to, from)| *to = *from);
-    key
-}
-
 /// How many bytes an entry takes, about.
-fn weigh(identity: &Identity) -> u32 {
+fn weigh(identity: &Identity, credential: &Credential<'_>) -> u32 {
     /// Key, entry, the identity itself, and what the allocator and the cache add.
     const FIXED: usize = 512;
     let scopes: usize = identity.scopes.iter().map(|scope| scope.len() + 32).sum();
     let also: usize = identity.also.iter().map(|(_, other)| FIXED + weigh_value(&other.claims)).sum();
-    let bytes = FIXED + identity.subject.len() + identity.issuer.len() + scopes + also + weigh_value(&identity.claims);
+    let parts: usize = credential.parts.iter().map(|part| part.len() + 32).sum();
+    let bytes = FIXED + parts + identity.subject.len() + identity.issuer.len() + scopes + also + weigh_value(&identity.claims);
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::domain::{
     Answer, Clock, Credential, DeskId, Facts, Found, Identity, Observer, Outage, Random, RequestView, Step, Timestamp, Verified,
 };
+use crate::jose::algorithm::Algorithm;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::verify::keys::contract::BuiltKeys;
@@ -36,6 +37,12 @@ pub trait SchemePlan: Debug + Send + Sync {
 
     /// Key stores it refers to, with the class it needs each to be of.
     fn key_stores(&self) -> Vec<KeyUse>;
+
+    /// The signature algorithms it accepts, for schemes that verify signatures with keys of a store; `check` shows that
+    /// each store has a key for one of them.
+    fn algorithms(&self) -> Option<&[Algorithm]> {
+        None
+    }
 
     /// Names of headers, cookies and query parameters it looks at, for the warnings of `check` and for
     /// cache-safety (`Vary`). Lower case for headers.

@@ -192,6 +192,12 @@ impl Governor {
         micros(now) < self.quiet_from.load(Ordering::Relaxed)
     }
 
+    /// How many address prefixes and how many ids are being kept now.
+    #[must_use]
+    pub fn tracked(&self) -> (usize, usize) {
+        (self.addresses.table.len(), self.pairs.table.len())
+    }
+
     /// How long a caller from `address` who claims to be `claimed_id` must wait before a credential of theirs is judged;
     /// `None` when it may be judged now. Asked before judging, never about a remembered verdict.
     #[must_use]

@@ -4,7 +4,7 @@
 //! That a key is disabled, too early or too late is said only to someone who knows its secret. How id and secret stood in
 //! the request is the scheme's business.
 //!
-//! Verdicts are not for caching: a check is one keyed digest, about as much as making the key of a cache entry, and a key
+//! Verdicts are not for caching: a check is one keyed digest, which costs about what a cache hit costs, and a key
 //! that is withdrawn, or presented at a host it is not good for, must be refused at once.
 
 use std::collections::BTreeMap;

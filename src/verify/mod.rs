@@ -11,6 +11,7 @@ pub mod keys;
 pub mod presented;
 
 pub mod gigya;
+pub mod introspection;
 pub mod key_pair;
 pub mod server_key;
 pub mod ticket;
@@ -18,4 +19,4 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY];

@@ -4,8 +4,8 @@
 //! Only then is it worth spending, and it is not spent here: the identity says what to burn, the gate does it as its last act.
 //! So a damaged, foreign, expired or misplaced ticket costs no store access and stays unspent.
 //!
-//! Verdicts are not for caching: a ticket may be for one use or one kind of request, and opening one costs about as much as
-//! making the key of a cache entry. The sealed form is `jose::ticket`'s, minting is `issuer`'s.
+//! Verdicts are not for caching: a ticket may be for one use or one kind of request, and opening one is a key derivation and
+//! one AEAD call, little more than a cache hit. The sealed form is `jose::ticket`'s, minting is `issuer`'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,6 +139,9 @@ impl TicketPlan {
         let Some(BuiltKeys::Mac(keys)) = keys.get(&self.store) else {
             return Err(format!("`{}` holds no {}", self.store, KeyClass::Mac.describe()));
         };
+        if keys.is_empty() {
+            return Err(format!("`{}` holds no key; no ticket could be opened", self.store));
+        }
         let rules = Rules {
             issuer: self.issuer.clone(),
             audience: self.audience.clone().unwrap_or_else(|| Box::from(&**name)),

@@ -1,11 +1,12 @@
 //! Attacks on Gigya signatures. Row names are those of the attack list, section G.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use countersign::domain::{Facts, Place, Secret, Timestamp};
-use countersign::verify::contract::{SchemePlan, Verifier};
+use countersign::domain::{Facts, Secret, Timestamp};
+use countersign::verify::contract::Verifier;
 use countersign::verify::gigya::{GigyaVerifier, prove as plan};
 use countersign::verify::keys::contract::BuiltKeys;
 use hmac::{Hmac, KeyInit, Mac};
@@ -234,14 +235,21 @@ fn places_must_agree_and_no_name_may_stand_twice() {
     let leak = |json: Json| -> &'static [u8] { json.to_string().leak().as_bytes() };
     let json_body = leak(json!({ "UID": "u", "signatureTimestamp": now, "UIDSignature": signature, "profile": { "UID": "w" } }));
     let numbered = leak(json!({ "UID": "u", "signatureTimestamp": NOW, "UIDSignature": signature }));
-    let twice: &'static [u8] = format!(r#"{{"UID":"u","\u0055ID":"v","signatureTimestamp":"{now}","UIDSignature":"{signature}"}}"#).leak().as_bytes();
+    let twice: &'static [u8] =
+        format!(r#"{{"UID":"u","\u0055ID":"v","signatureTimestamp":"{now}","UIDSignature":"{signature}"}}"#).leak().as_bytes();
     let (is_form, is_json) = ("application/x-www-form-urlencoded", "application/json");
     let default = json!({});
     let (headers, cookies, only_query) = (json!({ "from": "headers" }), json!({ "from": "cookies" }), json!({ "from": "query" }));
     let rows: Vec<(&str, &Json, Stage, Told, &str)> = vec![
         ("-", &default, Stage::new(), Told::Absent, "nothing anywhere"),
         ("-", &default, Stage::new().body(is_form, form), known("u"), "a form"),
-        ("-", &default, Stage::new().body("Application/X-WWW-Form-URLencoded; charset=UTF-8", form), known("u"), "media types have no case"),
+        (
+            "-",
+            &default,
+            Stage::new().body("Application/X-WWW-Form-URLencoded; charset=UTF-8", form),
+            known("u"),
+            "media types have no case",
+        ),
         ("-", &default, Stage::new().body(is_json, json_body), known("u"), "JSON; nested members are not looked at"),
         ("-", &default, Stage::new().body("application/vnd.x+json", json_body), known("u"), "JSON by its suffix"),
         ("-", &default, Stage::new().body(is_json, numbered), known("u"), "a time as a JSON number"),
@@ -262,12 +270,24 @@ fn places_must_agree_and_no_name_may_stand_twice() {
         ("G10", &default, query(&parts).body(is_json, b"{\"UID\":\"u\"} {\"UID\":\"v\"}"), MALFORMED, "two JSON values"),
         ("G10", &default, query(&parts).body(is_json, b"\xef\xbb\xbf{\"UID\":\"v\"}"), MALFORMED, "a byte order mark"),
         ("G10", &default, query(&parts).body(is_form, b"UID=%ff"), MALFORMED, "a form that is not UTF-8"),
-        ("G10", &default, query(&parts).body("application/json; charset=utf-16", json_body), MALFORMED, "another charset is another reading"),
+        (
+            "G10",
+            &default,
+            query(&parts).body("application/json; charset=utf-16", json_body),
+            MALFORMED,
+            "another charset is another reading",
+        ),
         ("G10", &default, query(&parts).body(is_form, b"UID=v").field("content-type", "text/plain"), CONFLICT, "two Content-Types"),
         ("G10", &default, query(&parts).body(is_form, b"?").field("content-encoding", "gzip"), MALFORMED, "a compressed body"),
         ("-", &default, query(&parts[..2]), MALFORMED, "parts without the signature"),
         ("-", &default, query(&parts[..1]), MALFORMED, "an id without anything"),
-        ("-", &headers, Stage::new().field("uid", "u").field("uidsignature", &signature).field("signaturetimestamp", &now), known("u"), "headers"),
+        (
+            "-",
+            &headers,
+            Stage::new().field("uid", "u").field("uidsignature", &signature).field("signaturetimestamp", &now),
+            known("u"),
+            "headers",
+        ),
         (
             "G10",
             &headers,
@@ -293,13 +313,8 @@ fn places_must_agree_and_no_name_may_stand_twice() {
 fn what_is_not_signed_is_not_identity() {
     let signature = sign(&format!("{NOW}_u"));
     let now = NOW.to_string();
-    let stage = query(&[
-        ("UID", "u"),
-        ("signatureTimestamp", &now),
-        ("UIDSignature", &signature),
-        ("email", "admin@example.com"),
-        ("friend", "v"),
-    ]);
+    let stage =
+        query(&[("UID", "u"), ("signatureTimestamp", &now), ("UIDSignature", &signature), ("email", "admin@example.com"), ("friend", "v")]);
     let outcome = stage.ask(&verifier(json!({})), NOW);
     let identity = outcome.identity();
     assert_eq!(identity.claims, countersign::domain::Value::empty(), "G14: fields beside the signed ones prove nothing");
@@ -339,38 +354,12 @@ fn a_burn_names_what_was_signed_and_nothing_else() {
 #[test]
 fn a_body_is_asked_for_only_when_it_could_hold_a_part() {
     let verifier = verifier(json!({}));
-    let needs_body = |stage: Stage| stage.show(|request| matches!(verifier.find(request, &Facts::default()), countersign::domain::Step::Need(_)));
+    let needs_body =
+        |stage: Stage| stage.show(|request| matches!(verifier.find(request, &Facts::default()), countersign::domain::Step::Need(_)));
     assert!(needs_body(Stage::new().field("content-type", "application/json")), "JSON");
     assert!(needs_body(user("u", "1", "x").field("content-type", "application/x-www-form-urlencoded")), "a form, whatever the query holds");
     assert!(!needs_body(Stage::new().field("content-type", "multipart/form-data; boundary=x")), "an upload");
     assert!(!needs_body(Stage::new()), "no Content-Type");
-}
-
-#[test]
-fn settings_are_proven() {
-    let rows = [
-        (json!({ "keys": "store" }), true, "the least"),
-        (json!({}), false, "no store"),
-        (json!({ "keys": "other" }), false, "a store that is not there"),
-        (json!({ "keys": "store", "window": "30s" }), true, "the narrowest window"),
-        (json!({ "keys": "store", "window": "29s" }), false, "narrower"),
-        (json!({ "keys": "store", "window": "300s" }), true, "the widest window"),
-        (json!({ "keys": "store", "window": "301s" }), false, "wider"),
-        (json!({ "keys": "store", "kind": "session" }), false, "no such kind"),
-        (json!({ "keys": "store", "from": ["query", "cookies"] }), true, "places"),
-        (json!({ "keys": "store", "from": "body" }), false, "no such place"),
-        (json!({ "keys": "store", "from": ["query", "query"] }), false, "a place twice"),
-        (json!({ "keys": "store", "uid": "signatureTimestamp" }), false, "two parts of one name"),
-        (json!({ "keys": "store", "uid": "uidsignature", "from": "headers" }), false, "two headers of one name"),
-        (json!({ "keys": "store", "uid": "a b", "from": "headers" }), false, "no header name"),
-        (json!({ "keys": "store", "kind": "friend", "underscore": true }), false, "an ambiguous friendship"),
-    ];
-    for (settings, sound, shows) in rows {
-        assert_eq!(prove(plan, &settings).is_ok(), sound, "{shows}");
-    }
-    let names = prove(plan, &json!({ "keys": "store", "kind": "site", "from": "query" })).unwrap().looks_at();
-    let expected: Vec<Place> = ["siteUID", "UIDTimestamp", "UIDSig"].map(|name| Place::Query(name.into())).to_vec();
-    assert_eq!(names, expected, "the vendor's names for a site's own id");
 }
 
 proptest! {

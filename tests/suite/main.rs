@@ -1,18 +1,22 @@
 //! The house from outside: what it promises its users, room by room and as a whole.
 #![allow(
-    missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    reason = "a test stops where it must not go on, and its helpers are tests too"
+    clippy::print_stdout,
+    reason = "a test that cannot go on must stop, and say where"
 )]
+#![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
+#[path = "../support/stage.rs"]
+mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod conf;
 mod encrypted;
 mod proxying;
+mod verify;
 mod whole;

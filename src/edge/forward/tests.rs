@@ -1,4 +1,4 @@
-//! Shows that what goes upstream is what the Admission says, and nothing else of ours or theirs.
+//! What an upstream is sent: hop-by-hop fields gone, ours set, the framing rewritten.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Bodies with one reading, and bodies with two.
+//! Bodies that could be read in two ways, and what becomes of each.
 
 use super::Ruler;
 use crate::edge::head::BodyLength;

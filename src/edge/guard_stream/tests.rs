@@ -1,4 +1,4 @@
-//! The guard over a pipe: one message per turn, to the byte.
+//! One head per turn, whatever the size of the pieces it comes in.
 
 use std::sync::Arc;
 use std::time::Duration;

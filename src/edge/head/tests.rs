@@ -1,4 +1,4 @@
-//! Heads with one reading, and heads with two.
+//! Heads that are strict HTTP/1.1, and those that are only nearly so.
 
 use super::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
 

@@ -1,4 +1,4 @@
-//! Servers in turn, at rest and by name.
+//! Which server is taken, and how many requests are in flight to it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Claims: types, and both sides of every bound in time.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
 
 use super::{Lifetime, LifetimeRules, Registered, Window, scopes, subject};
 use crate::domain::{Doubt, Seconds, Timestamp, Value, Verified};

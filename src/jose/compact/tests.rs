@@ -1,4 +1,5 @@
 //! Tokens taken apart: form, header, payload, and whose signature it is.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
 
 use std::sync::Arc;
 

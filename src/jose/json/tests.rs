@@ -1,4 +1,5 @@
 //! One text, one reading: what JSON we take and what we refuse.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
 
 use super::{JsonFault, MAX_DEPTH, parse, parse_to_depth};
 use crate::domain::Value;

@@ -1,4 +1,5 @@
 //! Key sets: bounds, what is left out, what is no set at all.
+#![allow(clippy::type_complexity, reason = "rows of tables are written out")]
 
 use serde_json::{Value as Json, json};
 

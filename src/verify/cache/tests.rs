@@ -1,13 +1,13 @@
 //! What is remembered, for whom, and for how long.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use quick_cache::Equivalent;
 
 use crate::domain::{Burn, Credential, Doubt, Identity, Place, Seconds, Timestamp, Value, Verified};
-use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache, check_times, key};
+use crate::verify::cache::{Asked, AuthenticatorKey, CachePlan, CredentialCache, check_times};
 
 fn identity(expires: Option<i64>) -> Identity {
     Identity {
@@ -67,7 +67,9 @@ fn a_verdict_is_for_one_authenticator_one_generation_and_one_credential() {
     let cache = cache();
     let now = Timestamp(1_000);
     cache.insert(&user, &credential(&["ab", "c"]), 1, &proven(identity(None)), now, LONG);
-    let known = |authenticator: &AuthenticatorKey, parts: &[&str], generation| cache.get(authenticator, &credential(parts), generation, now).is_some();
+    let known = |authenticator: &AuthenticatorKey, parts: &[&str], generation| {
+        cache.get(authenticator, &credential(parts), generation, now).is_some()
+    };
     assert!(known(&user, &["ab", "c"], 1), "the same");
     assert!(!known(&other, &["ab", "c"], 1), "another plan of the same name");
     assert!(!known(&AuthenticatorKey::of("use", "rplan"), &["ab", "c"], 1), "a name that ends elsewhere");
@@ -145,17 +147,35 @@ fn times_are_checked_on_a_hit() {
 }
 
 proptest! {
-    /// No two lists of parts, however alike, share a key.
+    /// No two lists of parts, however alike, share an entry: each is answered with its own identity or none.
     #[test]
-    fn keys_are_injective(lists in proptest::collection::vec(proptest::collection::vec("[ab\\x00]{0,3}", 0..4), 0..40)) {
+    fn entries_are_never_shared(lists in proptest::collection::vec(proptest::collection::vec("[ab\\x00]{0,3}", 0..4), 0..40)) {
         let user = AuthenticatorKey::of("user", "plan");
-        let mut seen: HashMap<[u8; 32], Vec<String>> = HashMap::new();
-        for list in lists {
+        let cache = cache();
+        let now = Timestamp(1_000);
+        for list in &lists {
             let parts: Vec<&str> = list.iter().map(String::as_str).collect();
-            let known = seen.entry(key(&user, &credential(&parts))).or_insert_with(|| list.clone());
-            prop_assert_eq!(&*known, &list);
+            let subject = format!("{list:?}").into();
+            cache.insert(&user, &credential(&parts), 1, &proven(Identity { subject, ..identity(None) }), now, LONG);
+        }
+        for list in &lists {
+            let parts: Vec<&str> = list.iter().map(String::as_str).collect();
+            let known = cache.get(&user, &credential(&parts), 1, now).expect("what was put in is there");
+            prop_assert_eq!(&*known.get().subject, format!("{list:?}"));
         }
     }
+}
+
+/// Two credentials whose hashes were equal would still be two: the texts decide.
+#[test]
+fn equal_hashes_do_not_make_equal_credentials() {
+    let user = AuthenticatorKey::of("user", "plan");
+    let (one, other) = (credential(&["one"]), credential(&["other"]));
+    let key = Asked { hash: 7, authenticator: &user, credential: &one }.into_key();
+    assert!(Asked { hash: 7, authenticator: &user, credential: &one }.equivalent(&key), "the same");
+    assert!(!Asked { hash: 7, authenticator: &user, credential: &other }.equivalent(&key), "another text");
+    let elsewhere = AuthenticatorKey::of("other", "plan");
+    assert!(!Asked { hash: 7, authenticator: &elsewhere, credential: &one }.equivalent(&key), "another authenticator");
 }
 
 /// Prints what a hit costs in this build; for people, nothing is asserted about time.
@@ -170,7 +190,8 @@ fn a_hit_is_found_every_time() {
     }
     #[allow(clippy::disallowed_methods, reason = "measures, decides nothing")]
     let started = std::time::Instant::now();
-    let hits = (0..ROUNDS).zip(tokens.iter().cycle()).filter(|(_, token)| cache.get(&user, &credential(&[token]), 1, Timestamp(1_000)).is_some());
+    let hits =
+        (0..ROUNDS).zip(tokens.iter().cycle()).filter(|(_, token)| cache.get(&user, &credential(&[token]), 1, Timestamp(1_000)).is_some());
     assert_eq!(hits.count() as u64, ROUNDS, "every one of a thousand tokens is remembered");
     println!("a hit with a token of 700 bytes: {} ns in this build", started.elapsed().as_nanos() as u64 / ROUNDS);
 }

@@ -210,6 +210,10 @@ impl SchemePlan for JwtPlan {
         self.uses.clone()
     }
 
+    fn algorithms(&self) -> Option<&[Algorithm]> {
+        Some(&self.rules.algorithms)
+    }
+
     fn looks_at(&self) -> Vec<Place> {
         self.rules.sources.iter().map(Source::place).collect()
     }

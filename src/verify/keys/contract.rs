@@ -60,6 +60,11 @@ pub trait KeySourcePlan: Debug + Send + Sync {
     /// What it holds.
     fn class(&self) -> KeyClass;
 
+    /// Every algorithm that some key of the store can verify; `None` while nobody knows, as with sets still to be fetched.
+    fn algorithms(&self) -> Option<Vec<Algorithm>> {
+        None
+    }
+
     /// For remote sets: a text that is equal exactly when a reload may go on using the store that is already running.
     /// `None` for everything that is read from files, which a reload reads again.
     fn continuity(&self) -> Option<String>;

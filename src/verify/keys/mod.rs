@@ -14,9 +14,11 @@ pub(crate) mod testing;
 
 pub mod discovery;
 pub mod gigya_secret;
+pub mod issuer_key;
 pub mod jwks_url;
 pub mod mac;
 pub mod pinned;
+pub mod server_key_lookup;
 pub mod server_keys;
 
 use crate::verify::keys::contract::KeySourceEntry;
@@ -25,8 +27,10 @@ use crate::verify::keys::contract::KeySourceEntry;
 pub const KEY_SOURCES: &[&KeySourceEntry] = &[
     &jwks_url::ENTRY,
     &discovery::ENTRY,
+    &issuer_key::ENTRY,
     &pinned::ENTRY,
     &server_keys::ENTRY,
+    &server_key_lookup::ENTRY,
     &mac::ENTRY,
     &gigya_secret::ENTRY,
 ];

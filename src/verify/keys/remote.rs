@@ -38,11 +38,8 @@ pub const CACHE_FILE_KEY: KeySpec = KeySpec::optional(
 );
 
 /// Which authorities are trusted.
-pub const CA_KEY: KeySpec = KeySpec::optional(
-    "ca",
-    Shape::File,
-    "A PEM bundle of the authorities to trust here, in place of the machine's own.",
-);
+pub const CA_KEY: KeySpec =
+    KeySpec::optional("ca", Shape::File, "A PEM bundle of the authorities to trust here, in place of the machine's own.");
 
 /// What the shared settings say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +122,9 @@ impl Authorities {
         self.0.as_ref().map(|(path, _)| path.clone())
     }
 
-    fn text(&self) -> String {
+    /// A text that is equal exactly when they are.
+    #[must_use]
+    pub fn text(&self) -> String {
         self.0.as_ref().map_or_else(String::new, |(_, pem)| base64url::encode(digest(&SHA256, pem).as_ref()))
     }
 }

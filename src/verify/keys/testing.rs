@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 
-use crate::domain::{Event, Observer, Random};
+use crate::domain::{Event, Observer, Random, Timestamp};
+use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url;
+use crate::jose::key::VerifyingKey;
 use crate::net::client::{Client, ClientSettings};
 use crate::settings::{Checking, Entry, Faults, Level, Material, Names, Node, NodeValue, Span};
-use crate::verify::keys::contract::{KeySourcePlan, KeyTools};
+use crate::verify::keys::contract::{BuiltKeys, KeyHint, KeySearch, KeySourcePlan, KeyTools, SignatureKeys};
 
 /// "Random" bytes that are always zero: no jitter.
 pub(crate) struct Still;
@@ -37,6 +43,74 @@ pub(crate) fn tools() -> KeyTools {
 /// Tools with these parts.
 pub(crate) fn tools_with(client: ClientSettings, clock: Arc<AtomicI64>, notes: Arc<Notes>) -> KeyTools {
     KeyTools { client: Arc::new(Client::new(client).expect("a client")), clock, random: Arc::new(Still), observer: notes }
+}
+
+/// A key pair of an issuer, by the name it serves it under.
+pub(crate) struct IssuerKey {
+    pair: Ed25519KeyPair,
+    kid: Option<&'static str>,
+}
+
+impl IssuerKey {
+    pub(crate) fn new(kid: &'static str) -> Self {
+        Self { pair: Ed25519KeyPair::generate().expect("a key for tests"), kid: Some(kid) }
+    }
+
+    pub(crate) fn nameless() -> Self {
+        Self { kid: None, ..Self::new("") }
+    }
+
+    /// The public key as a JWK.
+    pub(crate) fn jwk(&self) -> String {
+        let x = base64url::encode(self.pair.public_key().as_ref());
+        let kid = self.kid.map_or_else(String::new, |kid| format!(r#","kid":"{kid}""#));
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"{kid}}}"#)
+    }
+
+    /// The public key as PEM text.
+    pub(crate) fn pem(&self) -> String {
+        // RFC 8410 section 4: the bytes before the point are always the same.
+        let mut der = vec![0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        der.extend_from_slice(self.pair.public_key().as_ref());
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
+    }
+
+    /// Whether one of `keys` verifies what this key signs.
+    pub(crate) fn is_among(&self, keys: &[Arc<VerifyingKey>]) -> bool {
+        let signature = self.pair.sign(b"message");
+        keys.iter().any(|key| key.verifies(Algorithm::EdDsa, b"message", signature.as_ref()))
+    }
+}
+
+/// A JWK Set of `keys`.
+pub(crate) fn set_of(keys: &[&IssuerKey]) -> String {
+    format!(r#"{{"keys":[{}]}}"#, keys.iter().map(|key| key.jwk()).collect::<Vec<_>>().join(","))
+}
+
+/// What a store says about a token of `kid`, in a word, and whether it gives the keys of `issuer`.
+pub(crate) fn says(store: &Arc<dyn SignatureKeys>, issuer: &str, kid: Option<&str>, now: i64) -> &'static str {
+    match store.find(&KeyHint { issuer, kid, algorithm: Algorithm::EdDsa }, Timestamp(now)) {
+        KeySearch::Keys(_) => "keys",
+        KeySearch::Unknown(_) => "unknown",
+        KeySearch::Never => "never",
+        KeySearch::Unavailable(_) => "unavailable",
+    }
+}
+
+/// The keys a store gives for a token of `issuer` and `kid`; none when it gives none.
+pub(crate) fn keys_of(store: &Arc<dyn SignatureKeys>, issuer: &str, kid: Option<&str>, now: i64) -> Vec<Arc<VerifyingKey>> {
+    match store.find(&KeyHint { issuer, kid, algorithm: Algorithm::EdDsa }, Timestamp(now)) {
+        KeySearch::Keys(keys) => keys,
+        KeySearch::Unknown(_) | KeySearch::Never | KeySearch::Unavailable(_) => Vec::new(),
+    }
+}
+
+/// The store that comes of `plan`.
+pub(crate) fn signature_store(plan: &dyn KeySourcePlan, tools: &KeyTools) -> Arc<dyn SignatureKeys> {
+    match plan.build(&"store".into(), tools).expect("a store") {
+        BuiltKeys::Signature(store) => store,
+        _ => panic!("another class of keys"),
+    }
 }
 
 pub(crate) fn span() -> Span {

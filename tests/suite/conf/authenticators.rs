@@ -128,6 +128,70 @@ fn stores_and_authenticators_are_proven() {
 }
 
 #[test]
+fn token_keys_are_proven() {
+    let rows = [
+        // keys, what stands beside issuer and audience, place, words; in line 4, `audience` is followed from column 74.
+        ("k: { pinned: { file: public } }", "keys: k, algorithms: ES256", "", ""),
+        ("k: { pinned: { file: public } }", "keys: k", "", ""),
+        (
+            "k: { pinned: { file: public } }",
+            "keys: k, algorithms: RS256",
+            "4:80: error:",
+            "nobody can satisfy `a`: it accepts RS256, but `k` has keys for ES256 only",
+        ),
+        ("k: { pinned: { hmac: { file: mac } } }", "keys: k, algorithms: HS256", "", ""),
+        ("k: { pinned: { hmac: { file: mac } } }", "keys: k", "4:80: error:", "nobody can satisfy `a`"),
+        ("k: { pinned: { hmac: { file: short } } }", "keys: k, algorithms: HS256", "3:30: error:", "32"),
+        ("k: { pinned: { hmac: { file: public } } }", "keys: k, algorithms: HS256", "3:30: error:", "key of another kind"),
+        (
+            "k: { pinned: { hmac: { file: mac }, hmac_algorithm: HS512 } }",
+            "keys: k, algorithms: HS512",
+            "3:30: error:",
+            "as long as the hash of its algorithm",
+        ),
+        ("k: { pinned: { file: mac } }", "keys: k", "3:30: error:", "not well-formed"),
+        ("k: { jwks_url: { url: http://id.example/keys } }", "keys: k", "3:31: error:", "https"),
+        ("k: { jwks_url: { url: http://127.0.0.1:9/keys } }", "keys: k", "", ""),
+        ("k: { jwks_url: { url: https://169.254.169.254/keys } }", "keys: k", "3:31: error:", "this address is never called"),
+        (
+            "k: { jwks_url: { url: https://id.example/keys } }",
+            "keys: k, algorithms: HS256",
+            "4:80: error:",
+            "nobody can satisfy `a`: it accepts HS256",
+        ),
+        ("k: { discovery: { issuer: http://id.example } }", "keys: k", "3:35: error:", "https"),
+    ];
+    let mut wrong = Vec::new();
+    for (keys, beside, place, words) in rows {
+        let text = format!(
+            "keys: {{ {keys} }}\nauthenticators: {{ a: {{ jwt: {{ issuer: https://id.example, audience: app, {beside} }} }} }}\n\
+             rules: [{{ name: r, match: {{ paths: [/] }}, authenticate: a, forward: app }}]"
+        );
+        if place.is_empty() {
+            let told = told(&text);
+            wrong.extend((!told.is_empty()).then(|| format!("{text}\nexpected nothing\ntold {told:#?}\n")));
+        } else {
+            wrong.extend(unlike(&text, place, words));
+        }
+    }
+    expect_none(wrong);
+}
+
+#[test]
+fn a_token_issuer_without_keys_implies_a_store_that_discovers_them() {
+    let text = |issuer: &str| {
+        format!(
+            "authenticators: {{ a: {{ jwt: {{ issuer: {issuer}, audience: app }} }}, b: {{ jwt: {{ issuer: {issuer}, audience: b, from: {{ header: X-B }} }} }} }}\n\
+             rules: [{{ name: r, match: {{ paths: [/] }}, authenticate: {{ any: [a, b] }}, forward: app }}]"
+        )
+    };
+    let plan = stage(&text("https://id.example")).plan().unwrap();
+    let names: Vec<&str> = plan.keys.iter().map(|store| &*store.name).collect();
+    assert_eq!(names, ["discovery:https://id.example"], "one store for both");
+    assert!(told(&text("http://id.example")).iter().any(|fault| fault.contains("https")), "not in plaintext");
+}
+
+#[test]
 fn what_a_rule_demands_can_be_met_and_is_no_slip() {
     let rows = [
         // `authenticate` and what follows it, from line 15, column 50.

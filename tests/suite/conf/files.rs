@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use countersign::config::plan::{ActionPlan, RequirementPlan};
 use countersign::config::sections::CONF;
 use countersign::config::{Document, Plan, Sources, check, load, reference};
 use countersign::countersign::COUNTERSIGNERS;
 use countersign::domain::Secret;
+use countersign::route::table::Match;
 use countersign::settings::{Faults, KeySpec, Level, Node, Presence, SectionSpec, Shape};
 use countersign::verify::SCHEMES;
 use countersign::verify::keys::KEY_SOURCES;
@@ -218,18 +220,70 @@ fn the_reference_page_is_up_to_date() {
 }
 
 #[test]
-fn the_design_page_example_is_planned_as_it_reads() {
+fn a_conf_of_several_schemes_is_planned_as_it_reads() {
     let text = "\
 listeners: [{ address: 0.0.0.0:8080 }]
 admin: { address: 127.0.0.1:9901 }
 upstreams: { app: http://127.0.0.1:9000 }
+keys:
+  partners: { server_keys: { file: keys/partners.jsonl, pepper: { env: KEY_PEPPER } } }
+  tickets:  { mac: { file: keys/ticket.key } }
+  gigya:    { gigya_secret: { env: GIGYA_SECRET } }
+authenticators:
+  partner: { server_key: { keys: partners } }
+  user:    { jwt: { issuer: https://id.example, audience: app } }
+  pass:    { ticket: { keys: tickets, single_use: true } }
+  member:  { gigya: { keys: gigya, window: 5m } }
 rules:
   - { name: health, match: { paths: [/health] }, authenticate: none, forward: app }
+  - name: partners
+    match: { hosts: [api.example], paths: [/server/**], methods: [POST] }
+    authenticate: partner
+    authorize: \"'chat:write' in identity.scopes\"
+    forward: app
+  - name: users
+    match: { paths: [/api/**] }
+    authenticate: { any: [user, pass, member] }
+    forward: { upstream: app, identity_headers: { X-Auth-Subject: subject, X-Auth-Email: claims.email } }
 ";
-    let plan = Stage::new(text).plan().unwrap_or_else(|faults| panic!("{}", told(&faults)));
-    assert_eq!(plan.listeners.len(), 1);
-    assert_eq!(plan.upstreams[0].servers[0].authority, "127.0.0.1:9000".into());
-    assert_eq!(plan.startup_wait.as_secs(), 30);
+    let plan = Stage::new(text)
+        .file("keys/partners.jsonl", &fs::read(at("conf/keys/demo-server-keys.jsonl")).unwrap())
+        .file("keys/ticket.key", b"an authentic key of 32 bytes, or more\n")
+        .variable("KEY_PEPPER", "0123456789abcdef")
+        .variable("GIGYA_SECRET", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+        .plan()
+        .unwrap_or_else(|faults| panic!("{}", told(&faults)));
+
+    assert_eq!(plan.warnings, Vec::new());
+    assert_eq!(*plan.upstreams[0].servers[0].authority, *"127.0.0.1:9000");
+    assert_eq!(plan.startup_wait.as_secs(), 30, "what is not written is at its default");
     assert_eq!(plan.limits.header_bytes, 32 << 10);
     assert_eq!(plan.cache.map(|cache| cache.max_age.0), Some(300));
+    let stores: Vec<&str> = plan.keys.iter().map(|store| &*store.name).collect();
+    assert_eq!(stores, ["partners", "tickets", "gigya", "discovery:https://id.example"], "the implied store comes last");
+    let schemes: Vec<&str> = plan.authenticators.iter().map(|plan| plan.scheme.scheme()).collect();
+    assert_eq!(schemes, ["server_key", "jwt", "ticket", "gigya"]);
+    assert_eq!(plan.rules[0].requirement, RequirementPlan::None);
+    assert_eq!(plan.rules[1].requirement, RequirementPlan::One(0));
+    assert_eq!(
+        plan.rules[2].requirement,
+        RequirementPlan::Any(vec![RequirementPlan::One(1), RequirementPlan::One(2), RequirementPlan::One(3)])
+    );
+    assert_eq!(plan.rules[1].conditions.len(), 1);
+    assert_eq!(*plan.rules[1].written.methods, [Box::from("POST")]);
+    assert_eq!(
+        names(&plan, 0),
+        ["x-auth-subject", "x-auth-issuer", "x-auth-scopes", "x-auth-method"],
+        "the default set, to be stripped everywhere"
+    );
+    assert_eq!(names(&plan, 2), ["x-auth-subject", "x-auth-email"], "replaces the default set");
+    assert_eq!(plan.table.find("api.example", "/server/x", "POST"), Match::Rule(1));
+    let watched: Vec<String> = plan.files.iter().map(|path| path.display().to_string()).collect();
+    assert_eq!(watched, ["keys/partners.jsonl", "keys/ticket.key"]);
+}
+
+/// The header names that rule `index` can emit.
+fn names(plan: &Plan, index: usize) -> Vec<String> {
+    let ActionPlan::Forward(forward) = &plan.rules[index].action else { panic!("the rule forwards") };
+    forward.countersigners.iter().flat_map(|plan| plan.names()).map(|name| name.as_str().to_owned()).collect()
 }

@@ -80,13 +80,13 @@ impl Pace {
 
     /// Whether to fetch because of the unknown `name`, given that a fetch is on its way or not.
     pub(super) fn may_look(&mut self, name: &str, flying: bool, now: Timestamp) -> Look {
-        if self.dead.get(name).is_some_and(|since| within(*since, DEAD, now)) {
+        if self.dead.get(name).is_some_and(|since| now.is_within(DEAD, *since)) {
             return Look::No;
         }
         if flying {
             return Look::Join;
         }
-        if self.looked.is_some_and(|since| within(since, WINDOW, now)) {
+        if self.looked.is_some_and(|since| now.is_within(WINDOW, since)) {
             return Look::No;
         }
         self.looked = Some(now);
@@ -104,11 +104,6 @@ impl Pace {
             }
         }
     }
-}
-
-/// Whether `now` is less than `length` after `since`; never when it is before it.
-fn within(since: Timestamp, length: Seconds, now: Timestamp) -> bool {
-    since <= now && now < since.plus(length)
 }
 
 /// A random part of `most`, from nothing to all of it.

@@ -1,0 +1,6 @@
+//! The schemes as a conf describes them.
+
+mod gigya;
+mod key_pair;
+mod server_key;
+mod ticket;
