@@ -18,6 +18,7 @@ use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub mod handshake;
 mod resolve;
 
 /// How a service is reached.
