@@ -87,7 +87,11 @@ pub fn count(path: &Path) {
         ("scope_missing", Case::get(&Presented::bearer("/scoped/1", &token)), Reason::ScopeMissing),
         ("policy_denied", Case::get(&Presented::bearer("/denied/1", &token)), Reason::PolicyDenied),
         ("secret_wrong", Case::get(&Presented::field("/server-key/1", "server-key", "cGFydG5lci0wOndyb25n")), Reason::SecretWrong),
-        ("secret_wrong/unknown_id", Case::get(&Presented::field("/server-key/1", "server-key", "bm9ib2R5LTA6d3Jvbmc=")), Reason::SecretWrong),
+        (
+            "secret_wrong/unknown_id",
+            Case::get(&Presented::field("/server-key/1", "server-key", "bm9ib2R5LTA6d3Jvbmc=")),
+            Reason::SecretWrong,
+        ),
         ("gigya_forged", Case::get(&bare(&format!("/gigya/1?{}", signed_uid("anna", NOW, b"another secret")))), Reason::SignatureInvalid),
     ];
     for (name, case, reason) in &refusals {

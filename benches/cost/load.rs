@@ -11,10 +11,10 @@ use crate::stage::{Folder, Presented, SCHEMES};
 
 /// Writes `ROW.txt` per row: one request a line, target and then `name: value` fields, tab-separated.
 ///
-/// Cached rows use a thousand credentials, one server key; `rs256-cold` and `es256-cold` use `count` distinct ones under the
-/// rule that has a cache, so that each is proven and remembered as in real life.
+/// A thousand callers take turns, with a server key one. Cold rows are under a rule with `cache: off`, so each request is
+/// proven anew, however often its credential comes.
 #[allow(clippy::disallowed_methods, reason = "credentials must be good while the load runs")]
-pub fn write_requests(path: &Path, count: usize) {
+pub fn write_requests(path: &Path) {
     const KNOWN: usize = 1_000;
     let folder = Folder::at(path);
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
@@ -35,17 +35,17 @@ pub fn write_requests(path: &Path, count: usize) {
     write("forged", vec![Presented::bearer("/rs256/orders/17", &folder.forged(now))]);
     write("wrong-secret", vec![Presented::field("/server-key/orders/17", "server-key", key)]);
     for scheme in SCHEMES {
+        // Tokens and tickets are good for an hour; only a signature of the moment must be made anew.
+        if scheme != "gigya" && path.join(format!("{scheme}.txt")).exists() {
+            continue;
+        }
         // A server key has one text; the others are a thousand callers' own.
         let callers = if scheme == "server-key" { 1 } else { KNOWN };
         // Signed a little ahead, so that the window of five minutes holds for all of the run.
         let at = if scheme == "gigya" { now + 240 } else { now };
         let known = (0..callers).map(|number| folder.credential(scheme, false, &format!("caller-{number}"), at, &SystemRandom)).collect();
         write(scheme, known);
-        if matches!(scheme, "rs256" | "es256") {
-            let signing = folder.key(scheme);
-            let target = format!("/{scheme}-cold/orders/17");
-            let token = |number| folder.token_with(&signing, &format!("stranger-{number}"), now, now + 3_600);
-            write(&format!("{scheme}-cold"), (0..count).map(|number| Presented::bearer(target.clone(), &token(number))).collect());
-        }
+        let cold = (0..callers.min(100)).map(|number| folder.credential(scheme, true, &format!("caller-{number}"), at, &SystemRandom));
+        write(&format!("{scheme}-cold"), cold.collect());
     }
 }

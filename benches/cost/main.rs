@@ -3,8 +3,14 @@
 //! `scripts/instructions` runs `rows-prepare FOLDER`, then `rows FOLDER` under callgrind. `scripts/bench-overhead` runs
 //! `upstream ADDRESS` (answers every request with the same few bytes), `pingora ADDRESS UPSTREAM` (the least proxy that
 //! Pingora can be) and `proxy CONF` (Countersign; audit records on standard output unless `proxy-silent`), after
-//! `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and `load-requests FOLDER COUNT` the requests.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs, reason = "a bench that cannot be set up has nothing to say")]
+//! `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and `load-requests FOLDER` the requests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench that cannot be set up has nothing to say"
+)]
 
 use std::path::Path;
 
@@ -35,7 +41,7 @@ fn main() {
         ["load-prepare", folder, listener, upstream] => {
             Folder::at(Path::new(folder)).conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
         }
-        ["load-requests", folder, count] => load::write_requests(Path::new(folder), count.parse().unwrap()),
+        ["load-requests", folder] => load::write_requests(Path::new(folder)),
         _ => println!("run by scripts/instructions and scripts/bench-overhead"),
     }
 }

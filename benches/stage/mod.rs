@@ -5,7 +5,13 @@
 //!
 //! Not here: a clock; a socket.
 #![allow(dead_code, reason = "each bench uses its own part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench that cannot be set up has nothing to say")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a bench that cannot be set up has nothing to say"
+)]
 
 pub mod court;
 
@@ -87,11 +93,18 @@ impl Folder {
         let mut rules = String::new();
         for scheme in SCHEMES {
             let authenticator = scheme.replace('-', "_");
-            let _ = writeln!(rules, "  - {{ name: {scheme}, match: {{ paths: [/{scheme}/**] }}, authenticate: {authenticator}, forward: app }}");
-            let _ = writeln!(rules, "  - {{ name: {scheme}-cold, match: {{ paths: [/{scheme}-cold/**] }}, authenticate: {authenticator}_cold, forward: app }}");
+            let _ = writeln!(
+                rules,
+                "  - {{ name: {scheme}, match: {{ paths: [/{scheme}/**] }}, authenticate: {authenticator}, forward: app }}"
+            );
+            let _ = writeln!(
+                rules,
+                "  - {{ name: {scheme}-cold, match: {{ paths: [/{scheme}-cold/**] }}, authenticate: {authenticator}_cold, forward: app }}"
+            );
         }
         for number in 0..more {
-            let _ = writeln!(rules, "  - {{ name: more-{number}, match: {{ paths: [/more/{number}/**] }}, authenticate: none, forward: app }}");
+            let _ =
+                writeln!(rules, "  - {{ name: more-{number}, match: {{ paths: [/more/{number}/**] }}, authenticate: none, forward: app }}");
         }
         let text = format!(
             r#"listeners: [{{ address: "{listener}" }}]

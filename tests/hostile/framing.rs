@@ -34,11 +34,31 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
     ("CONNECT admin:443 HTTP/1.1\r\nHost: admin:443\r\n\r\n", 405, "connect", "J2 a tunnel"),
     ("GET /public HTTP/1.1\r\n\r\n", 400, "host_missing", "I28 no host"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "host_repeated", "I26 two hosts"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin", 400, "length_and_coding", "K1 CL.TE"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n", 400, "length_and_coding", "K2 TE.CL"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding_repeated", "K3 twice"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /admin",
+        400,
+        "length_and_coding",
+        "K1 CL.TE",
+    ),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n",
+        400,
+        "length_and_coding",
+        "K2 TE.CL",
+    ),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "coding_repeated",
+        "K3 twice",
+    ),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n", 400, "coding", "K3 a list"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding", "K3 an unknown coding first"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "coding",
+        "K3 an unknown coding first",
+    ),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "coding", "K3 chunked not last"),
     ("POST /public HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "coding", "K4 a spelling"),
     ("POST /public HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding_in_1_0", "K5 chunks in HTTP/1.0"),
@@ -52,9 +72,19 @@ const REFUSED: &[(&str, u16, &str, &str)] = &[
     ("GET /public HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version", "K26 another version in plain text"),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version", "HTTP/2 where it was not asked for"),
     ("POST /public HTTP/1.1\r\nHost: a\r\nExpect: y\r\nContent-Length: 3\r\n\r\nabc", 417, "expectation", "J11 another expectation"),
-    ("POST /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", 400, "upgrade", "J9 an upgrade by POST"),
+    (
+        "POST /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+        400,
+        "upgrade",
+        "J9 an upgrade by POST",
+    ),
     ("GET /public HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 400, "upgrade", "J9 an upgrade in HTTP/1.0"),
-    ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: close, X-Auth-Subject\r\n\r\n", 400, "nomination_protected", "H8 removing an identity header"),
+    (
+        "GET /public HTTP/1.1\r\nHost: a\r\nConnection: close, X-Auth-Subject\r\n\r\n",
+        400,
+        "nomination_protected",
+        "H8 removing an identity header",
+    ),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: x-real-ip\r\n\r\n", 400, "nomination_protected", "H9 in lower case"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: server-key\r\n\r\n", 400, "nomination_protected", "H10 removing a credential"),
     ("GET /public HTTP/1.1\r\nHost: a\r\nConnection: :path\r\n\r\n", 400, "nomination", "H10 a pseudo header"),
@@ -90,11 +120,20 @@ async fn a_sound_head_passes_however_odd_it_looks() {
         ("GET /public/2 HTTP/1.0\r\n\r\n", "I28 HTTP/1.0 without a host"),
         ("GET http://a/public/3 HTTP/1.1\r\nHost: a\r\n\r\n", "I16 absolute form"),
         ("POST /public/4 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "a body"),
-        ("POST /public/5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Auth-Subject: m\r\n\r\n", "H12 chunks, an extension and a trailer"),
+        (
+            "POST /public/5 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-Auth-Subject: m\r\n\r\n",
+            "H12 chunks, an extension and a trailer",
+        ),
         ("GET /public/6 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "J15 a body under GET"),
         ("GET /public/7?a={|^`} HTTP/1.1\r\nHost: a\r\n\r\n", "what browsers leave bare in a query"),
-        ("GET /public/8 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", "J8 another protocol is ignored"),
-        ("GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug, x-tenant\r\nX-Debug: 1\r\nX-Tenant: mine\r\n\r\n", "a nomination of a name that we set"),
+        (
+            "GET /public/8 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+            "J8 another protocol is ignored",
+        ),
+        (
+            "GET /public/9 HTTP/1.1\r\nHost: a\r\nUpgrade: foo\r\nConnection: upgrade, x-debug, x-tenant\r\nX-Debug: 1\r\nX-Tenant: mine\r\n\r\n",
+            "a nomination of a name that we set",
+        ),
     ];
     let mut expected = 0;
     for (bytes, shows) in rows {
@@ -205,7 +244,9 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
     let upstream = Upstream::scripted(|record| if record.target().contains("refuse") { ok("no") } else { Reply::Echo }).await;
     let edge = before(&upstream).await;
     let handshake = |target: &str, credential: &str| {
-        format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{credential}\r\n")
+        format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{credential}\r\n"
+        )
     };
 
     let mut client = edge.client().await;
@@ -221,7 +262,9 @@ async fn an_upgrade_passes_the_same_gate_and_nothing_overtakes_it() {
     assert_eq!(upstream.hits(), 1, "J7");
 
     let mut client = edge.client().await;
-    client.send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client
+        .send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nGET /closed HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
     assert_eq!(client.answer().await.status, 502, "J6 a switch that was not asked for is no answer");
     assert!(client.is_closed().await, "J6");
     assert_eq!((upstream.hits(), upstream.tunnelled().len()), (2, 0), "J6 another protocol opens nothing");
@@ -373,11 +416,19 @@ async fn a_refused_request_is_recorded_with_its_reason() {
     client.send("TRACE /public HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.field("allow").is_some()), (405, true), "J1");
-    let seen: Vec<_> = edge.ledger.visits().into_iter().map(|visit| (visit.ending, visit.status, visit.reason.map(|reason| reason.as_str()), visit.path)).collect();
-    assert_eq!(seen, [
-        (Ending::Refused, 401, Some("credential_missing"), "/closed".to_owned()),
-        (Ending::Refused, 405, Some("method_refused"), "/public".to_owned()),
-    ]);
+    let seen: Vec<_> = edge
+        .ledger
+        .visits()
+        .into_iter()
+        .map(|visit| (visit.ending, visit.status, visit.reason.map(|reason| reason.as_str()), visit.path))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Ending::Refused, 401, Some("credential_missing"), "/closed".to_owned()),
+            (Ending::Refused, 405, Some("method_refused"), "/public".to_owned()),
+        ]
+    );
     assert_eq!(upstream.hits(), 0);
 }
 

@@ -234,14 +234,21 @@ fn places_must_agree_and_no_name_may_stand_twice() {
     let leak = |json: Json| -> &'static [u8] { json.to_string().leak().as_bytes() };
     let json_body = leak(json!({ "UID": "u", "signatureTimestamp": now, "UIDSignature": signature, "profile": { "UID": "w" } }));
     let numbered = leak(json!({ "UID": "u", "signatureTimestamp": NOW, "UIDSignature": signature }));
-    let twice: &'static [u8] = format!(r#"{{"UID":"u","\u0055ID":"v","signatureTimestamp":"{now}","UIDSignature":"{signature}"}}"#).leak().as_bytes();
+    let twice: &'static [u8] =
+        format!(r#"{{"UID":"u","\u0055ID":"v","signatureTimestamp":"{now}","UIDSignature":"{signature}"}}"#).leak().as_bytes();
     let (is_form, is_json) = ("application/x-www-form-urlencoded", "application/json");
     let default = json!({});
     let (headers, cookies, only_query) = (json!({ "from": "headers" }), json!({ "from": "cookies" }), json!({ "from": "query" }));
     let rows: Vec<(&str, &Json, Stage, Told, &str)> = vec![
         ("-", &default, Stage::new(), Told::Absent, "nothing anywhere"),
         ("-", &default, Stage::new().body(is_form, form), known("u"), "a form"),
-        ("-", &default, Stage::new().body("Application/X-WWW-Form-URLencoded; charset=UTF-8", form), known("u"), "media types have no case"),
+        (
+            "-",
+            &default,
+            Stage::new().body("Application/X-WWW-Form-URLencoded; charset=UTF-8", form),
+            known("u"),
+            "media types have no case",
+        ),
         ("-", &default, Stage::new().body(is_json, json_body), known("u"), "JSON; nested members are not looked at"),
         ("-", &default, Stage::new().body("application/vnd.x+json", json_body), known("u"), "JSON by its suffix"),
         ("-", &default, Stage::new().body(is_json, numbered), known("u"), "a time as a JSON number"),
@@ -262,12 +269,24 @@ fn places_must_agree_and_no_name_may_stand_twice() {
         ("G10", &default, query(&parts).body(is_json, b"{\"UID\":\"u\"} {\"UID\":\"v\"}"), MALFORMED, "two JSON values"),
         ("G10", &default, query(&parts).body(is_json, b"\xef\xbb\xbf{\"UID\":\"v\"}"), MALFORMED, "a byte order mark"),
         ("G10", &default, query(&parts).body(is_form, b"UID=%ff"), MALFORMED, "a form that is not UTF-8"),
-        ("G10", &default, query(&parts).body("application/json; charset=utf-16", json_body), MALFORMED, "another charset is another reading"),
+        (
+            "G10",
+            &default,
+            query(&parts).body("application/json; charset=utf-16", json_body),
+            MALFORMED,
+            "another charset is another reading",
+        ),
         ("G10", &default, query(&parts).body(is_form, b"UID=v").field("content-type", "text/plain"), CONFLICT, "two Content-Types"),
         ("G10", &default, query(&parts).body(is_form, b"?").field("content-encoding", "gzip"), MALFORMED, "a compressed body"),
         ("-", &default, query(&parts[..2]), MALFORMED, "parts without the signature"),
         ("-", &default, query(&parts[..1]), MALFORMED, "an id without anything"),
-        ("-", &headers, Stage::new().field("uid", "u").field("uidsignature", &signature).field("signaturetimestamp", &now), known("u"), "headers"),
+        (
+            "-",
+            &headers,
+            Stage::new().field("uid", "u").field("uidsignature", &signature).field("signaturetimestamp", &now),
+            known("u"),
+            "headers",
+        ),
         (
             "G10",
             &headers,
@@ -293,13 +312,8 @@ fn places_must_agree_and_no_name_may_stand_twice() {
 fn what_is_not_signed_is_not_identity() {
     let signature = sign(&format!("{NOW}_u"));
     let now = NOW.to_string();
-    let stage = query(&[
-        ("UID", "u"),
-        ("signatureTimestamp", &now),
-        ("UIDSignature", &signature),
-        ("email", "admin@example.com"),
-        ("friend", "v"),
-    ]);
+    let stage =
+        query(&[("UID", "u"), ("signatureTimestamp", &now), ("UIDSignature", &signature), ("email", "admin@example.com"), ("friend", "v")]);
     let outcome = stage.ask(&verifier(json!({})), NOW);
     let identity = outcome.identity();
     assert_eq!(identity.claims, countersign::domain::Value::empty(), "G14: fields beside the signed ones prove nothing");
@@ -339,7 +353,8 @@ fn a_burn_names_what_was_signed_and_nothing_else() {
 #[test]
 fn a_body_is_asked_for_only_when_it_could_hold_a_part() {
     let verifier = verifier(json!({}));
-    let needs_body = |stage: Stage| stage.show(|request| matches!(verifier.find(request, &Facts::default()), countersign::domain::Step::Need(_)));
+    let needs_body =
+        |stage: Stage| stage.show(|request| matches!(verifier.find(request, &Facts::default()), countersign::domain::Step::Need(_)));
     assert!(needs_body(Stage::new().field("content-type", "application/json")), "JSON");
     assert!(needs_body(user("u", "1", "x").field("content-type", "application/x-www-form-urlencoded")), "a form, whatever the query holds");
     assert!(!needs_body(Stage::new().field("content-type", "multipart/form-data; boundary=x")), "an upload");

@@ -36,7 +36,8 @@ const DISABLED: Told = Told::Out("key_disabled", 401);
 
 #[test]
 fn a_server_key_has_one_text_and_one_reading() {
-    let partners = Partners::of(vec![partner("sid", "ssec"), partner("a", "b:c"), partner("ä", "s"), partner("ID", "s"), partner("ab", "~~~???")]);
+    let partners =
+        Partners::of(vec![partner("sid", "ssec"), partner("a", "b:c"), partner("ä", "s"), partner("ID", "s"), partner("ab", "~~~???")]);
     let verifier = verifier(json!({}), &partners);
     let rows: Vec<(&str, Vec<String>, Told, &str)> = vec![
         ("-", vec![], Told::Absent, "no header"),

@@ -89,7 +89,12 @@ fn a_ticket_has_one_text() {
         ("F8", bearer(&format!("{good}=")), MALFORMED, "padding"),
         ("F8", bearer(&format!("{good}.")), MALFORMED, "a trailing dot"),
         ("F8", bearer(&format!("{good}A")), INVALID, "one more character makes one more byte"),
-        ("F8", bearer(&format!("ct1.{}", body.to_ascii_lowercase())), Told::Out("key_unknown", 401), "lower case stands for other bytes, here for another key"),
+        (
+            "F8",
+            bearer(&format!("ct1.{}", body.to_ascii_lowercase())),
+            Told::Out("key_unknown", 401),
+            "lower case stands for other bytes, here for another key",
+        ),
         ("F8", bearer(&format!("ct1.{}", base64url::encode(&[&bytes[..], b"\0"].concat()))), INVALID, "one more byte"),
         ("F8", bearer(&format!("ct1.{}", base64url::encode(&bytes[..bytes.len() - 1]))), INVALID, "one byte less"),
         ("F24", bearer("ct1."), MALFORMED, "nothing inside"),
@@ -313,8 +318,7 @@ fn minted_tickets_differ_and_are_let_in() {
     };
     let texts: HashSet<String> = (0..200).map(|_| mint(&ours, order.clone(), Timestamp(NOW), &random).unwrap()).collect();
     assert_eq!(texts.len(), 200, "F11: equal orders make different tickets");
-    let burns: HashSet<[u8; 32]> =
-        texts.iter().map(|text| burn_of(&bearer(text).ask(&verifier(json!({})), NOW)).unwrap().key).collect();
+    let burns: HashSet<[u8; 32]> = texts.iter().map(|text| burn_of(&bearer(text).ask(&verifier(json!({})), NOW)).unwrap().key).collect();
     assert_eq!(burns.len(), 200, "each with a burn of its own");
 
     let text = texts.into_iter().next().unwrap();

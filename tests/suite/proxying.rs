@@ -22,11 +22,18 @@ fn get(target: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_admitted_request_arrives_countersigned_and_without_its_credential() {
-    let upstream = Upstream::scripted(|_| Reply::Bytes(b"HTTP/1.1 200 OK\r\nX-Auth-Subject: root\r\nX-Own: 1\r\nContent-Length: 2\r\n\r\nok".to_vec())).await;
+    let upstream = Upstream::scripted(|_| {
+        Reply::Bytes(b"HTTP/1.1 200 OK\r\nX-Auth-Subject: root\r\nX-Own: 1\r\nContent-Length: 2\r\n\r\nok".to_vec())
+    })
+    .await;
     let edge = before(&upstream).await;
     let mut client = edge.client().await;
 
-    client.send(format!("GET /a?b=c HTTP/1.1\r\nHost: app.example\r\n{GOOD}X-Auth-Subject: mallory\r\nx_auth.subject: mallory\r\nX-Other: 1\r\n\r\n")).await;
+    client
+        .send(format!(
+            "GET /a?b=c HTTP/1.1\r\nHost: app.example\r\n{GOOD}X-Auth-Subject: mallory\r\nx_auth.subject: mallory\r\nX-Other: 1\r\n\r\n"
+        ))
+        .await;
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "ok"));
     assert_eq!(answer.field("x-auth-subject"), None, "an upstream does not speak in our headers");
@@ -266,7 +273,11 @@ async fn a_pooled_connection_is_used_again_and_a_dead_one_replaced() {
     assert_eq!(upstream.connections(), 1, "one connection serves them all");
     client.send(get("/last")).await;
     assert_eq!(client.answer().await.status, 502, "it hangs up each time it is asked");
-    assert_eq!(upstream.records().iter().filter(|record| record.target() == "/last").count(), 2, "on a pooled connection GET is tried once more");
+    assert_eq!(
+        upstream.records().iter().filter(|record| record.target() == "/last").count(),
+        2,
+        "on a pooled connection GET is tried once more"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +310,9 @@ async fn a_body_is_bounded_where_the_conf_says_so() {
         client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: {length}\r\n\r\n{body}")).await;
         assert_eq!(client.answer().await.status, status, "{length} bytes, announced");
         let mut client = edge.client().await;
-        client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{GOOD}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n")).await;
+        client
+            .send(format!("PUT / HTTP/1.1\r\nHost: a\r\n{GOOD}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"))
+            .await;
         assert_eq!(client.answer().await.status, status, "{length} bytes, in chunks");
     }
     assert_eq!(upstream.hits(), 2);
@@ -345,7 +358,11 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_cuts_what_outlives_the_grace_period() {
     let upstream = Upstream::scripted(|_| Reply::Silence).await;
-    let edge = start(countersign::edge::server::EdgeOptions { grace: Duration::from_millis(300), ..options() }, vec![service(&[upstream.address])]).await;
+    let edge = start(
+        countersign::edge::server::EdgeOptions { grace: Duration::from_millis(300), ..options() },
+        vec![service(&[upstream.address])],
+    )
+    .await;
     let mut client = edge.client().await;
     client.send(get("/")).await;
     eventually("it is under way", || upstream.hits() == 1).await;

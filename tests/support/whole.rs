@@ -80,11 +80,8 @@ impl Whole {
         let conf = folder.write("countersign.yaml", yaml);
         let plan = live::read(&conf, &Machine).unwrap_or_else(|faults| panic!("{}", told(&faults.sorted())));
         let clock = Arc::new(AtomicI64::new(NOW));
-        let tools = Tools {
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            stopwatch: Arc::new(Monotonic::start()),
-            random: Arc::new(SystemRandom),
-        };
+        let tools =
+            Tools { clock: Arc::clone(&clock) as Arc<dyn Clock>, stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) };
         let sink = Sink::default();
         let process = Process::start(&plan, tools, Some(Box::new(sink.clone())), 2).await.unwrap();
         Self { folder, clock, process, conf, sink }

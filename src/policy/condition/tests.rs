@@ -51,7 +51,9 @@ fn identity() -> Identity {
 
 fn holds(source: &str, identity: Option<&Identity>) -> bool {
     let mut headers = HeaderMap::new();
-    for (name, value) in [("x-tenant", &b"acme"[..]), ("accept", b"a"), ("accept", b"b"), ("x-raw", b"caf\xe9"), ("content-type", b"text/plain")] {
+    for (name, value) in
+        [("x-tenant", &b"acme"[..]), ("accept", b"a"), ("accept", b"b"), ("x-raw", b"caf\xe9"), ("content-type", b"text/plain")]
+    {
         headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap());
     }
     let target = Target { path: "/v1/items/7".into(), query: Some("secret=1".into()) };

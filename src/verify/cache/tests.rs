@@ -67,7 +67,9 @@ fn a_verdict_is_for_one_authenticator_one_generation_and_one_credential() {
     let cache = cache();
     let now = Timestamp(1_000);
     cache.insert(&user, &credential(&["ab", "c"]), 1, &proven(identity(None)), now, LONG);
-    let known = |authenticator: &AuthenticatorKey, parts: &[&str], generation| cache.get(authenticator, &credential(parts), generation, now).is_some();
+    let known = |authenticator: &AuthenticatorKey, parts: &[&str], generation| {
+        cache.get(authenticator, &credential(parts), generation, now).is_some()
+    };
     assert!(known(&user, &["ab", "c"], 1), "the same");
     assert!(!known(&other, &["ab", "c"], 1), "another plan of the same name");
     assert!(!known(&AuthenticatorKey::of("use", "rplan"), &["ab", "c"], 1), "a name that ends elsewhere");
@@ -170,7 +172,8 @@ fn a_hit_is_found_every_time() {
     }
     #[allow(clippy::disallowed_methods, reason = "measures, decides nothing")]
     let started = std::time::Instant::now();
-    let hits = (0..ROUNDS).zip(tokens.iter().cycle()).filter(|(_, token)| cache.get(&user, &credential(&[token]), 1, Timestamp(1_000)).is_some());
+    let hits =
+        (0..ROUNDS).zip(tokens.iter().cycle()).filter(|(_, token)| cache.get(&user, &credential(&[token]), 1, Timestamp(1_000)).is_some());
     assert_eq!(hits.count() as u64, ROUNDS, "every one of a thousand tokens is remembered");
     println!("a hit with a token of 700 bytes: {} ns in this build", started.elapsed().as_nanos() as u64 / ROUNDS);
 }

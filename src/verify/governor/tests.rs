@@ -101,7 +101,10 @@ fn a_success_pays_nobody_s_debt() {
     let governor = governor(10, 5);
     fail(&governor, "192.0.2.1", Some("partner"), 10);
     governor.succeed(address("192.0.2.1"), "partner", NOW);
-    assert!(governor.check(address("192.0.2.1"), Some("partner"), NOW).is_some(), "guessing between good calls does not refill the id's budget");
+    assert!(
+        governor.check(address("192.0.2.1"), Some("partner"), NOW).is_some(),
+        "guessing between good calls does not refill the id's budget"
+    );
     assert!(governor.check(address("192.0.2.1"), None, NOW).is_some(), "nor the address's");
 }
 

@@ -22,11 +22,5 @@ pub mod server_keys;
 use crate::verify::keys::contract::KeySourceEntry;
 
 /// Every key source, by the name the conf calls it.
-pub const KEY_SOURCES: &[&KeySourceEntry] = &[
-    &jwks_url::ENTRY,
-    &discovery::ENTRY,
-    &pinned::ENTRY,
-    &server_keys::ENTRY,
-    &mac::ENTRY,
-    &gigya_secret::ENTRY,
-];
+pub const KEY_SOURCES: &[&KeySourceEntry] =
+    &[&jwks_url::ENTRY, &discovery::ENTRY, &pinned::ENTRY, &server_keys::ENTRY, &mac::ENTRY, &gigya_secret::ENTRY];

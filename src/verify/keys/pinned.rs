@@ -38,13 +38,21 @@ static SETTINGS: SectionSpec = SectionSpec {
             Shape::List { of: &Shape::File, lone: true, min: 1 },
             "PEM (public keys, certificates), a JWK, or a JWK Set; one file or several. Read again on reload.",
         ),
-        KeySpec::optional("hmac", Shape::Secret, "A secret shared with the issuer, for HS256, HS384 or HS512; as long as the hash at least."),
+        KeySpec::optional(
+            "hmac",
+            Shape::Secret,
+            "A secret shared with the issuer, for HS256, HS384 or HS512; as long as the hash at least.",
+        ),
         KeySpec::optional(
             "hmac_algorithm",
             Shape::OneOf(&["HS256", "HS384", "HS512"]),
             "The one algorithm the secret is for. Without it: every one that the secret is long enough for.",
         ),
-        KeySpec::optional("hmac_kid", Shape::Text, "The `kid` that tokens name the secret by. Without it the secret is tried whatever they name."),
+        KeySpec::optional(
+            "hmac_kid",
+            Shape::Text,
+            "The `kid` that tokens name the secret by. Without it the secret is tried whatever they name.",
+        ),
     ],
 };
 

@@ -38,11 +38,8 @@ pub const CACHE_FILE_KEY: KeySpec = KeySpec::optional(
 );
 
 /// Which authorities are trusted.
-pub const CA_KEY: KeySpec = KeySpec::optional(
-    "ca",
-    Shape::File,
-    "A PEM bundle of the authorities to trust here, in place of the machine's own.",
-);
+pub const CA_KEY: KeySpec =
+    KeySpec::optional("ca", Shape::File, "A PEM bundle of the authorities to trust here, in place of the machine's own.");
 
 /// What the shared settings say.
 #[derive(Debug, Clone, PartialEq, Eq)]

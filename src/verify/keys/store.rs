@@ -112,7 +112,14 @@ const FLIGHT: &str = "set";
 impl RemoteStore {
     /// A store called `name` of the set that `origin` leads to; empty until it is run or asked.
     #[must_use]
-    pub fn new(name: &Arc<str>, origin: Box<dyn Origin>, timing: Timing, disk: Option<DiskCopy>, client: Arc<Client>, tools: &KeyTools) -> Self {
+    pub fn new(
+        name: &Arc<str>,
+        origin: Box<dyn Origin>,
+        timing: Timing,
+        disk: Option<DiskCopy>,
+        client: Arc<Client>,
+        tools: &KeyTools,
+    ) -> Self {
         let inner = Inner {
             name: Arc::clone(name),
             origin,
@@ -310,7 +317,9 @@ impl SignatureKeys for RemoteStore {
         let inner = &self.inner;
         loop {
             let wait = inner.pace.lock().due_in(inner.clock.now(), inner.timing.refresh);
-            if wait == Seconds(0) && let Ok(seat) = inner.board() {
+            if wait == Seconds(0)
+                && let Ok(seat) = inner.board()
+            {
                 // A flight that broke off has not moved the pace; the sleep below keeps this from spinning.
                 let _ = seat.landed().await;
             }
