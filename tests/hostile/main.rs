@@ -12,6 +12,8 @@
 
 #[path = "../support/jwt.rs"]
 mod jwt;
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/mod.rs"]
@@ -19,6 +21,7 @@ mod support;
 
 mod framing;
 mod gigya;
+mod keys;
 mod logs;
 mod server_key;
 mod ticket;
