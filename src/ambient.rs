@@ -3,7 +3,7 @@
 //! Everything else is handed what it needs. `clippy.toml` and `tests/architecture.rs` keep it so.
 #![allow(clippy::disallowed_methods, reason = "this is the one file that may")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{Clock, Random, Secret, Stopwatch, Timestamp};
@@ -84,4 +84,19 @@ pub fn readable_by_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     const OTHERS_READ: u32 = 0o004;
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
+}
+
+/// A fresh folder among the machine's temporary files that only its owner may enter, named after `prefix`.
+///
+/// # Errors
+///
+/// It cannot be made.
+pub fn fresh_folder(prefix: &str) -> std::io::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut bytes = [0; 8];
+    SystemRandom.fill(&mut bytes);
+    let folder = std::env::temp_dir().join(format!("{prefix}-{:016x}", u64::from_be_bytes(bytes)));
+    // Fails when it is there already: what somebody else has prepared is not ours.
+    std::fs::DirBuilder::new().mode(0o700).create(&folder)?;
+    Ok(folder)
 }

@@ -1,6 +1,7 @@
 //! `countersign keys`: keys that sign, secrets that nobody guesses, and the digests that key files hold.
 
 mod generate;
+mod hash;
 
 use clap::Subcommand;
 
@@ -11,6 +12,8 @@ use crate::cli::Done;
 pub enum Keys {
     /// Makes a private key, or a secret, and writes it to a file that only you can read.
     Generate(generate::Generate),
+    /// Prints the line of a server-key file that knows an id and its secret.
+    Hash(hash::Hash),
 }
 
 impl Keys {
@@ -18,6 +21,7 @@ impl Keys {
     pub(super) fn run(&self) -> Done {
         match self {
             Self::Generate(generate) => generate.run(),
+            Self::Hash(hash) => hash.run(),
         }
     }
 }

@@ -5,6 +5,7 @@
 mod gigya;
 mod jwt;
 mod pair;
+mod ticket;
 
 use clap::Subcommand;
 
@@ -21,6 +22,8 @@ pub enum Mint {
     InstanceKey(pair::MintInstanceKey),
     /// Signs a user id with a Gigya partner secret.
     Gigya(gigya::MintGigya),
+    /// Seals a ticket.
+    Ticket(ticket::MintTicket),
 }
 
 impl Mint {
@@ -31,6 +34,7 @@ impl Mint {
             Self::ServerKey(mint) => mint.run(),
             Self::InstanceKey(mint) => mint.run(),
             Self::Gigya(mint) => mint.run(),
+            Self::Ticket(mint) => mint.run(),
         }
     }
 }

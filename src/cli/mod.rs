@@ -6,9 +6,14 @@
 //! Never here: a decision that a request depends on.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks to a terminal")]
 
+pub mod check;
+pub mod demo;
 pub mod health;
 pub mod keys;
+pub mod length;
 pub mod mint;
+pub mod run;
+pub mod schema;
 pub mod secret_source;
 pub mod version;
 
@@ -39,6 +44,12 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Serves a conf until it is told to end.
+    Run(run::Run),
+    /// Says every fault of a conf at once, with line and column.
+    Check(check::Check),
+    /// Shows every scheme accept and refuse, on this machine.
+    Demo(demo::Demo),
     /// Makes a credential to try with curl.
     #[command(subcommand)]
     Mint(mint::Mint),
@@ -47,6 +58,8 @@ enum Verb {
     Keys(keys::Keys),
     /// Asks a running instance how it is; for container health checks.
     Health(health::Health),
+    /// Prints the JSON Schema of a conf, for editors.
+    Schema(schema::Schema),
     /// Says which version this is.
     Version(version::Version),
 }
@@ -77,9 +90,13 @@ pub type Done = Result<(), Failure>;
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.verb {
+        Verb::Run(run) => run.run(),
+        Verb::Check(check) => check.run(),
+        Verb::Demo(demo) => demo.run(),
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
         Verb::Health(health) => health.run(),
+        Verb::Schema(schema) => schema.run(),
         Verb::Version(version) => version.run(),
     };
     match done {

@@ -5,6 +5,10 @@
 //!
 //! Never here: a verdict; anything the proxy itself would use; a key or token that outlives the process.
 
+pub mod credentials;
 pub mod issuer;
+pub mod performance;
+pub mod script;
 pub mod stand;
+pub mod trail;
 pub mod upstream;

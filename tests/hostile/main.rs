@@ -21,8 +21,11 @@ mod support;
 
 mod framing;
 mod gigya;
+mod headers;
+mod house;
 mod keys;
 mod logs;
+mod paths;
 mod server_key;
 mod ticket;
 mod tokens;

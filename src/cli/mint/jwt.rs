@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use crate::ambient::{self, WallClock};
+use crate::cli::length::Length;
 use crate::cli::mint::print_headers;
 use crate::cli::{Done, Failure};
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Seconds, Timestamp};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
-use crate::settings::section::parse_duration;
 
 /// Signs a JSON Web Token with a private key.
 ///
@@ -40,10 +40,10 @@ pub struct MintJwt {
     scope: Option<String>,
     /// How long it is good: 30s, 5m, 1h, 2d.
     #[arg(long, value_name = "DURATION", default_value = "5m")]
-    expires_in: String,
+    expires_in: Length,
     /// Make one that has run out this long ago, to see it refused.
     #[arg(long, value_name = "DURATION", conflicts_with = "expires_in")]
-    expired_for: Option<String>,
+    expired_for: Option<Length>,
     /// Another claim; the value is JSON, or else text. More than once for several.
     #[arg(long, value_name = "NAME=VALUE", value_parser = claim)]
     claim: Vec<(String, Value)>,
@@ -62,21 +62,19 @@ impl MintJwt {
             Some(kid) => key.with_kid(Some(kid)),
             None => key,
         };
-        let claims = self.claims(WallClock.now())?;
+        let claims = self.claims(WallClock.now());
         let token = key.sign_compact(&[], &claims).map_err(|fault| Failure::new(fault.to_string()))?;
         print_headers(&[("Authorization", format!("Bearer {token}"))], self.json);
         Ok(())
     }
 
     /// The claims, as of `now`.
-    fn claims(&self, now: Timestamp) -> Result<Value, Failure> {
-        let (issued, expires) = match &self.expired_for {
-            None => (now.0, now.0.saturating_add(seconds(&self.expires_in)?)),
-            Some(past) => {
-                let expires = now.0.saturating_sub(seconds(past)?);
-                (expires.saturating_sub(300), expires)
-            }
+    fn claims(&self, now: Timestamp) -> Value {
+        let expires = match self.expired_for {
+            None => now.plus(self.expires_in.seconds()),
+            Some(past) => now.minus(past.seconds()),
         };
+        let issued = now.min(expires.minus(Seconds(1)));
         let mut claims = Map::new();
         claims.insert("iss".to_owned(), json!(self.issuer));
         claims.insert("sub".to_owned(), json!(self.subject));
@@ -88,12 +86,12 @@ impl MintJwt {
         if let Some(scope) = &self.scope {
             claims.insert("scope".to_owned(), json!(scope));
         }
-        claims.insert("iat".to_owned(), json!(issued));
-        claims.insert("exp".to_owned(), json!(expires));
+        claims.insert("iat".to_owned(), json!(issued.0));
+        claims.insert("exp".to_owned(), json!(expires.0));
         for (name, value) in &self.claim {
             claims.insert(name.clone(), value.clone());
         }
-        Ok(Value::Object(claims))
+        Value::Object(claims)
     }
 }
 
@@ -107,11 +105,6 @@ fn claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     Ok((name.to_owned(), value))
-}
-
-fn seconds(text: &str) -> Result<i64, Failure> {
-    let length = parse_duration(text).ok_or_else(|| Failure::new(format!("`{text}` is no length of time; write 30s, 5m, 1h, 2d")))?;
-    Ok(i64::try_from(length.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -130,7 +123,7 @@ mod tests {
 
     fn claims(arguments: &[&str]) -> Option<Value> {
         let base = ["mint", "--signing-key", "x", "--issuer", "https://id.example", "--subject", "anna"];
-        Wrapped::try_parse_from(base.iter().chain(arguments)).ok()?.mint.claims(Timestamp(1_000_000)).ok()
+        Some(Wrapped::try_parse_from(base.iter().chain(arguments)).ok()?.mint.claims(Timestamp(1_000_000)))
     }
 
     #[test]

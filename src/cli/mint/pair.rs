@@ -1,11 +1,9 @@
 //! `mint server-key` and `mint instance-key`: an id and a secret, as each system writes them.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::cli::mint::print_headers;
 use crate::cli::secret_source::{FORM, SecretSource};
 use crate::cli::{Done, Failure};
+use crate::demo::credentials;
 
 /// Writes an id and a secret as a `Server-Key` header: base64(id:secret).
 #[derive(Debug, clap::Args)]
@@ -54,7 +52,7 @@ fn server_key(id: &str, secret: &str) -> Result<String, Failure> {
     if id.is_empty() || id.contains(':') {
         return Err(Failure::new("an id is not empty and holds no colon"));
     }
-    Ok(STANDARD.encode(format!("{id}:{secret}")))
+    Ok(credentials::server_key(id, secret))
 }
 
 #[cfg(test)]

@@ -36,15 +36,14 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     let mut keys: Vec<MacKey> = Vec::new();
     for reference in references(node) {
         let Some(secret) = checking.secret(reference) else { continue };
-        let says = match check(&secret) {
+        let says = match key_of(secret) {
             Err(says) => says,
-            Ok(()) => {
-                let id = name_of(&secret);
-                if !keys.iter().any(|key| key.id == id) {
-                    keys.push(MacKey { id, secret });
-                    continue;
-                }
+            Ok(key) if keys.iter().any(|known| known.id == key.id) => {
                 "this key stands in the list already (or is mistaken for one that does); name each key once".to_owned()
+            }
+            Ok(key) => {
+                keys.push(key);
+                continue;
             }
         };
         checking.faults.error(&reference.span, says);
@@ -55,7 +54,12 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     Some(Box::new(MacPlan { keys: keys.into(), files: files_of(node, checking.material) }))
 }
 
-fn check(secret: &Secret) -> Result<(), String> {
+/// The key that `secret` is, byte for byte.
+///
+/// # Errors
+///
+/// Why it is too weak to be one, for the operator.
+pub fn key_of(secret: Secret) -> Result<MacKey, String> {
     let bytes = secret.expose();
     if bytes.len() < LEAST {
         return Err(format!("this key has {} bytes; at least {LEAST} are needed", bytes.len()));
@@ -64,7 +68,7 @@ fn check(secret: &Secret) -> Result<(), String> {
     if bytes.iter().all(|byte| Some(byte) == bytes.first()) {
         return Err("this key is one byte over and over; make one with `countersign keys generate`".to_owned());
     }
-    Ok(())
+    Ok(MacKey { id: name_of(&secret), secret })
 }
 
 /// Names a key inside a ticket. A keyed digest, so the name tells nothing of the key.
