@@ -1,3 +1,5 @@
+//! Keys in files in every form, and secrets that are none.
+
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
