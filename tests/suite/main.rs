@@ -15,6 +15,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
 mod conf;
 mod encrypted;
 mod proxying;
