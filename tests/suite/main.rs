@@ -18,5 +18,8 @@ mod support;
 mod conf;
 mod encrypted;
 mod proxying;
+mod scheme_jwt;
+mod scheme_key_pair;
+mod scheme_server_key;
 mod verify;
 mod whole;
