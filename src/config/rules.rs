@@ -150,8 +150,10 @@ fn tell(fault: &TableFault, spans: &[(&str, &Span)], checking: &mut Checking<'_>
         }
         TableFault::Unreachable { rule, by } => {
             let (Some((rule, at)), Some((by, other))) = (spans.get(*rule), spans.get(*by)) else { return };
-            let says =
-                format!("the rule `{rule}` can never match: `{by}` (line {}) takes everything it is for; remove or narrow one", other.line);
+            let says = format!(
+                "the rule `{rule}` can never match: more specific rules, `{by}` (line {}) among them, take everything it is for; remove it",
+                other.line
+            );
             checking.faults.error(at, says);
         }
         TableFault::MatchesNothing { rule } => {

@@ -9,6 +9,9 @@
 //! | `request` | `method` `path` `host` `client` (text), `secure` (bool), `headers` (map of text by lower-case name) |
 //! | `now` | timestamp, whole seconds |
 //!
+//! As CEL has it, `a || b` is true when either side is, though the other fails, and `a && b` false when either side is.
+//! A claim that may be absent is asked for with `has(identity.claims.x)`.
+//!
 //! `identity.claims.a.b` descends two levels; a member whose own name holds a dot is written `identity.claims["a.b"]`.
 //! A header sent several times is its values joined by `, ` (RFC 9110 section 5.3); bytes outside ASCII read as
 //! ISO 8859-1. Patterns of `matches` are written out, compiled once, and run in linear time.

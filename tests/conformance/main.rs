@@ -20,3 +20,4 @@ mod rfc6750;
 mod rfc7515;
 mod rfc7517;
 mod rfc7519;
+mod rfc9110;

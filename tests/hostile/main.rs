@@ -19,7 +19,10 @@ mod support;
 
 mod framing;
 mod gigya;
+mod headers;
+mod house;
 mod logs;
+mod paths;
 mod server_key;
 mod ticket;
 mod tokens;

@@ -1,4 +1,5 @@
 //! Attacks on server keys and key pairs. Row names are those of the attack list, section E.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use std::sync::Arc;
 
@@ -163,6 +164,7 @@ fn places_are_as_configured_and_must_agree() {
     let partners = Partners::of(vec![partner("sid", "ssec"), partner("two", "t")]);
     let (one, two) = (encoded("sid:ssec"), encoded("two:t"));
     let basic = format!("Basic {one}");
+    #[allow(clippy::type_complexity, reason = "a table of rows")]
     let rows: Vec<(Json, Vec<(&str, &str)>, Told, &str)> = vec![
         (json!({ "from": "basic" }), vec![("authorization", &basic)], known("sid"), "Basic"),
         (json!({ "from": "basic" }), vec![("server-key", &one)], Told::Absent, "a place that is not configured"),
@@ -182,6 +184,7 @@ fn places_are_as_configured_and_must_agree() {
 #[test]
 fn a_key_pair_stands_in_both_headers_or_in_none() {
     let verifier = pair_verifier(&Partners::of(vec![partner("inst", "key")]));
+    #[allow(clippy::type_complexity, reason = "a table of rows")]
     let rows: [(&str, &[(&str, &str)], Told, &str); 12] = [
         ("-", &[], Told::Absent, "neither"),
         ("-", &[("InstanceId", "inst"), ("InstanceKey", "key")], known("inst"), "both"),

@@ -3,5 +3,7 @@
 mod authenticators;
 mod faults;
 mod files;
+mod robust;
 mod schema;
 mod stage;
+mod tables;

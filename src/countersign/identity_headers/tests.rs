@@ -73,7 +73,8 @@ fn a_value_is_written_without_ambiguity_or_not_at_all() {
         ]),
     );
     who.also = vec![(Arc::from("partner"), Arc::new(identity("acme", &["p"], map(&[("tier", Value::Int(1))]))))];
-    let cases: [(&str, Result<Option<&str>, Refusal>, &str); 36] = [
+    type Row<'a> = (&'a str, Result<Option<&'a str>, Refusal>, &'a str);
+    let cases: [Row<'_>; 36] = [
         ("subject", Ok(Some("alice")), "the subject"),
         ("issuer", Ok(Some("https://id.example")), "its issuer"),
         ("scopes", Ok(Some("one two")), "scopes as OAuth writes them"),

@@ -23,8 +23,11 @@ impl Random for Counting {
     }
 }
 
-/// The plan of `yaml`, as the conf's own reader makes it, and every fault and warning as text.
-pub(super) fn plan(entry: &CountersignerEntry, yaml: &str) -> (Option<Box<dyn CountersignerPlan>>, Vec<(Level, String)>) {
+/// What became of settings: the plan, and every fault and warning as text.
+type Planned = (Option<Box<dyn CountersignerPlan>>, Vec<(Level, String)>);
+
+/// The plan of `yaml`, as the conf's own reader makes it.
+pub(super) fn plan(entry: &CountersignerEntry, yaml: &str) -> Planned {
     let document = Document::read("conf.yaml", yaml.as_bytes()).unwrap();
     let mut faults = Faults::default();
     prove(entry.shape, entry.name, &document.root, &mut faults);

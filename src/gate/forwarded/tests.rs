@@ -76,7 +76,8 @@ fn the_walk_goes_from_the_right_and_ends_at_the_first_stranger() {
 
 #[test]
 fn scheme_and_host_are_the_nearest_proxys_own_word() {
-    let cases: [(bool, &[(&str, &str)], bool, Option<&str>, &str); 11] = [
+    type Row<'a> = (bool, &'a [(&'a str, &'a str)], bool, Option<&'a str>, &'a str);
+    let cases: [Row<'_>; 11] = [
         (false, &[("x-forwarded-proto", "https")], true, None, "TLS ended at the proxy"),
         (true, &[("x-forwarded-proto", "http")], false, None, "TLS began at the proxy"),
         (true, &[("x-forwarded-for", "192.0.2.7")], true, None, "no word: what we see"),
@@ -113,7 +114,8 @@ fn two_dialects_that_disagree_are_both_disbelieved() {
 
 #[test]
 fn a_forwarded_line_is_read_whole_or_not_at_all() {
-    let cases: [(&str, Option<&[Option<&str>]>, &str); 18] = [
+    type Row<'a> = (&'a str, Option<&'a [Option<&'a str>]>, &'a str);
+    let cases: [Row<'_>; 18] = [
         ("for=192.0.2.7", Some(&[Some("192.0.2.7")]), "a token"),
         ("For=\"[2001:db8::7]:80\"", Some(&[Some("[2001:db8::7]:80")]), "a quoted address, the name in any case"),
         ("for=a, for=b", Some(&[Some("a"), Some("b")]), "two elements"),
@@ -167,7 +169,9 @@ fn an_address_is_an_address() {
 
 #[test]
 fn the_upstream_is_told_what_we_believe_and_nothing_else() {
-    let cases: [(&str, bool, &[(&str, &str)], &str, &[(&str, &str)], &str); 4] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    type Row<'a> = (&'a str, bool, Fields<'a>, &'a str, Fields<'a>, &'a str);
+    let cases: [Row<'_>; 4] = [
         (
             "192.0.2.7",
             true,

@@ -81,7 +81,8 @@ fn a_host_with_two_readings_has_none() {
 #[test]
 fn a_request_names_one_host_or_is_refused() {
     const REFUSED: Result<&str, Refusal> = Err(Refusal::TargetAmbiguous);
-    let cases: [(&[&str], Option<&str>, Option<&str>, Result<&str, Refusal>, &str); 14] = [
+    type Row<'a> = (&'a [&'a str], Option<&'a str>, Option<&'a str>, Result<&'a str, Refusal>, &'a str);
+    let cases: [Row<'_>; 14] = [
         (&["Good.Example"], None, None, Ok("good.example"), "the field alone"),
         (&[], Some("good.example"), None, Ok("good.example"), "HTTP/2's authority alone"),
         (&[], None, None, Ok(""), "none at all"),

@@ -107,7 +107,8 @@ fn both_spellings_of_hex_get_the_same_answer() {
 
 #[test]
 fn the_query_is_kept_as_sent_or_refused() {
-    let cases: [(&str, Result<Option<&str>, Refusal>, &str); 15] = [
+    type Row<'a> = (&'a str, Result<Option<&'a str>, Refusal>, &'a str);
+    let cases: [Row<'_>; 15] = [
         ("/a", Ok(None), "no query"),
         ("/a?", Ok(Some("")), "an empty one is not none"),
         ("/a?x=1&x=2", Ok(Some("x=1&x=2")), "kept"),
