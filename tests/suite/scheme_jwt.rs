@@ -50,18 +50,19 @@ fn rows_for(path: &'static str, key: &SigningKey, stranger: &SigningKey) -> Vec<
         send("and long after", fine.clone()).at(NOW + 1_000_000).refused(401, "expired"),
         send("the second before its start", sign(&with(good(), "nbf", NOW + 100))).at(NOW + 100 - LEEWAY - 1).refused(401, "not_yet_valid"),
         send("its first second", sign(&with(good(), "nbf", NOW + 100))).at(NOW + 100 - LEEWAY).passes("anna"),
-        send("from tomorrow", sign(&with(good(), "iat", NOW + 86_400))).refused(401, "not_yet_valid"),
+        send("from tomorrow", sign(&with(with(good(), "iat", NOW + 86_400), "exp", NOW + 90_000))).refused(401, "not_yet_valid"),
         send("for someone else", sign(&with(good(), "aud", "other"))).refused(401, "audience_mismatch"),
         send("for us among others", sign(&with(good(), "aud", json!(["other", "app"])))).passes("anna"),
         send("for nobody", sign(&without(good(), "aud"))).refused(401, "claim_missing"),
         send("from another issuer", sign(&with(good(), "iss", "https://evil.example"))).refused(401, "issuer_mismatch"),
+        send("made after its own end", sign(&with(good(), "iat", NOW + 86_400))).refused(401, "claims_malformed"),
         send("without an end", sign(&without(good(), "exp"))).refused(401, "claim_missing"),
         send("an end in text", sign(&with(good(), "exp", "tomorrow"))).refused(401, "claims_malformed"),
         send("nobody's token", sign(&without(good(), "sub"))).refused(401, "claim_missing"),
         send("longer than any we read", format!("{head}.{}.{signature}", "A".repeat(9_000))).refused(401, "credential_malformed"),
         send("twice", fine.clone()).bearer(&fine).refused(400, "credential_conflict"),
         send("two in one field", format!("{fine}, Bearer {fine}")).refused(400, "credential_conflict"),
-        row("no scheme before it", path).field("Authorization", fine.clone()).refused(401, "credential_malformed"),
+        row("no scheme before it", path).field("Authorization", fine.clone()).refused(401, "credential_missing"),
         row("in another field", path).field("X-Token", fine.clone()).refused(401, "credential_missing"),
     ]
 }
@@ -179,8 +180,8 @@ rules:
         row("another kind of token", "/strict").bearer(strict("JWT", &tenant)).refused(401, "claim_missing"),
         row("a claim with another value", "/strict").bearer(strict("at+jwt", &with(good(), "tenant", "east"))).refused(401, "claim_missing"),
         row("a claim left out", "/strict").bearer(strict("at+jwt", &good())).refused(401, "claim_missing"),
-        row("the last second of its age", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY - 1).passes("anna"),
-        row("too old, though not expired", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY).refused(401, "expired"),
+        row("the last second of its age", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY).passes("anna"),
+        row("too old, though not expired", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY + 1).refused(401, "expired"),
     ];
     run(&whole, &upstream, rows).await;
 

@@ -80,7 +80,7 @@ async fn a_server_key_is_judged_wherever_it_stands() {
         with("the end itself is too late", server_key("ends:s3cret")).at(NOW).refused(401, "key_disabled"),
         with("the second before its start", server_key("starts:s3cret")).at(NOW - 1).refused(401, "key_disabled"),
         with("its first second", server_key("starts:s3cret")).at(NOW).passes("starts"),
-        with("a host it is not for", server_key("hosted:s3cret")).refused(401, "key_disabled"),
+        with("for another host there is no such key", server_key("hosted:s3cret")).refused(401, "secret_wrong"),
         with("the host it is for", server_key("hosted:s3cret")).field("Host", "api.example").passes("hosted"),
         with("too long to look at", ("Server-Key", base64(format!("acme:{}", "s".repeat(9_000))))).refused(401, "credential_malformed"),
         with("twice in two fields", server_key("acme:s3cret")).credential("Server-Key", &good).refused(400, "credential_conflict"),

@@ -1,5 +1,7 @@
 //! Rows of a table about a running proxy: what is sent, and what must become of it at both ends and in the record.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign::domain::Secret;
@@ -27,6 +29,9 @@ pub fn digest_of(id: &str, secret: &str) -> String {
 pub fn base64(text: impl AsRef<[u8]>) -> String {
     STANDARD.encode(text)
 }
+
+/// Tells the requests of all tables apart.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What must become of a request.
 #[derive(Debug, Clone)]
@@ -124,13 +129,14 @@ impl Row {
         whole.set_clock(self.at);
         let before = upstream.hits();
         let mut fields: Vec<(&str, &str)> = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        fields.extend([("X-Auth-Subject", "intruder"), ("x_auth.method", "intruder")]);
+        let id = format!("request-{}", COUNT.fetch_add(1, Ordering::SeqCst));
+        fields.extend([("X-Auth-Subject", "intruder"), ("x_auth.method", "intruder"), ("X-Request-Id", &id)]);
         let answer = whole.ask_with(self.method, &self.target, &fields, &self.body).await;
         let (status, reason, subject) = match &self.outcome {
             Outcome::Passes(subject) => (200, "", Some(subject)),
             Outcome::Refused(status, reason) => (*status, *reason, None),
         };
-        let told = if answer.status == 200 { String::new() } else { whole.reason_of(&answer).await };
+        let told = whole.reason_by(&id).await;
         self.must((answer.status, told.as_str()) == (status, reason), || {
             format!("{status} {reason} was expected, and it was {} {told}", answer.status)
         })?;
