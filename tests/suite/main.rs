@@ -15,6 +15,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
 mod conf;
 mod encrypted;
 mod proxying;
@@ -23,5 +24,6 @@ mod scheme_jwt;
 mod scheme_key_pair;
 mod scheme_server_key;
 mod scheme_ticket;
+mod tree;
 mod verify;
 mod whole;
