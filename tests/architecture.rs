@@ -75,6 +75,7 @@ const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
     ),
     (&["serde", "tokio", "async_trait", "reqwest", "aws_lc_rs"], NOT_IN_DOMAIN, "the words know no tool"),
     (&["serde"], NOT_IN_GATE, "the judge reads no wire format"),
+    (&["unjudged("], &["src/gate/verdict.rs"], "nothing is forwarded that nobody judged"),
     (&["Verified::vouch"], VOUCH, "a proof is made next to the check that earns it"),
     (&[".expose()"], EXPOSE, "a secret is opened where it is used, and nowhere else"),
     (&["println!", "print!(", "eprintln!", "eprint!("], &["src/cli/", "src/demo/"], "a library does not talk to a terminal"),
