@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE, HOST, ORIGIN};
+use http::header::{CONNECTION, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::countersign::firewall::{Firewall, same_folded};
@@ -140,14 +140,15 @@ pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
 
 /// Whether a request that a browser may have sent by itself comes from a page of the same origin.
 ///
-/// Safe methods always pass. Others need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
+/// Safe methods pass, unless they ask for another protocol: a WebSocket opened by a page elsewhere would speak, and listen, as
+/// the user, and no CORS rule stands in its way (RFC 6455 section 10.2). Those and all other methods need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
 /// that does not send it, an `Origin` of this very host. A request with neither is refused: a browser that sends cookies
 /// with an unsafe method sends at least one of them.
 ///
 /// A page loaded over plain HTTP is not the same origin as this host over TLS. Ports are compared where `Host` tells one.
 #[must_use]
 pub fn same_origin(request: &RequestView<'_>) -> bool {
-    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !request.headers.contains_key(UPGRADE) {
         return true;
     }
     if request.headers.contains_key(&SEC_FETCH_SITE) {
