@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
@@ -355,6 +355,19 @@ impl ProxyHttp for Proxy {
             && (switched || !response.headers.contains_key(CONTENT_LENGTH))
         {
             wire.cut_at(end);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        trip: &mut Self::CTX,
+    ) -> pingora::Result<()> {
+        match &trip.admission {
+            Some(admission) => forward::clean_trailers(admission, trailers),
+            None => trailers.clear(),
         }
         Ok(())
     }
