@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 export RUST_BACKTRACE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-test format-check clippy unit doc examples deny instructions demo-once build dist bench image fmt clean
+.PHONY: help demo test setup setup-test format-check clippy unit doc examples deny instructions demo-once walk binary build dist bench image fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -13,7 +13,7 @@ help: ## this list
 demo: setup ## build, start everything on loopback, print curl lines that succeed and that are refused
 	$(CARGO) run --locked --quiet -- demo
 
-test: setup-test format-check clippy unit doc examples demo-once deny instructions ## everything CI checks
+test: setup-test format-check clippy unit doc examples demo-once walk deny instructions ## everything CI checks
 	@echo "make test: all checks passed"
 
 setup: ## install what building needs, or name what is missing
@@ -34,11 +34,17 @@ unit: ## every test, the architecture of the tree among them
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-examples: ## every conf that ships is one that `countersign check` accepts
+binary:
+	$(CARGO) build --locked --quiet
+
+examples: binary ## every conf that ships is one that `countersign check` accepts
 	@scripts/check-examples
 
-demo-once: ## every demo request, run and compared with what it should give
-	$(CARGO) run --locked --quiet -- demo --once
+walk: binary ## the five-minute walk of the README, run line by line
+	@scripts/walk
+
+demo-once: binary ## every demo request, run and compared with what it should give
+	target/debug/countersign demo --once
 
 deny: ## licences, sources and banned crates of the whole tree
 	$(CARGO) deny --log-level error check bans licenses sources

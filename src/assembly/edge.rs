@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use crate::assembly::gate::{credential_headers, emitted};
 use crate::config::plan::{HostHeader, ListenerPlan, Plan, UpstreamPlan, UpstreamTlsPlan};
-use crate::domain::Place;
 use crate::edge::connection::ConnectionLimits;
 use crate::edge::head::HeadLimits;
 use crate::edge::proxy::RequestLimits;
@@ -92,12 +92,7 @@ fn upstream_tls(plan: &UpstreamTlsPlan) -> UpstreamTls {
 
 /// Names that no client may have removed by nominating them in `Connection`: what any rule emits, where credentials stand.
 fn protected(plan: &Plan) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = super::gate::emitted(plan);
-    for authenticator in &plan.authenticators {
-        names.extend(authenticator.scheme.looks_at().into_iter().filter_map(|place| match place {
-            Place::Header(name) => Some(name),
-            Place::Cookie(_) | Place::Query(_) | Place::Body => None,
-        }));
-    }
+    let mut names = emitted(plan);
+    names.extend(credential_headers(plan));
     names
 }

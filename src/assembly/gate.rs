@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
 use crate::countersign::contract::{CountersignTools, Countersigner};
 use crate::countersign::firewall::Firewall;
-use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch, Timestamp};
+use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
 use crate::net::client::{Client, ClientSettings};
@@ -133,7 +133,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         state: Arc::clone(&ground.state),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
-        firewall: Firewall::new(&ours),
+        firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
         private_responses: ours.into(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
@@ -156,6 +156,17 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
     names
+}
+
+/// Every header field that any authenticator of `plan` looks at.
+#[must_use]
+pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
+    let places = plan.authenticators.iter().flat_map(|authenticator| authenticator.scheme.looks_at());
+    let headers = places.filter_map(|place| match place {
+        Place::Header(name) => Some(name),
+        Place::Cookie(_) | Place::Query(_) | Place::Body => None,
+    });
+    headers.collect()
 }
 
 fn build_keys(

@@ -88,14 +88,17 @@ impl Credentials {
             let digest = digest_text(&pepper.digest(id, text.as_bytes()));
             json!({ "id": id, "secrets": [digest], "scopes": scopes }).to_string() + "\n"
         };
-        let partners = record(SHOP, &self.shop_secret, &["chat:write", "chat:read"]) + &record(READER, &self.reader_secret, &["chat:read"]);
+        let keys = record(SHOP, &self.shop_secret, &["chat:write", "chat:read"])
+            + &record(READER, &self.reader_secret, &["chat:read"])
+            + &record(INSTANCE, &self.instance_secret, &[]);
         let files = [
-            ("partners.jsonl", partners),
-            ("instances.jsonl", record(INSTANCE, &self.instance_secret, &[])),
-            ("pepper", self.pepper.clone()),
-            ("ticket.key", self.ticket_key.clone()),
-            ("gigya.secret", self.gigya_secret.clone()),
+            ("demo-server-keys.jsonl", keys),
+            ("demo-pepper.txt", self.pepper.clone()),
+            ("demo-ticket-current.key", self.ticket_key.clone()),
+            ("demo-gigya-secret.txt", self.gigya_secret.clone()),
         ];
+        let folder = folder.join("keys");
+        std::fs::create_dir(&folder)?;
         files.iter().try_for_each(|(name, content)| std::fs::write(folder.join(name), content))
     }
 
@@ -139,7 +142,16 @@ impl Credentials {
     ///
     /// The ticket cannot be made.
     pub fn ticket(&self, now: Timestamp, random: &dyn Random) -> Result<String, CredentialFault> {
-        self.ticket_under(&self.ticket_key, now, random)
+        self.ticket_under(&self.ticket_key, true, now, random)
+    }
+
+    /// The same for as many uses as fit into its hour.
+    ///
+    /// # Errors
+    ///
+    /// The ticket cannot be made.
+    pub fn ticket_for_a_while(&self, now: Timestamp, random: &dyn Random) -> Result<String, CredentialFault> {
+        self.ticket_under(&self.ticket_key, false, now, random)
     }
 
     /// The same under a key that the proxy does not hold.
@@ -148,10 +160,10 @@ impl Credentials {
     ///
     /// The ticket cannot be made.
     pub fn forged_ticket(&self, now: Timestamp, random: &dyn Random) -> Result<String, CredentialFault> {
-        self.ticket_under(&URL_SAFE_NO_PAD.encode(bytes(random)), now, random)
+        self.ticket_under(&URL_SAFE_NO_PAD.encode(bytes(random)), true, now, random)
     }
 
-    fn ticket_under(&self, key: &str, now: Timestamp, random: &dyn Random) -> Result<String, CredentialFault> {
+    fn ticket_under(&self, key: &str, single_use: bool, now: Timestamp, random: &dyn Random) -> Result<String, CredentialFault> {
         let key = mac::key_of(secret(key)).map_err(CredentialFault::Secret)?;
         let press = Mint {
             key: TicketKey::new(key.id, &key.secret),
@@ -163,7 +175,7 @@ impl Credentials {
             subject: ANNA.into(),
             life: None,
             scopes: Box::default(),
-            single_use: true,
+            single_use,
             bindings: Bindings::default(),
             claims: crate::domain::Value::empty(),
         };

@@ -28,6 +28,7 @@ use crate::edge::forward;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::trip::{Asked, Trip};
 use crate::edge::unpanicked::unpanicked;
+use crate::edge::upstream::handshake::{Handshake, HandshakeConnect};
 use crate::edge::upstream::{Upstream, Upstreams};
 use crate::edge::view;
 use crate::edge::wire::Wire;
@@ -200,6 +201,23 @@ fn guard_of(session: &Session) -> Option<&GuardStream> {
     (**session.stream()?).as_any().downcast_ref::<GuardStream>()
 }
 
+/// Whether the client asks for a WebSocket; other protocols are not switched to.
+fn websocket_is_asked_for(session: &Session) -> bool {
+    guard_of(session).is_some_and(|guard| guard.head().websocket)
+}
+
+/// A handshake has a connection of its own, over HTTP/1.1, that may be silent for long.
+fn prepare_handshake(peer: &mut HttpPeer, idle: Duration) -> Arc<Handshake> {
+    let handshake = Arc::new(Handshake::default());
+    let patience = peer.options.connection_timeout.unwrap_or(idle);
+    peer.options.custom_l4 = Some(Arc::new(HandshakeConnect { handshake: handshake.clone(), patience }));
+    peer.options.read_timeout = Some(idle);
+    peer.options.set_http_version(1, 1);
+    // Apart from every pooled connection: upstreams are counted from zero.
+    peer.group_key = !peer.group_key;
+    handshake
+}
+
 /// Whether the client waits for `100 Continue`; an expectation we do not know is an error.
 fn expects_continue(session: &mut Session) -> Result<bool, Refusal> {
     if let Some(guard) = guard_of(session) {
@@ -274,8 +292,8 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up());
         };
         let mut peer = Box::new(address.peer().clone());
-        if session.is_upgrade_req() {
-            peer.options.read_timeout = Some(self.0.limits.upgraded_idle);
+        if websocket_is_asked_for(session) {
+            trip.handshake = Some(prepare_handshake(&mut peer, self.0.limits.upgraded_idle));
         }
         trip.begin_attempt(address);
         Ok(peer)
@@ -326,9 +344,33 @@ impl ProxyHttp for Proxy {
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
+        if let Some(handshake) = &trip.handshake {
+            let bodiless = matches!(status.as_u16(), 204 | 304) || response.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
+            match status {
+                http::StatusCode::SWITCHING_PROTOCOLS => handshake.switch(),
+                _ if bodiless => handshake.end(),
+                _ => {}
+            }
+        }
         trip.upstream_status = Some(status.as_u16());
         trip.end_attempt(if status.is_server_error() { UpstreamResult::ServerError } else { UpstreamResult::Answered });
         Ok(())
+    }
+
+    fn upstream_response_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        trip: &mut Self::CTX,
+    ) -> pingora::Result<Option<Duration>> {
+        if let Some(handshake) = &trip.handshake
+            && end_of_stream
+            && !session.was_upgraded()
+        {
+            handshake.end();
+        }
+        Ok(None)
     }
 
     async fn response_filter(&self, session: &mut Session, response: &mut ResponseHeader, trip: &mut Self::CTX) -> pingora::Result<()> {

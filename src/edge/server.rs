@@ -12,6 +12,7 @@ use http::HeaderName;
 use pingora::apps::HttpServerApp;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
+use rustls::sign::CertifiedKey;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -116,6 +117,7 @@ pub struct Edge {
     hall: Arc<Hall>,
     doors: Vec<Door>,
     doorman: Arc<Doorman>,
+    certificates: Arc<[Option<Certificate>]>,
     grace: Duration,
 }
 
@@ -127,12 +129,24 @@ struct Door {
 
 /// Changes what a running edge serves.
 #[derive(Clone)]
-pub struct EdgeHandle(Arc<Hall>);
+pub struct EdgeHandle {
+    hall: Arc<Hall>,
+    /// In the order of the listeners; plaintext has none.
+    certificates: Arc<[Option<Certificate>]>,
+}
 
 impl EdgeHandle {
     /// From the next request on, `serving` judges and is served.
     pub fn replace(&self, serving: Serving) {
-        self.0.shared.replace(serving);
+        self.hall.shared.replace(serving);
+    }
+
+    /// From the next handshake on, the listener at this place shows this certificate. False where there is no such
+    /// listener, or it is plaintext.
+    #[must_use]
+    pub fn replace_certificate(&self, listener: usize, certified: Arc<CertifiedKey>) -> bool {
+        let certificate = self.certificates.get(listener).and_then(Option::as_ref);
+        certificate.map(|certificate| certificate.replace(certified)).is_some()
     }
 }
 
@@ -165,7 +179,8 @@ impl Edge {
         // A door that waits for its next client holds a place for it; all but one of these are not connections.
         let waiting = options.listeners.len().saturating_sub(1);
         let doorman = Doorman::new(options.connections.saturating_add(waiting), options.connections_per_address);
-        Ok(Self { hall, doors, doorman, grace: options.grace })
+        let certificates = options.listeners.into_iter().map(|listener| listener.certificate).collect();
+        Ok(Self { hall, doors, doorman, certificates, grace: options.grace })
     }
 
     /// Where it listens, in the order of its listeners.
@@ -177,7 +192,7 @@ impl Edge {
     /// To change what it serves while it runs.
     #[must_use]
     pub fn handle(&self) -> EdgeHandle {
-        EdgeHandle(self.hall.clone())
+        EdgeHandle { hall: self.hall.clone(), certificates: self.certificates.clone() }
     }
 
     /// Serves until `shutdown` says so; then takes no more connections, closes idle ones, lets requests in flight finish

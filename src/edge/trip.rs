@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::domain::{Reason, Refusal};
 use crate::edge::proxy::{Serving, Shared};
+use crate::edge::upstream::handshake::Handshake;
 use crate::edge::upstream::{Address, Place, Upstream};
 use crate::edge::wire::Wire;
 use crate::gate::verdict::{Admission, Record};
@@ -32,6 +33,8 @@ pub struct Trip {
     pub(super) upstream_micros: Option<u32>,
     pub(super) upstream: Option<Arc<Upstream>>,
     pub(super) place: Option<Place>,
+    /// The WebSocket handshake under way.
+    pub(super) handshake: Option<Arc<Handshake>>,
     pub(super) attempts: usize,
     pub(super) tried: Vec<SocketAddr>,
     attempt: Option<Attempt>,
@@ -71,6 +74,7 @@ impl Trip {
             upstream_micros: None,
             upstream: None,
             place: None,
+            handshake: None,
             attempts: 0,
             tried: Vec::new(),
             attempt: None,

@@ -6,6 +6,7 @@
 //!
 //! Not here: active health checks; weights; any choice that looks at the caller.
 
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+pub mod handshake;
 mod resolve;
 
 /// How a service is reached.
@@ -134,7 +136,7 @@ impl Upstreams {
     ///
     /// See [`UpstreamFault`].
     pub fn new(options: Vec<UpstreamOptions>) -> Result<Arc<Self>, UpstreamFault> {
-        let upstreams = options.into_iter().enumerate().map(|(index, options)| Upstream::new(index, options).map(Arc::new));
+        let upstreams = options.into_iter().map(|options| Upstream::new(options).map(Arc::new));
         Ok(Arc::new(Self(upstreams.collect::<Result<_, _>>()?)))
     }
 
@@ -146,7 +148,7 @@ impl Upstreams {
 }
 
 impl Upstream {
-    fn new(index: usize, options: UpstreamOptions) -> Result<Self, UpstreamFault> {
+    fn new(options: UpstreamOptions) -> Result<Self, UpstreamFault> {
         if options.servers.is_empty() {
             return Err(UpstreamFault::Empty(options.name));
         }
@@ -157,8 +159,9 @@ impl Upstream {
             sni: String::new(),
             proxy: None,
             client_cert_key: None,
-            // Pooled connections are told apart by this as well, since Pingora's key leaves trust anchors out.
-            group_key: index as u64,
+            // Pooled connections are told apart by this as well, since Pingora's key leaves trust anchors out. The pool outlives
+            // a reload, so it says what is trusted and not where in the conf it stands.
+            group_key: trust(&options),
             options: peer_options(&options),
         };
         if let Some(tls) = &options.tls {
@@ -270,6 +273,16 @@ impl Address {
             self.rests_until.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// Equal for services whose connections may be shared: the same name, trusted in the same way.
+fn trust(options: &UpstreamOptions) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    options.name.hash(&mut hasher);
+    if let Some(tls) = &options.tls {
+        (&tls.server_name, tls.verify, &tls.anchors).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn peer_options(options: &UpstreamOptions) -> PeerOptions {

@@ -250,6 +250,9 @@ impl Gate {
         }
         set.push((hygiene::REQUEST_ID, HeaderValue::from_str(request.request_id).map_err(|_| Refusal::Internal)?));
         set.push((hygiene::TRACEPARENT, hygiene::traceparent(request.headers, self.random.as_ref())));
+        if !hygiene::continues_trace(request.headers) {
+            remove.push(hygiene::TRACESTATE);
+        }
         origin.outgoing(request, &mut set);
 
         Ok(Admission {

@@ -5,13 +5,13 @@
 pub mod cache;
 pub mod contract;
 pub mod governor;
-pub mod introspection;
 pub mod jwt;
 pub mod keyholder;
 pub mod keys;
 pub mod presented;
 
 pub mod gigya;
+pub mod introspection;
 pub mod key_pair;
 pub mod server_key;
 pub mod ticket;
@@ -19,4 +19,5 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] = &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] =
+    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY];

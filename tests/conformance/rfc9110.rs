@@ -2,7 +2,6 @@
 //! RFC 3986 section 6.2.2 for the comparison of targets.
 //!
 //! Not here: framing (RFC 9112), authentication (section 11, beside RFC 6750), content and caching.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use countersign::countersign::firewall::Firewall;
 use countersign::domain::Refusal;

@@ -67,15 +67,14 @@ fn request(method: &str, path: &str) -> http::request::Builder {
 async fn tls_ends_at_a_listener_and_its_certificate_can_be_replaced() {
     let upstream = Upstream::start().await;
     let (first, second) = (Identity::of(NAME), Identity::of(NAME));
-    let certificate = first.certificate();
-    let listener = ListenerOptions { address: "127.0.0.1:0".parse().unwrap(), certificate: Some(certificate.clone()), http2: true };
-    let edge = start(EdgeOptions { listeners: vec![listener], ..options() }, vec![service(&[upstream.address])]).await;
+    let edge = start(encrypted(&first), vec![service(&[upstream.address])]).await;
 
     let mut client = Client::over(first.connect(edge.address, NAME, &["http/1.1"]).await.unwrap());
     assert_eq!(client.get("/public").await.status, 200);
     assert_eq!(upstream.records()[0].fields("x-auth-connection"), ["tls=true name=app.example h2=false"], "the judge knows how it came");
 
-    certificate.replace(second.certified());
+    assert!(edge.handle.replace_certificate(0, second.certified()));
+    assert!(!edge.handle.replace_certificate(1, second.certified()), "there is no second listener");
     assert_eq!(client.get("/public").await.status, 200, "an open connection stays as it is");
     assert!(first.connect(edge.address, NAME, &[]).await.is_none(), "the old certificate is not shown any more");
     let mut client = Client::over(second.connect(edge.address, NAME, &[]).await.unwrap());
@@ -218,7 +217,7 @@ async fn draining_lets_streams_finish_and_opens_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_is_verified_before_anything_is_sent_to_it() {
     let (right, wrong) = (Identity::of("inner.example"), Identity::of("inner.example"));
-    let upstream = Upstream::over_tls(&right).await;
+    let upstream = Upstream::over_tls(&right, |_| ok("ok")).await;
     let tls = |anchor: &Identity, name: Option<&str>, verify: bool| {
         let anchors = Some(Arc::from([anchor.der()]));
         let tls = UpstreamTls { anchors, server_name: name.map(Into::into), verify };
@@ -241,9 +240,26 @@ async fn an_upstream_is_verified_before_anything_is_sent_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_goes_through_tls_on_both_sides() {
+    let (outer, inner) = (Identity::of(NAME), Identity::of("inner.example"));
+    let upstream = Upstream::over_tls(&inner, |_| Reply::Echo).await;
+    let tls = UpstreamTls { anchors: Some(Arc::from([inner.der()])), server_name: Some("inner.example".into()), verify: true };
+    // HTTP/2 is offered to this upstream; a handshake goes over HTTP/1.1 nevertheless.
+    let service = UpstreamOptions { tls: Some(tls), http2: true, ..service(&[upstream.address]) };
+    let edge = start(encrypted(&outer), vec![service]).await;
+    for number in 0..20 {
+        let mut client = Client::over(outer.connect(edge.address, NAME, &["http/1.1"]).await.unwrap());
+        client.send("GET /public HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n").await;
+        assert_eq!(client.answer().await.status, 101, "{number}");
+        client.send("ping").await;
+        assert_eq!(&client.take(4).await[..], b"ping", "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_to_one_address_with_different_anchors_are_not_shared() {
     let (right, wrong) = (Identity::of("inner.example"), Identity::of("inner.example"));
-    let upstream = Upstream::over_tls(&right).await;
+    let upstream = Upstream::over_tls(&right, |_| ok("ok")).await;
     let tls = |anchor: &Identity| {
         let tls = UpstreamTls { anchors: Some(Arc::from([anchor.der()])), server_name: Some("inner.example".into()), verify: true };
         UpstreamOptions { tls: Some(tls), ..service(&[upstream.address]) }

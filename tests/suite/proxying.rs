@@ -138,6 +138,28 @@ async fn large_bodies_stream_in_both_directions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_answers_before_it_has_read_everything_is_heard() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let edge = start(options(), vec![service(&[listener.local_addr().unwrap()])]).await;
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut some = [0; 1024];
+        let _ = socket.read(&mut some).await.unwrap();
+        socket.write_all(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nmuch").await.unwrap();
+        // Not closed at once: an upstream that resets the connection may never be heard by anybody.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    });
+    let mut client = edge.client().await;
+    client.send(format!("PUT /up HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: 150000\r\n\r\n")).await;
+    client.send(vec![b'x'; 50_000]).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str(), answer.closes()), (413, "much", true));
+    client.try_send(vec![b'x'; 100_000]).await;
+    assert!(client.is_closed().await, "the rest of the body is not waited for");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_are_passed_on_as_they_come() {
     let (events, script) = stream();
     let upstream = Upstream::scripted(script).await;
@@ -190,6 +212,26 @@ async fn open_ended_connections_end_with_the_identity() {
     assert_eq!(&stream.rest().await[..], b"", "and so does the stream, unfinished");
     eventually("both are reported", || edge.ledger.visits().len() == 2).await;
     assert_eq!(edge.ledger.open(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_opens_however_quickly_the_upstream_answers() {
+    let upstream = Upstream::scripted(|record| if record.target() == "/no" { ok("no") } else { Reply::Echo }).await;
+    let edge = before(&upstream).await;
+    let handshake = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{GOOD}\r\n");
+    for number in 0..100 {
+        let mut client = edge.client().await;
+        client.send(handshake("/ws")).await;
+        assert_eq!(client.answer().await.status, 101, "{number}");
+        client.send("ping").await;
+        assert_eq!(&client.take(4).await[..], b"ping", "{number}");
+    }
+    for number in 0..3 {
+        let mut client = edge.client().await;
+        client.send(handshake("/no")).await;
+        assert_eq!(client.answer().await.text(), "no", "{number}: a refused one is answered");
+    }
+    assert_eq!(upstream.connections(), 103, "and none of their connections is used again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,8 +87,8 @@ impl Upstream {
     }
 
     /// The same over TLS.
-    pub async fn over_tls(identity: &Identity) -> Self {
-        Self::behind(Some(identity.acceptor()), |_| ok("ok")).await
+    pub async fn over_tls(identity: &Identity, script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
+        Self::behind(Some(identity.acceptor()), script).await
     }
 
     async fn behind(acceptor: Option<TlsAcceptor>, script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {

@@ -1,3 +1,5 @@
+//! What an upstream is sent: hop-by-hop fields gone, ours set, the framing rewritten.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Bodies that could be read in two ways, and what becomes of each.
+
 use super::Ruler;
 use crate::edge::head::BodyLength;
 

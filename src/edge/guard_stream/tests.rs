@@ -1,3 +1,5 @@
+//! One head per turn, whatever the size of the pieces it comes in.
+
 use std::sync::Arc;
 use std::time::Duration;
 

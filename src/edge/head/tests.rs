@@ -1,3 +1,5 @@
+//! Heads that are strict HTTP/1.1, and those that are only nearly so.
+
 use super::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, fields: 100 };

@@ -1,3 +1,5 @@
+//! Which server is taken, and how many requests are in flight to it.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What an exchange does, and what it never does, against servers that misbehave on purpose.
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Addresses and spellings of them, each with how far it may be reached.
+
 use std::net::IpAddr;
 
 use url::Url;

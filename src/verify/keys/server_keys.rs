@@ -121,7 +121,7 @@ fn read_file(content: &[u8], path: &str, written: &Span, checking: &mut Checking
         return None;
     }
     let table = tabling.finish(content);
-    if table.len() == 0 {
+    if table.is_empty() {
         checking.faults.warn(written, format!("`{path}` holds no key, so nobody can pass with one"));
     }
     Some(table)

@@ -1,3 +1,5 @@
+//! Discovery against providers on loopback: documents that hold, documents that lie, sets that move.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -176,3 +176,41 @@ impl Books {
         self.gone.insert(issuer.into(), gone);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_GONE, Shelf, Standing};
+    use crate::domain::{Seconds, Timestamp};
+    use crate::jose::jwk::parse_pem;
+    use crate::verify::keys::ring::KeyRing;
+    use crate::verify::keys::store::Timing;
+    use crate::verify::keys::testing::IssuerKey;
+
+    fn ring(key: &IssuerKey) -> Option<KeyRing> {
+        Some(KeyRing::new(parse_pem(key.pem().as_bytes()).unwrap().keys))
+    }
+
+    #[test]
+    fn room_is_bounded_and_the_least_used_makes_it() {
+        let timing = Timing { refresh: Seconds(100), max_stale: Seconds(1_000) };
+        let shelf = Shelf::new(2, timing, Seconds(30), Seconds(600), 7);
+        let (key, now) = (IssuerKey::nameless(), Timestamp(0));
+        let held = |issuer: &str| matches!(shelf.standing(issuer, now), Standing::Fresh(_));
+        shelf.put("a", ring(&key), now);
+        shelf.put("b", ring(&key), now);
+        assert_eq!(shelf.generation(), 7, "new issuers void no verdict");
+        assert!(held("a"), "and this was a use");
+        shelf.put("c", ring(&key), now);
+        assert_eq!((held("a"), held("b"), held("c")), (true, false, true), "the one not used for longest goes");
+        assert_ne!(shelf.generation(), 7, "what it served is not known any more");
+        assert_eq!(shelf.len(), 2);
+
+        for number in 0..2 * MOST_GONE {
+            shelf.put(&format!("gone-{number}"), None, Timestamp(i64::try_from(number).unwrap()));
+        }
+        let now = Timestamp(i64::try_from(2 * MOST_GONE - 1).unwrap());
+        assert!(matches!(shelf.standing(&format!("gone-{}", 2 * MOST_GONE - 1), now), Standing::Gone), "the latest is remembered");
+        assert!(matches!(shelf.standing("gone-0", now), Standing::Unheard), "the first is not");
+        assert_eq!(shelf.len(), 2, "and nobody who has a key was pushed out");
+    }
+}

@@ -1,3 +1,5 @@
+//! Which URLs and times a conf may write, and keys that come over TLS.
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 

@@ -1,3 +1,5 @@
+//! Keys in files in every form, and secrets that are none.
+
 use std::sync::Arc;
 
 use crate::domain::Timestamp;
@@ -53,8 +55,11 @@ async fn keys_are_read_in_every_form_people_keep_them() {
 
 #[test]
 fn what_is_no_key_is_told() {
-    let private = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n";
-    for (content, shows) in [("", "an empty file"), ("hello", "text"), ("{}", "an object"), (r#"{"keys":[]}"#, "an empty set"), (private, "a private key")] {
+    let private =
+        "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n-----END PRIVATE KEY-----\n";
+    for (content, shows) in
+        [("", "an empty file"), ("hello", "text"), ("{}", "an object"), (r#"{"keys":[]}"#, "an empty set"), (private, "a private key")]
+    {
         assert!(planned(&[content], None, &[]).is_err(), "{shows}");
     }
     assert!(planned(&[], None, &[]).unwrap_err()[0].contains("pins nothing"), "no source at all");

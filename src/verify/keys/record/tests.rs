@@ -1,3 +1,5 @@
+//! Records of server keys: what they may say, and what is refused.
+
 use crate::domain::Timestamp;
 use crate::verify::keys::digest::digest_text;
 use crate::verify::keys::record::parse_record;

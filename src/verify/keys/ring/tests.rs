@@ -1,3 +1,5 @@
+//! Which keys of a set are tried for a signature, and when a set counts as changed.
+
 use std::sync::Arc;
 
 use crate::domain::Secret;

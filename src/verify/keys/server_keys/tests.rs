@@ -1,3 +1,5 @@
+//! Server keys from files: found, refused, counted, measured.
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! A remote set through rotation, floods, outages, bad answers and jumping clocks.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
