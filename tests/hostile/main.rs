@@ -25,4 +25,5 @@ mod logs;
 mod paths;
 mod server_key;
 mod ticket;
+mod whole_gate;
 mod tokens;
