@@ -344,6 +344,10 @@ impl ProxyHttp for Proxy {
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
+        // Pingora lets it pass as long as neither side asked for it; the guard would then let everything pass.
+        if status == http::StatusCode::SWITCHING_PROTOCOLS && trip.handshake.is_none() {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "switch of protocols that nobody asked for").into_up());
+        }
         if let Some(handshake) = &trip.handshake {
             let bodiless = matches!(status.as_u16(), 204 | 304) || response.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
             match status {

@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha1::Sha1;
 
-use crate::support::loopback::{Loopback, Told};
+use crate::loopback::{Loopback, Told};
 use crate::support::raw::Answer;
 use crate::support::upstream::{Recorded, Reply, Upstream, ok};
 use crate::support::whole::{NOW, Whole};
