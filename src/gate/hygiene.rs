@@ -50,6 +50,25 @@ pub fn refuse_nominations(headers: &HeaderMap, firewall: &Firewall) -> Result<()
     Ok(())
 }
 
+/// The `Host` to forward, where the client wrote it otherwise than it was judged: in capitals, with a dot behind it, or only
+/// in an absolute-form target. An upstream that serves several hosts must not read another one than the rule was found for.
+///
+/// `host` is the canonical host; a port is kept as sent. `None` when what was sent can stand.
+#[must_use]
+pub fn judged_host(headers: &HeaderMap, authority: Option<&str>, absolute: Option<&str>, host: &str) -> Option<HeaderValue> {
+    if host.is_empty() {
+        return None;
+    }
+    let field = headers.get(HOST).and_then(|value| value.to_str().ok());
+    let is_judged = |sent: &str| sent.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    let places = [field, authority];
+    if places.iter().any(Option::is_some) && places.into_iter().flatten().all(is_judged) {
+        return None;
+    }
+    let port = field.or(authority).or(absolute).and_then(|sent| host::authority(sent).ok()?.port);
+    HeaderValue::try_from(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))).ok()
+}
+
 /// Changes a request so that no credential that stood in `places` is forwarded.
 ///
 /// A header goes in every spelling that folds to its name; a cookie or parameter goes as often as it occurs. Everything
