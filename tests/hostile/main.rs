@@ -28,5 +28,5 @@ mod logs;
 mod paths;
 mod server_key;
 mod ticket;
-mod whole_gate;
 mod tokens;
+mod whole_gate;
