@@ -223,19 +223,22 @@ impl Origin {
         let host = self.host.as_deref().unwrap_or(request.host);
         let mut chain = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
-        for (position, address) in std::iter::once(&self.client).chain(&self.hops).enumerate() {
-            let separator = if position == 0 { "" } else { ", " };
-            // Writing to a `String` does not fail.
-            let _ = write!(chain, "{separator}{address}");
-            let _ = match address {
-                IpAddr::V4(address) => write!(forwarded, "{separator}for={address}"),
-                IpAddr::V6(address) => write!(forwarded, "{separator}for=\"[{address}]\""),
-            };
+        for address in std::iter::once(&self.client).chain(&self.hops) {
+            if !chain.is_empty() {
+                chain.push_str(", ");
+                forwarded.push_str(", ");
+            }
+            let start = chain.len();
+            // Writing to a `String` does not fail. Written once: formatting is most of what this costs.
+            let _ = write!(chain, "{address}");
+            let written = chain.get(start..).unwrap_or_default();
+            let (open, close) = if address.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+            [open, written, close].into_iter().for_each(|part| forwarded.push_str(part));
         }
         // Scheme and host belong to the hop we know of, which is the last element.
-        let _ = write!(forwarded, ";proto={scheme}");
+        [";proto=", scheme].into_iter().for_each(|part| forwarded.push_str(part));
         if !host.is_empty() {
-            let _ = write!(forwarded, ";host=\"{host}\"");
+            [";host=\"", host, "\""].into_iter().for_each(|part| forwarded.push_str(part));
         }
         for (name, value) in [(X_FORWARDED_FOR, chain), (FORWARDED, forwarded), (X_FORWARDED_HOST, host.to_owned())] {
             // Addresses and canonical hosts are always valid values.

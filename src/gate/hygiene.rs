@@ -8,10 +8,9 @@
 //!
 //! Rules: RFC 9110 section 7.6.1, RFC 6265 section 4.2, RFC 9113 section 8.2.3, W3C Trace Context level 1 section 3.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE, HOST, ORIGIN};
+use http::header::{CONNECTION, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::countersign::firewall::{Firewall, same_folded};
@@ -49,6 +48,25 @@ pub fn refuse_nominations(headers: &HeaderMap, firewall: &Firewall) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The `Host` to forward, where the client wrote it otherwise than it was judged: in capitals, with a dot behind it, or only
+/// in an absolute-form target. An upstream that serves several hosts must not read another one than the rule was found for.
+///
+/// `host` is the canonical host; a port is kept as sent. `None` when what was sent can stand.
+#[must_use]
+pub fn judged_host(headers: &HeaderMap, authority: Option<&str>, absolute: Option<&str>, host: &str) -> Option<HeaderValue> {
+    if host.is_empty() {
+        return None;
+    }
+    let field = headers.get(HOST).and_then(|value| value.to_str().ok());
+    let is_judged = |sent: &str| sent.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    let places = [field, authority];
+    if places.iter().any(Option::is_some) && places.into_iter().flatten().all(is_judged) {
+        return None;
+    }
+    let port = field.or(authority).or(absolute).and_then(|sent| host::authority(sent).ok()?.port);
+    HeaderValue::try_from(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))).ok()
 }
 
 /// Changes a request so that no credential that stood in `places` is forwarded.
@@ -141,14 +159,15 @@ pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
 
 /// Whether a request that a browser may have sent by itself comes from a page of the same origin.
 ///
-/// Safe methods always pass. Others need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
+/// Safe methods pass, unless they ask for another protocol: a WebSocket opened by a page elsewhere would speak, and listen, as
+/// the user, and no CORS rule stands in its way (RFC 6455 section 10.2). Those and all other methods need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
 /// that does not send it, an `Origin` of this very host. A request with neither is refused: a browser that sends cookies
 /// with an unsafe method sends at least one of them.
 ///
 /// A page loaded over plain HTTP is not the same origin as this host over TLS. Ports are compared where `Host` tells one.
 #[must_use]
 pub fn same_origin(request: &RequestView<'_>) -> bool {
-    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !request.headers.contains_key(UPGRADE) {
         return true;
     }
     if request.headers.contains_key(&SEC_FETCH_SITE) {
@@ -176,23 +195,25 @@ pub fn same_origin(request: &RequestView<'_>) -> bool {
 /// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
 #[must_use]
 pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
-    let mut span = [0_u8; 8];
-    random.fill(&mut span);
-    // All zeros is "no span" (section 3.2.2.4); one such draw in 2^64 is worth a line.
-    if span == [0; 8] {
-        span = [1; 8];
-    }
-    let text = match sent_trace(headers) {
-        Some((trace, sampled)) => format!("00-{trace}-{}-{}", hex(&span), if sampled { "01" } else { "00" }),
+    // Drawn at once: a draw costs about the same whatever its length.
+    let mut drawn = [0_u8; 24];
+    random.fill(&mut drawn);
+    let (span, trace) = drawn.split_at(8);
+    let mut text = String::with_capacity(55);
+    text.push_str("00-");
+    let sampled = match sent_trace(headers) {
+        Some((trace, sampled)) => {
+            text.push_str(trace);
+            sampled
+        }
         None => {
-            let mut trace = [0_u8; 16];
-            random.fill(&mut trace);
-            if trace == [0; 16] {
-                trace = [1; 16];
-            }
-            format!("00-{}-{}-00", hex(&trace), hex(&span))
+            push_id(&mut text, trace);
+            false
         }
     };
+    text.push('-');
+    push_id(&mut text, span);
+    text.push_str(if sampled { "-01" } else { "-00" });
     // Hex digits and dashes are always a valid value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
@@ -237,11 +258,25 @@ fn read_traceparent(text: &str) -> Option<(&str, bool)> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a `String` does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Appends an id of a trace or span. All zeros is "none" (sections 3.2.2.3 and 3.2.2.4); one such draw in 2^64 is worth a line.
+fn push_id(text: &mut String, id: &[u8]) {
+    push_hex(text, id);
+    if id.iter().all(|byte| *byte == 0) {
+        text.pop();
+        text.push('1');
+    }
+}
+
+/// Appends two digits a byte. By hand, because several are written for every request and the formatter costs ten times as much.
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|half| char::from_digit(u32::from(half), 16)));
+    }
 }
 
 #[cfg(test)]

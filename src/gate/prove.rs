@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Burn, Doubt, Event, Facts, Found, Identity, Place, Refusal, RequestView, Step, Timestamp};
+use crate::domain::{Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, RequestView, Step, Timestamp, Verified};
 use crate::gate::rule::{Authenticator, Gate};
 use crate::policy::requirement::Requirement;
 
@@ -134,6 +134,18 @@ impl Walk<'_, '_> {
 
     fn one(&self, authenticator: &Authenticator, facts: &Facts, trail: &mut Trail) -> Step<Branch> {
         let verifier = &authenticator.verifier;
+        let memory = authenticator.cache_for.zip(verifier.cache_generation());
+        let recall = |credential: &Credential<'_>| {
+            memory.and_then(|(_, generation)| self.gate.cache.get(&authenticator.key, credential, generation, self.now))
+        };
+
+        // What is remembered was recognised before it was proven: same text, same verifier, same answer.
+        let glanced = memory.and_then(|_| verifier.glance(self.request));
+        if let Some(credential) = &glanced
+            && let Some(identity) = recall(credential)
+        {
+            return self.remembered(authenticator, identity, credential, trail);
+        }
         let credential = match verifier.find(self.request, facts) {
             Step::Done(Found::Present(credential)) => credential,
             Step::Done(Found::Absent) => return Step::Done(Branch::Absent),
@@ -146,30 +158,21 @@ impl Walk<'_, '_> {
             Step::Refuse(refusal) => return Step::Refuse(refusal),
         };
         trail.authenticator = Some(Arc::clone(&authenticator.name));
-
-        let memory = authenticator.cache_for.zip(verifier.cache_generation());
-        if let Some((_, generation)) = memory {
-            let remembered = self.gate.cache.get(&authenticator.key, &credential, generation, self.now);
-            trail.cache = Some(remembered.is_some());
-            self.gate.observer.note(Event::CredentialCache { hit: remembered.is_some() });
-            if let Some(identity) = remembered {
-                // What was good then may have ended since.
-                return match crate::verify::cache::check_times(&identity, self.now) {
-                    Ok(()) => Step::Done(Branch::Proven(self.proven(
-                        authenticator,
-                        identity.into_inner(),
-                        credential.places.clone(),
-                        &credential,
-                    ))),
-                    Err(doubt) => Step::Refuse(doubt.into()),
-                };
+        if memory.is_some() {
+            if glanced.is_none()
+                && let Some(identity) = recall(&credential)
+            {
+                return self.remembered(authenticator, identity, &credential, trail);
             }
+            trail.cache = Some(false);
+            self.gate.observer.note(Event::CredentialCache { hit: false });
         }
 
-        // Proving costs; whoever has spent their budget of failures does not get that work done for them.
-        let busy = self.gate.governor.as_ref().filter(|governor| governor.is_busy(self.now));
-        if let Some(governor) = busy {
-            let claimed_id = verifier.claimed_id(&credential);
+        // Proving costs; whoever has spent their budget of failures does not get that work done for them. While nobody
+        // fails there is no budget to look at, and nobody's id to work out.
+        let governor = self.gate.governor.as_ref().filter(|governor| governor.is_busy(self.now));
+        let claimed_id = governor.and_then(|_| verifier.claimed_id(&credential));
+        if let Some(governor) = governor {
             let wait = governor.check(self.request.client, claimed_id.as_deref(), self.now);
             let (addresses, ids) = governor.tracked();
             let (budget, tracked) = if claimed_id.is_some() { ("id", ids) } else { ("address", addresses) };
@@ -180,41 +183,51 @@ impl Walk<'_, '_> {
         }
         match verifier.verify(&credential, self.request, facts, self.now) {
             Step::Done(identity) => {
-                if let Some(governor) = busy
-                    && let Some(id) = verifier.claimed_id(&credential)
-                {
-                    governor.succeed(self.request.client, &id, self.now);
+                if let (Some(governor), Some(id)) = (governor, claimed_id.as_deref()) {
+                    governor.succeed(self.request.client, id, self.now);
                 }
                 if let Some((cache_for, generation)) = memory {
                     self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
                 }
-                Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential.places.clone(), &credential)))
+                Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), &credential)))
             }
             Step::Need(need) => Step::Need(need),
             Step::Refuse(refusal) => {
-                trail.claimed_id = verifier.claimed_id(&credential).map(|id| id.into_owned().into_boxed_str());
+                let claimed_id = claimed_id.or_else(|| verifier.claimed_id(&credential));
+                trail.claimed_id = claimed_id.map(|id| id.into_owned().into_boxed_str());
                 Step::Refuse(refusal)
             }
         }
     }
 
-    fn proven(
+    /// A verdict that was reached before; what was good then may have ended since.
+    fn remembered(
         &self,
         authenticator: &Authenticator,
-        identity: Arc<Identity>,
-        places: Vec<Place>,
-        credential: &crate::domain::Credential<'_>,
-    ) -> Proven {
+        identity: Verified<Arc<Identity>>,
+        credential: &Credential<'_>,
+        trail: &mut Trail,
+    ) -> Step<Branch> {
+        trail.authenticator = Some(Arc::clone(&authenticator.name));
+        trail.cache = Some(true);
+        self.gate.observer.note(Event::CredentialCache { hit: true });
+        match crate::verify::cache::check_times(&identity, self.now) {
+            Ok(()) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
+            Err(doubt) => Step::Refuse(doubt.into()),
+        }
+    }
+
+    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>) -> Proven {
         Proven {
             burns: identity.burn.clone().into_iter().collect(),
             ambient: authenticator.verifier.ambient(credential),
             identity: Some(identity),
-            places,
+            places: credential.places.clone(),
         }
     }
 
     /// Adds the places of whatever `requirement` would have looked at; asks for nothing.
-    fn places(&self, requirement: &Requirement, facts: &Facts, places: &mut Vec<Place>) {
+    pub(super) fn places(&self, requirement: &Requirement, facts: &Facts, places: &mut Vec<Place>) {
         match requirement {
             Requirement::None => {}
             Requirement::One(index) => {

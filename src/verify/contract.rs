@@ -132,6 +132,15 @@ pub trait Verifier: Send + Sync {
     /// Looks for this verifier's kind of credential.
     fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>>;
 
+    /// The credential that stands where [`Self::find`] looks, before anybody has asked whether it is of this verifier's kind.
+    ///
+    /// It is compared with credentials that this very verifier has proven, part by part, and used for nothing else: one that
+    /// is remembered need not be recognised anew. `None` when there is none, or when finding costs no more than this.
+    fn glance<'r>(&self, request: &RequestView<'r>) -> Option<Credential<'r>> {
+        let _ = request;
+        None
+    }
+
     /// Judges `credential` as of `now`.
     fn verify(
         &self,

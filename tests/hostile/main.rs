@@ -29,3 +29,4 @@ mod paths;
 mod server_key;
 mod ticket;
 mod tokens;
+mod whole_gate;

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 use crate::domain::Reason;
 use crate::gate::verdict::Stages;
@@ -107,7 +107,7 @@ impl Line {
         let [method, host, path, subject, issuer] = self.texts.parts();
         let time = DateTime::from_timestamp_millis(self.arrived_millis).unwrap_or_default();
         into.push_str("{\"time\":\"");
-        into.push_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true));
+        push_time(into, time);
         into.push_str("\",\"request_id\":");
         push_string(into, &self.request_id);
         push_text(into, "rule", self.rule.as_deref());
@@ -123,7 +123,7 @@ impl Line {
         push_text(into, "cache", self.cache.map(|hit| if hit { "hit" } else { "miss" }));
         push_number(into, "duration_us", Some(self.duration_micros));
         into.push_str(",\"stages_us\":{\"route\":");
-        into.push_str(&self.stages.route.to_string());
+        push_digits(into, u64::from(self.stages.route), 1);
         push_number(into, "verify", Some(u64::from(self.stages.verify)));
         push_number(into, "policy", Some(u64::from(self.stages.policy)));
         push_number(into, "countersign", Some(u64::from(self.stages.countersign)));
@@ -153,8 +153,38 @@ fn push_text(into: &mut String, key: &str, value: Option<&str>) {
 fn push_number(into: &mut String, key: &str, value: Option<u64>) {
     push_key(into, key);
     match value {
-        Some(number) => into.push_str(&number.to_string()),
+        Some(number) => push_digits(into, number, 1),
         None => into.push_str("null"),
+    }
+}
+
+/// Appends `time` as RFC 3339 writes it, to the millisecond, in UTC. By hand, like the numbers: formatters and the texts they
+/// allocate are most of what writing a record costs.
+fn push_time(into: &mut String, time: DateTime<Utc>) {
+    // A time before the year 0 is not one that a clock tells.
+    let year = u64::try_from(time.year()).unwrap_or_default();
+    let parts = [
+        ("", year, 4),
+        ("-", u64::from(time.month()), 2),
+        ("-", u64::from(time.day()), 2),
+        ("T", u64::from(time.hour()), 2),
+        (":", u64::from(time.minute()), 2),
+        (":", u64::from(time.second()), 2),
+        (".", u64::from(time.nanosecond() / 1_000_000), 3),
+    ];
+    for (separator, number, digits) in parts {
+        into.push_str(separator);
+        push_digits(into, number, digits);
+    }
+    into.push('Z');
+}
+
+/// Appends `number` in decimal, with zeros before it up to `least` digits.
+fn push_digits(into: &mut String, number: u64, least: u32) {
+    let digits = number.checked_ilog10().map_or(1, |power| power + 1).max(least);
+    for power in (0..digits).rev() {
+        let digit = number / 10_u64.pow(power) % 10;
+        into.extend(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)));
     }
 }
 
@@ -233,6 +263,24 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn times_and_numbers_read_as_the_libraries_write_them() {
+        for millis in [0, 1, 999, 1_000, 951_782_399_999, 1_709_164_800_000, 1_790_000_000_123, 4_102_444_799_005, 253_402_300_799_999] {
+            let time = chrono::DateTime::from_timestamp_millis(millis).unwrap();
+            let mut written = String::new();
+            super::push_time(&mut written, time);
+            assert_eq!(written, time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), "{millis}");
+        }
+        for number in [0, 1, 9, 10, 99, 100, 12_345, 9_999_999_999, 10_000_000_000_000_000_000, u64::MAX] {
+            let mut written = String::new();
+            super::push_digits(&mut written, number, 1);
+            assert_eq!(written, number.to_string());
+        }
+        let mut padded = String::new();
+        super::push_digits(&mut padded, 7, 3);
+        assert_eq!(padded, "007", "zeros before it");
     }
 
     #[test]

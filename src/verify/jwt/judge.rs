@@ -205,6 +205,13 @@ impl Verifier for Judge {
         })
     }
 
+    fn glance<'r>(&self, request: &RequestView<'r>) -> Option<Credential<'r>> {
+        match find_one(&self.rules.sources, request) {
+            Presented::One { text, places } => Some(Credential { parts: vec![text], places }),
+            Presented::Absent | Presented::Unreadable(_) => None,
+        }
+    }
+
     fn verify(
         &self,
         credential: &Credential<'_>,

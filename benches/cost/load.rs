@@ -1,0 +1,51 @@
+//! Requests for a load comparison, a file per row, for the load generator's script.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use countersign::ambient::SystemRandom;
+
+use crate::stage::{Folder, Presented, SCHEMES};
+
+/// Writes `ROW.txt` per row: one request a line, target and then `name: value` fields, tab-separated.
+///
+/// A thousand callers take turns, with a server key one. Cold rows are under a rule with `cache: off`, so each request is
+/// proven anew, however often its credential comes.
+#[allow(clippy::disallowed_methods, reason = "credentials must be good while the load runs")]
+pub fn write_requests(path: &Path) {
+    const KNOWN: usize = 1_000;
+    let folder = Folder::at(path);
+    let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let write = |name: &str, requests: Vec<Presented>| {
+        let lines: Vec<String> = requests
+            .iter()
+            .map(|request| {
+                let fields: String = request.fields.iter().map(|(name, value)| format!("\t{name}: {value}")).collect();
+                format!("{}{fields}\n", request.target)
+            })
+            .collect();
+        std::fs::write(path.join(format!("{name}.txt")), lines.concat()).unwrap();
+    };
+    let bare = Presented::bare;
+    let key = STANDARD.encode("partner-0:a wrong secret");
+    write("open", vec![bare("/open/orders/17")]);
+    write("missing", vec![bare("/rs256/orders/17")]);
+    write("forged", vec![Presented::bearer("/rs256/orders/17", &folder.forged(now))]);
+    write("wrong-secret", vec![Presented::field("/server-key/orders/17", "server-key", key)]);
+    for scheme in SCHEMES {
+        // Tokens and tickets are good for an hour; only a signature of the moment must be made anew.
+        if scheme != "gigya" && path.join(format!("{scheme}.txt")).exists() {
+            continue;
+        }
+        // A server key has one text; the others are a thousand callers' own.
+        let callers = if scheme == "server-key" { 1 } else { KNOWN };
+        // Signed a little ahead, so that the window of five minutes holds for all of the run.
+        let at = if scheme == "gigya" { now + 240 } else { now };
+        let known = (0..callers).map(|number| folder.credential(scheme, false, &format!("caller-{number}"), at, &SystemRandom)).collect();
+        write(scheme, known);
+        let cold = (0..callers.min(100)).map(|number| folder.credential(scheme, true, &format!("caller-{number}"), at, &SystemRandom));
+        write(&format!("{scheme}-cold"), cold.collect());
+    }
+}

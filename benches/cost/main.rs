@@ -1,0 +1,47 @@
+//! What a request costs: instructions for CI, processor time for people. One binary, so that one link serves both.
+//!
+//! `scripts/instructions` runs `rows-prepare FOLDER`, then `rows FOLDER` under callgrind. `scripts/bench-overhead` runs
+//! `upstream ADDRESS` (answers every request with the same few bytes), `pingora ADDRESS UPSTREAM` (the least proxy that
+//! Pingora can be) and `proxy CONF` (Countersign; audit records on standard output unless `proxy-silent`), after
+//! `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and `load-requests FOLDER` the requests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench that cannot be set up has nothing to say"
+)]
+
+use std::path::Path;
+
+use crate::stage::Folder;
+
+mod instructions;
+mod load;
+mod minimal_pingora;
+mod proxy;
+#[path = "../stage/mod.rs"]
+mod stage;
+mod upstream;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    // Two TLS providers are in the tree; the first choice holds.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["rows-prepare", folder] => instructions::prepare(Path::new(folder)),
+        ["rows", folder] => instructions::count(Path::new(folder)),
+        ["upstream", address] => upstream::serve(address),
+        ["pingora", address, upstream] => minimal_pingora::serve(address, upstream),
+        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written),
+        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off),
+        ["load-prepare", folder, listener, upstream] => {
+            Folder::at(Path::new(folder)).conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
+        }
+        ["load-requests", folder] => load::write_requests(Path::new(folder)),
+        _ => println!("run by scripts/instructions and scripts/bench-overhead"),
+    }
+}

@@ -1,0 +1,31 @@
+//! Countersign as `countersign run` starts it, on one thread, with audit records or without.
+
+use std::path::Path;
+
+use countersign::assembly::process::Process;
+use countersign::assembly::service;
+use countersign::telemetry::audit;
+
+use crate::stage::Folder;
+
+/// Whether audit records are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Audit {
+    /// To standard output, as in production.
+    Written,
+    /// Not at all, to tell what they cost.
+    Off,
+}
+
+/// Serves the conf until it is killed.
+pub fn serve(conf: &Path, audit: Audit) {
+    let plan = Folder::plan(conf);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let sink = (audit == Audit::Written).then(|| audit::standard_output().unwrap());
+        let sink = sink.map(|sink| Box::new(sink) as Box<dyn std::io::Write + Send>);
+        let process = Process::start(&plan, service::tools(), sink, 1).await.unwrap();
+        std::future::pending::<()>().await;
+        drop(process);
+    });
+}
