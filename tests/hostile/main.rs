@@ -29,4 +29,5 @@ mod paths;
 mod server_key;
 mod ticket;
 mod whole_gate;
+mod whole_http2;
 mod tokens;
