@@ -28,6 +28,8 @@ mod logs;
 mod paths;
 mod server_key;
 mod ticket;
+mod whole_conf;
+mod whole_cost;
 mod whole_gate;
 mod whole_http2;
 mod tokens;

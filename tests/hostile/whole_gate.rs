@@ -284,7 +284,7 @@ async fn what_is_remembered_tells_only_its_holder() {
 
     let once = format!("/once/x?{}", gigya("bob", &signature("bob")));
     yard.check("N5 unspent", "GET", &once, &[], (200, "")).await;
-    let spent = yard.check("N5 spent", "GET", &once, &[], (401, "replayed")).await;
+    let spent = yard.check("N5 C25 spent", "GET", &once, &[], (401, "replayed")).await;
     let unknown = yard.check("N5 unknown", "GET", &format!("/once/x?{}", gigya("bob", &signature("eve"))), &[], (401, "signature_invalid")).await;
     assert_eq!(anonymous(&spent), anonymous(&unknown), "N5 spent and unknown are told alike");
 
