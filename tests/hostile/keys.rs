@@ -342,7 +342,8 @@ async fn b28_no_token_decides_whom_we_call() {
     let honeypot = Loopback::start(|_| Told::ok("caught"));
     let evil = key("k");
     let keys = json!({ "hats": { "issuer_key": { "allow": "hubat.net" } } });
-    let user = json!({ "user": { "jwt": { "issuer": "*.hubat.net", "audience": "none", "require": { "application": "app" }, "keys": "hats" } } });
+    let user =
+        json!({ "user": { "jwt": { "issuer": "*.hubat.net", "audience": "none", "require": { "application": "app" }, "keys": "hats" } } });
     // Whatever is called lands in the trap; nothing is.
     let resolve = ["evil.example", "hubat.net.evil.example"].map(|name| (name.to_owned(), honeypot.address)).to_vec();
     let house = House::build(&keys, &user, &[], ClientSettings { resolve, ..ClientSettings::default() }).unwrap();

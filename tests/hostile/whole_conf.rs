@@ -67,15 +67,26 @@ fn told_of(path: &std::path::Path) -> String {
 #[test]
 fn whatever_a_conf_lacks_is_a_fault_with_a_place() {
     assert_eq!(told(&folder(), CONF), "", "the conf that rows break is sound");
-    let anchors = format!("a: &a [x,x,x,x,x,x,x,x,x]\n{}rules: []\n", (b'b'..=b'z').map(|name| {
-        let (name, before) = (char::from(name), char::from(name - 1));
-        format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 9].join(","))
-    }).collect::<String>());
+    let anchors = format!(
+        "a: &a [x,x,x,x,x,x,x,x,x]\n{}rules: []\n",
+        (b'b'..=b'z')
+            .map(|name| {
+                let (name, before) = (char::from(name), char::from(name - 1));
+                format!("{name}: &{name} [{}]\n", vec![format!("*{before}"); 9].join(","))
+            })
+            .collect::<String>()
+    );
     // id, what is replaced, by what, words of the fault, what the row shows
     let rows: [(&str, &str, &str, &str, &str); 17] = [
         ("Q1", "{ file: pepper }", "{ file: nowhere }", "4:68: error: cannot read", "a secret's file is missing"),
         ("Q1", "file: partners.jsonl", "file: nowhere.jsonl", "4:36: error: cannot read", "the key file is missing"),
-        ("Q3", "authenticate: partner", "authenticate: partner, requird: true", "10:72: error: `rules` knows no key `requird`", "a key that nobody knows"),
+        (
+            "Q3",
+            "authenticate: partner",
+            "authenticate: partner, requird: true",
+            "10:72: error: `rules` knows no key `requird`",
+            "a key that nobody knows",
+        ),
         ("Q3", "authenticate: partner, ", "", "needs `authenticate`", "a rule without a guard is not public"),
         ("Q4", "paths: [/api/**]", "paths: []", "10:", "no path is not every path"),
         ("Q4", "authenticate: partner", "authenticate: { any: [] }", "10:", "nobody is not everybody"),
@@ -121,7 +132,8 @@ fn whatever_a_conf_lacks_is_a_fault_with_a_place() {
     assert!(text.contains("error") && text.contains("limit"), "Q8 {text}");
 
     let open = folder();
-    let inline = CONF.replace("{ file: pepper }", "only-for-tests-0123456789abcdef").replace("listeners:", "allow_inline_secrets: true\nlisteners:");
+    let inline =
+        CONF.replace("{ file: pepper }", "only-for-tests-0123456789abcdef").replace("listeners:", "allow_inline_secrets: true\nlisteners:");
     let path = open.write("countersign.yaml", inline);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(told_of(&path).contains("chmod 600"), "Q13 a secret that everyone may read");
@@ -133,7 +145,8 @@ fn server_key() -> String {
 
 async fn start() -> (Whole, Upstream, String) {
     let upstream = Upstream::start().await;
-    let conf = CONF.replace("127.0.0.1:1", &upstream.address.to_string()).replace("listeners:", "admin: { address: 127.0.0.1:0 }\nlisteners:");
+    let conf =
+        CONF.replace("127.0.0.1:1", &upstream.address.to_string()).replace("listeners:", "admin: { address: 127.0.0.1:0 }\nlisteners:");
     let whole = Whole::start_in(folder(), &conf).await;
     whole.ready().await;
     (whole, upstream, conf)
