@@ -138,7 +138,8 @@ impl Gate {
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
             && let Some(rule) = self.rules.get(index)
             && (rule.allow_semicolon || !reading.has_semicolon)
-            && let Some(outcome) = self.preflight(rule, &request, &origin, asked, shown.as_ref(), body).await.map_err(|refusal| rule.refuse(refusal))?
+            && let Some(outcome) =
+                self.preflight(rule, &request, &origin, asked, shown.as_ref(), body).await.map_err(|refusal| rule.refuse(refusal))?
         {
             record.rule = Some(Arc::clone(&rule.name));
             return Ok(outcome);

@@ -107,13 +107,19 @@ impl Yard {
 
     async fn scripted(script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
         let upstream = Upstream::scripted(script).await;
-        let lookup = Loopback::start(|asked| if asked.target() == "/acme" { Told::ok(record("acme", "s3cret", "")) } else { Told::status(404) });
+        let lookup =
+            Loopback::start(|asked| if asked.target() == "/acme" { Told::ok(record("acme", "s3cret", "")) } else { Told::status(404) });
         let conf = CONF.replace("UPSTREAM", &upstream.address.to_string()).replace("LOOKUP", &lookup.address.to_string());
         let lines = [record("acme", "s3cret", ""), record("gone", "s3cret", ",\"disabled\":true")].concat();
         let pem = SigningKey::generate(Algorithm::EdDsa).unwrap().private_pem().unwrap();
         let site = STANDARD.encode(SITE);
-        let files: [(&str, &[u8]); 5] =
-            [("partners.jsonl", lines.as_bytes()), ("pepper", PEPPER), ("hmac", HMAC), ("site", site.as_bytes()), ("key.pem", pem.expose())];
+        let files: [(&str, &[u8]); 5] = [
+            ("partners.jsonl", lines.as_bytes()),
+            ("pepper", PEPPER),
+            ("hmac", HMAC),
+            ("site", site.as_bytes()),
+            ("key.pem", pem.expose()),
+        ];
         let whole = Whole::start(&conf, &files).await;
         whole.ready().await;
         Self { whole, upstream, lookup }
@@ -159,9 +165,21 @@ async fn two_credentials_are_judged_in_written_order_and_none_is_forwarded() {
     let (key, wrong, person) = (server_key("acme:s3cret"), server_key("acme:wrong"), bearer("ann"));
     // id, fields, told, who the upstream sees, what the row shows
     let rows: [(&str, &[(&str, &str)], (u16, &str), &str, &str); 6] = [
-        ("E6", &[("Server-Key", &key), ("Authorization", &person)], (200, ""), "acme", "both right: the first in the conf names the caller"),
+        (
+            "E6",
+            &[("Server-Key", &key), ("Authorization", &person)],
+            (200, ""),
+            "acme",
+            "both right: the first in the conf names the caller",
+        ),
         ("E6", &[("Authorization", &person), ("Server-Key", &key)], (200, ""), "acme", "in whatever order they are sent"),
-        ("E6", &[("Server-Key", &wrong), ("Authorization", &person)], (401, "secret_wrong"), "", "a wrong first is not mended by a right second"),
+        (
+            "E6",
+            &[("Server-Key", &wrong), ("Authorization", &person)],
+            (401, "secret_wrong"),
+            "",
+            "a wrong first is not mended by a right second",
+        ),
         ("E6", &[("Server-Key", "!"), ("Authorization", &person)], (401, "credential_malformed"), "", "nor is a malformed one"),
         ("E6", &[("Server-Key", &key), ("Authorization", "Bearer x")], (200, ""), "acme", "what was not needed is not judged"),
         ("E6", &[("Authorization", &person)], (200, ""), "ann", "the second alone"),
@@ -184,7 +202,8 @@ async fn guessing_is_stopped_where_it_comes_from_and_nowhere_else() {
     let (wrong, right) = (server_key("acme:guess"), server_key("acme:s3cret"));
     let from = |address: &'static str| ("X-Forwarded-For", address);
     for guess in 0..5 {
-        yard.check(&format!("E10 guess {guess}"), "GET", "/api/x", &[("Server-Key", &wrong), from("10.0.0.1")], (401, "secret_wrong")).await;
+        yard.check(&format!("E10 guess {guess}"), "GET", "/api/x", &[("Server-Key", &wrong), from("10.0.0.1")], (401, "secret_wrong"))
+            .await;
     }
     let rows: [(&str, &str, &'static str, (u16, &str), &str); 4] = [
         ("E10", &wrong, "10.0.0.1", (429, "throttled"), "the sixth guess is not judged"),
@@ -225,7 +244,15 @@ async fn nothing_is_learned_from_being_nearly_right() {
         near[prefix] ^= 1;
         yard.whole.set_clock(NOW + 1);
         let target = format!("/once/x?{}", gigya("ann", &near));
-        let told = yard.check(&format!("G12 {prefix} bytes right"), "GET", &target, &[("X-Forwarded-For", &format!("10.1.0.{prefix}"))], (401, "signature_invalid")).await;
+        let told = yard
+            .check(
+                &format!("G12 {prefix} bytes right"),
+                "GET",
+                &target,
+                &[("X-Forwarded-For", &format!("10.1.0.{prefix}"))],
+                (401, "signature_invalid"),
+            )
+            .await;
         assert_eq!(told.status, 401);
     }
     yard.check("G12 all bytes right", "GET", &format!("/once/x?{}", gigya("ann", &good)), &[], (200, "")).await;
@@ -271,13 +298,15 @@ async fn what_is_remembered_tells_only_its_holder() {
         let mut forged = good.clone().into_bytes();
         forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
         let forged = String::from_utf8(forged).unwrap();
-        answers.push(yard.check("N4 a forged signature", "GET", "/token/x", &[("Authorization", &forged)], (401, "signature_invalid")).await);
+        answers
+            .push(yard.check("N4 a forged signature", "GET", "/token/x", &[("Authorization", &forged)], (401, "signature_invalid")).await);
     }
     let records = yard.whole.audit(5).await;
     for record in &records[2..] {
         assert_eq!(record["cache"], "miss", "N6 nobody else's token can be asked for: {record}");
     }
-    answers.push(yard.check("N4 no structure", "GET", "/token/x", &[("Authorization", "Bearer a.b.c")], (401, "credential_malformed")).await);
+    answers
+        .push(yard.check("N4 no structure", "GET", "/token/x", &[("Authorization", "Bearer a.b.c")], (401, "credential_malformed")).await);
     for answer in &answers {
         assert_eq!(anonymous(answer), anonymous(&answers[0]), "N4 told alike");
     }
@@ -285,7 +314,8 @@ async fn what_is_remembered_tells_only_its_holder() {
     let once = format!("/once/x?{}", gigya("bob", &signature("bob")));
     yard.check("N5 unspent", "GET", &once, &[], (200, "")).await;
     let spent = yard.check("N5 spent", "GET", &once, &[], (401, "replayed")).await;
-    let unknown = yard.check("N5 unknown", "GET", &format!("/once/x?{}", gigya("bob", &signature("eve"))), &[], (401, "signature_invalid")).await;
+    let unknown =
+        yard.check("N5 unknown", "GET", &format!("/once/x?{}", gigya("bob", &signature("eve"))), &[], (401, "signature_invalid")).await;
     assert_eq!(anonymous(&spent), anonymous(&unknown), "N5 spent and unknown are told alike");
 
     let denied = yard.check("N7 known, not allowed", "GET", "/pattern/x", &[("Authorization", &good)], (403, "policy_denied")).await;
@@ -352,7 +382,14 @@ async fn early_data_is_early_data_however_it_is_said() {
             yard.check(&format!("{id} {shows}"), method, target, &fields, (425, "early_data")).await;
         }
     }
-    yard.check("H27 a hop count does not turn us into the last hop", "TRACE", "/public/x", &[("Max-Forwards", "0")], (405, "method_refused")).await;
+    yard.check(
+        "H27 a hop count does not turn us into the last hop",
+        "TRACE",
+        "/public/x",
+        &[("Max-Forwards", "0")],
+        (405, "method_refused"),
+    )
+    .await;
     yard.check("H27 nor an OPTIONS", "OPTIONS", "/api/x", &[("Max-Forwards", "0")], (405, "method_refused")).await;
 }
 
@@ -415,7 +452,13 @@ async fn a_preflight_brings_nothing_with_it() {
     let rows: [(&str, &str, Vec<(&str, &str)>, (u16, &str), &str); 5] = [
         ("J3", "/asks/a;b", with(&[]), (400, "target_ambiguous"), "a path the rule does not want"),
         ("J3", "/asks/x", vec![asks[0]], (405, "method_refused"), "an OPTIONS that asks about no method"),
-        ("J3", "/asks/x", vec![asks[0], ("Access-Control-Request-Method", "DELETE")], (405, "method_refused"), "about one that has no rule"),
+        (
+            "J3",
+            "/asks/x",
+            vec![asks[0], ("Access-Control-Request-Method", "DELETE")],
+            (405, "method_refused"),
+            "about one that has no rule",
+        ),
         ("J3", "/asks/x", with(&[("Origin", "https://other.example")]), (405, "method_refused"), "from two origins"),
         ("J3", "/api/x", with(&[]), (405, "method_refused"), "where the rule does not speak of them"),
     ];
@@ -427,7 +470,11 @@ async fn a_preflight_brings_nothing_with_it() {
     let before = yard.upstream.hits();
     for body in ["Content-Length: 4\r\n\r\nevil", "Transfer-Encoding: chunked\r\n\r\n4\r\nevil\r\n0\r\n\r\n"] {
         let mut client = yard.whole.client().await;
-        client.send(format!("OPTIONS /asks/x HTTP/1.1\r\nHost: a\r\nOrigin: https://p.example\r\nAccess-Control-Request-Method: POST\r\n{body}")).await;
+        client
+            .send(format!(
+                "OPTIONS /asks/x HTTP/1.1\r\nHost: a\r\nOrigin: https://p.example\r\nAccess-Control-Request-Method: POST\r\n{body}"
+            ))
+            .await;
         assert_eq!(client.answer().await.status, 413, "J3 a body that nobody has proven");
     }
     assert_eq!(yard.upstream.hits(), before, "J3 did not reach the upstream");
@@ -447,8 +494,12 @@ async fn a_content_type_is_no_way_in() {
 async fn an_upstream_that_says_too_much_is_heard_once() {
     let many = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(500);
     let yard = Yard::scripted(move |seen| match seen.target() {
-        "/public/two" => Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL".to_vec()),
-        "/public/both" => Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nEVIL".to_vec()),
+        "/public/two" => {
+            Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL".to_vec())
+        }
+        "/public/both" => {
+            Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nEVIL".to_vec())
+        }
         "/public/lengths" => Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 2\r\n\r\nEVIL".to_vec()),
         "/public/flood" => Reply::Bytes(format!("{many}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").into_bytes()),
         "/public/switch" => Reply::Echo,
@@ -500,7 +551,8 @@ async fn nothing_of_a_request_is_told_to_third_parties() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_that_ends_does_not_end_the_next_caller() {
-    let yard = Yard::scripted(|_| Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_vec())).await;
+    let yard =
+        Yard::scripted(|_| Reply::Bytes(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".to_vec())).await;
     let mut client = yard.whole.client().await;
     let person = bearer("ann");
     client.send(format!("GET /token/x HTTP/1.1\r\nHost: a\r\nAuthorization: {person}\r\n\r\n")).await;
