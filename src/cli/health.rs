@@ -55,7 +55,7 @@ impl Health {
         if self.json {
             print_json(&json!({ "address": address.to_string(), "well": well, "says": says }));
         } else if well {
-            println!("{says}");
+            say!("{says}");
         }
         if well { Ok(()) } else { Err(Failure::new(format!("{address}: {says}"))) }
     }

@@ -30,3 +30,4 @@ mod server_key;
 mod ticket;
 mod tokens;
 mod whole_gate;
+mod whole_http2;
