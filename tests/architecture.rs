@@ -421,6 +421,32 @@ fn every_link_in_the_documents_leads_somewhere() {
 }
 
 #[test]
+fn every_attack_is_tested_where_the_table_says() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let mut broken = Vec::new();
+    let mut rows = 0;
+    for line in page.lines() {
+        let mut cells = line.split(" | ");
+        let Some(id) = cells.next().and_then(|cell| cell.strip_prefix("| ")) else { continue };
+        let is_id = id.starts_with(|c: char| c.is_ascii_uppercase()) && id[1..].parse::<u8>().is_ok();
+        let links: Vec<&str> = line.split("](../").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+        if !is_id || links.is_empty() {
+            continue;
+        }
+        rows += 1;
+        for file in links {
+            let text = fs::read_to_string(root().join(file)).unwrap_or_default();
+            let named = text.match_indices(id).any(|(at, _)| !text[at + id.len()..].starts_with(|c: char| c.is_alphanumeric()));
+            if !named {
+                broken.push(format!("docs/security.md says that {id} is tested in {file}, which does not name it"));
+            }
+        }
+    }
+    assert!(250 < rows, "only {rows} rows were read: has the table changed its form?");
+    report(broken);
+}
+
+#[test]
 fn the_rules_find_what_they_look_for() {
     let at = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
     let cases = [

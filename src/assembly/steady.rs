@@ -54,7 +54,10 @@ impl Clock for Steady {
             return Timestamp(now);
         }
         if NOTICED < latest.saturating_sub(now) && !self.told.swap(true, Ordering::Relaxed) {
-            tracing::error!(seconds = latest.saturating_sub(now), "the machine's clock was set back; time stands still until it has caught up");
+            tracing::error!(
+                seconds = latest.saturating_sub(now),
+                "the machine's clock was set back; time stands still until it has caught up"
+            );
         }
         Timestamp(latest)
     }

@@ -245,7 +245,9 @@ async fn floods_of_frames_end_their_connection_and_nobody_elses() {
     }
     // The rapid reset is not merely survived: its connection is ended.
     let mut peer = Peer::greet(&house).await;
-    let storm: Vec<u8> = (0..2_000_u32).flat_map(|n| [frame(HEADERS, end, n * 2 + 1, &request(&[])), frame(RST, 0, n * 2 + 1, &[0, 0, 0, 8])].concat()).collect();
+    let storm: Vec<u8> = (0..2_000_u32)
+        .flat_map(|n| [frame(HEADERS, end, n * 2 + 1, &request(&[])), frame(RST, 0, n * 2 + 1, &[0, 0, 0, 8])].concat())
+        .collect();
     peer.send(&storm).await;
     let mut all = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(10), peer.socket.read_to_end(&mut all)).await;
