@@ -18,6 +18,7 @@ use crate::settings::Node;
 ///
 /// Exit code 0 when it is ready (or, with --live, alive), 1 when it is not or does not answer.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "In a container: HEALTHCHECK CMD [\"countersign\", \"health\"]")]
 pub struct Health {
     /// The conf that the instance serves; its admin address is asked. Nothing else of it is read or checked.
     #[arg(short, long, value_name = "FILE")]
