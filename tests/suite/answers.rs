@@ -28,10 +28,8 @@ async fn upstream() -> Upstream {
         let bodiless = seen.line().starts_with("HEAD ");
         let body = if bodiless { "" } else { "ok" };
         Reply::Bytes(
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Auth-Subject: root\r\nX-Auth-Assertion: forged\r\nX-App: yes\r\n\r\n{body}"
-            )
-            .into_bytes(),
+            format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Auth-Subject: root\r\nX-Auth-Assertion: forged\r\nX-App: yes\r\n\r\n{body}")
+                .into_bytes(),
         )
     })
     .await
@@ -180,7 +178,11 @@ async fn a_cookie_counts_only_from_the_same_origin() {
         sent("the browser says the same origin", "POST", "/site/x").field("Sec-Fetch-Site", "same-origin").passes("anna"),
         sent("the browser says a neighbour", "DELETE", "/site/x").field("Sec-Fetch-Site", "same-site").refused(403, "policy_denied"),
         sent("where the rule does not ask", "POST", "/loose/x").field("Origin", "https://evil.example").passes("anna"),
-        row("a bearer is not sent by itself", "/things").method("POST").bearer(house.token()).field("Origin", "https://evil.example").passes("anna"),
+        row("a bearer is not sent by itself", "/things")
+            .method("POST")
+            .bearer(house.token())
+            .field("Origin", "https://evil.example")
+            .passes("anna"),
     ];
     run(&house.whole, &house.upstream, rows).await;
 }
@@ -200,7 +202,8 @@ async fn a_websocket_with_a_cookie_counts_only_from_the_same_origin() {
     for (fields, status, shows) in rows {
         let before = house.upstream.hits();
         let mut client = house.whole.client().await;
-        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let upgrade =
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
         client.send(format!("GET /site/ws HTTP/1.1\r\nHost: app.example\r\nCookie: session={token}\r\n{upgrade}{fields}\r\n")).await;
         let answer = client.head().await.unwrap();
         assert_eq!(answer.status, status, "{shows}");
@@ -265,7 +268,12 @@ async fn preflights_are_refused_answered_or_passed_on_bare() {
 async fn a_statement_verifies_under_the_keys_that_are_served() {
     let house = House::start().await;
     let field = base64("acme:s3cret");
-    let (_, seen) = row("stated", "/stated").credential("Server-Key", &field).field("X-Auth-Assertion", "intruder").passes("acme").run(&house.whole, &house.upstream).await;
+    let (_, seen) = row("stated", "/stated")
+        .credential("Server-Key", &field)
+        .field("X-Auth-Assertion", "intruder")
+        .passes("acme")
+        .run(&house.whole, &house.upstream)
+        .await;
     let seen = seen.unwrap();
     let statement = seen.fields("x-auth-assertion");
     assert_eq!(statement.len(), 1, "one, and ours");
@@ -284,7 +292,10 @@ async fn a_statement_verifies_under_the_keys_that_are_served() {
     rules.validate_exp = false;
     let key = jsonwebtoken::DecodingKey::from_jwk(jwk).unwrap();
     let said = jsonwebtoken::decode::<Value>(statement[0].as_bytes(), &key, &rules).unwrap().claims;
-    assert_eq!((&said["sub"], &said["scheme"], &said["iat"], &said["exp"]), (&json!("acme"), &json!("server_key"), &json!(NOW), &json!(NOW + 60)));
+    assert_eq!(
+        (&said["sub"], &said["scheme"], &said["iat"], &said["exp"]),
+        (&json!("acme"), &json!("server_key"), &json!(NOW), &json!(NOW + 60))
+    );
     let stranger = SigningKey::generate(Algorithm::Es256).unwrap();
     let other = jsonwebtoken::jwk::JwkSet { keys: vec![serde_json::from_value(stranger.public_jwk().unwrap()).unwrap()] };
     let key = jsonwebtoken::DecodingKey::from_jwk(&other.keys[0]).unwrap();
@@ -294,7 +305,12 @@ async fn a_statement_verifies_under_the_keys_that_are_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_of_ours_takes_the_place_of_the_callers() {
     let house = House::start().await;
-    let (_, seen) = row("lent", "/lent").bearer(house.token()).secret("a-credential-of-the-proxy-is-not-answered").passes("anna").run(&house.whole, &house.upstream).await;
+    let (_, seen) = row("lent", "/lent")
+        .bearer(house.token())
+        .secret("a-credential-of-the-proxy-is-not-answered")
+        .passes("anna")
+        .run(&house.whole, &house.upstream)
+        .await;
     assert_eq!(seen.unwrap().fields("authorization"), ["Bearer a-credential-of-the-proxy"]);
     assert!(!house.whole.written().contains("a-credential-of-the-proxy"));
 }

@@ -118,6 +118,8 @@ rules:
                 client.send(&request).await;
                 assert_eq!(client.answer().await.status, 200);
                 served.fetch_add(1, Ordering::Relaxed);
+                // Leaves the machine to the reloads; nothing depends on how long.
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         });
     }
@@ -172,7 +174,7 @@ async fn a_process_reloads_drains_and_ends_when_it_is_told_to() {
         assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stdout).trim()), (Some(0), shows));
     }
 
-    folder.write("countersign.yaml", conf(&upstream, "[/new, /slow]"));
+    folder.write("countersign.yaml", conf(&upstream, "/new, /slow"));
     process.signal("HUP");
     process.says("conf put in force", 1).await;
     assert_eq!((process.ask(get("/old")).await.status, process.ask(get("/new")).await.status), (404, 200), "SIGHUP reloads");
@@ -253,7 +255,10 @@ rules:
 #[test]
 fn a_conf_that_cannot_be_used_is_told_with_its_place() {
     let folder = Folder::new();
-    let path = folder.write("bad.yaml", "listeners: [{ address: 127.0.0.1:0 }]\nupstreams: { app: http://127.0.0.1:9 }\nrules:\n  - { name: a, mtach: {} }\n");
+    let path = folder.write(
+        "bad.yaml",
+        "listeners: [{ address: 127.0.0.1:0 }]\nupstreams: { app: http://127.0.0.1:9 }\nrules:\n  - { name: a, mtach: {} }\n",
+    );
     for verb in ["run", "check"] {
         let out = binary().arg(verb).arg("-c").arg(&path).output().unwrap();
         assert_eq!(out.status.code(), Some(1), "{verb}");

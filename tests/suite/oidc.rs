@@ -136,7 +136,10 @@ rules:
         last = provider.token().await;
         *newest.lock() = last.clone();
         let before = served.load(Ordering::Relaxed);
-        eventually("traffic goes on", || before + 8 < served.load(Ordering::Relaxed) || !done.load(Ordering::Relaxed) && traffic.is_empty()).await;
+        eventually("traffic goes on", || {
+            before + 8 < served.load(Ordering::Relaxed) || !done.load(Ordering::Relaxed) && traffic.is_empty()
+        })
+        .await;
     }
     kids.push(kid(&last));
     assert_ne!(kids[0], kids[1], "the provider signs with another key");

@@ -69,12 +69,12 @@ rules:
     let secret = base64("partner secret of a site");
     let whole = Whole::start(&conf, &[("secret", secret.as_bytes())]).await;
     let good = signature(NOW, "anna");
-    let form_row = |shows, body: String| {
-        row(shows, "/member").method("POST").field("Content-Type", "application/x-www-form-urlencoded").body(body)
-    };
+    let form_row =
+        |shows, body: String| row(shows, "/member").method("POST").field("Content-Type", "application/x-www-form-urlencoded").body(body);
     let json_row = |shows, body: String| row(shows, "/member").method("POST").field("Content-Type", "application/json").body(body);
 
-    let mut rows = rows_for(|shows, uid, at, signature| row(shows, format!("/member?a=1&{}", form(uid, at, signature))).secret(encode(signature)));
+    let mut rows =
+        rows_for(|shows, uid, at, signature| row(shows, format!("/member?a=1&{}", form(uid, at, signature))).secret(encode(signature)));
     rows.extend(rows_for(|shows, uid, at, signature| form_row(shows, form(uid, at, signature))));
     rows.extend(rows_for(|shows, uid, at, signature| json_row(shows, json(uid, &format!("\"{at}\""), signature))));
     rows.extend(rows_for(|shows, uid, at, signature| {
@@ -109,7 +109,8 @@ rules:
     ]);
     run(&whole, &upstream, rows).await;
 
-    let (_, seen) = row("other parameters stay", format!("/member?a=1&{}&b=2", form("anna", NOW, &good))).passes("anna").run(&whole, &upstream).await;
+    let (_, seen) =
+        row("other parameters stay", format!("/member?a=1&{}&b=2", form("anna", NOW, &good))).passes("anna").run(&whole, &upstream).await;
     assert_eq!(seen.unwrap().target(), "/member?a=1&b=2");
     let body = form("anna", NOW, &good);
     let (_, seen) = form_row("a body that was judged arrives whole", body.clone()).passes("anna").run(&whole, &upstream).await;

@@ -178,16 +178,23 @@ rules:
         row("garbage beside a good one", "/anywhere?access_token=garbage").bearer(&token).refused(400, "credential_conflict"),
         row("as strict as the conf asks", "/strict").bearer(strict("at+jwt", &tenant)).passes("anna"),
         row("another kind of token", "/strict").bearer(strict("JWT", &tenant)).refused(401, "claim_missing"),
-        row("a claim with another value", "/strict").bearer(strict("at+jwt", &with(good(), "tenant", "east"))).refused(401, "claim_missing"),
+        row("a claim with another value", "/strict")
+            .bearer(strict("at+jwt", &with(good(), "tenant", "east")))
+            .refused(401, "claim_missing"),
         row("a claim left out", "/strict").bearer(strict("at+jwt", &good())).refused(401, "claim_missing"),
         row("the last second of its age", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY).passes("anna"),
         row("too old, though not expired", "/strict").bearer(strict("at+jwt", &tenant)).at(NOW + 60 + LEEWAY + 1).refused(401, "expired"),
     ];
     run(&whole, &upstream, rows).await;
 
-    let (_, seen) = row("other cookies stay", "/cookie").field("Cookie", format!("a=1; token={token}; b=2")).passes("anna").run(&whole, &upstream).await;
+    let (_, seen) = row("other cookies stay", "/cookie")
+        .field("Cookie", format!("a=1; token={token}; b=2"))
+        .passes("anna")
+        .run(&whole, &upstream)
+        .await;
     assert_eq!(seen.unwrap().fields("cookie"), ["a=1; b=2"]);
-    let (_, seen) = row("other parameters stay", format!("/query?a=1&access_token={token}&b=%20")).passes("anna").run(&whole, &upstream).await;
+    let (_, seen) =
+        row("other parameters stay", format!("/query?a=1&access_token={token}&b=%20")).passes("anna").run(&whole, &upstream).await;
     assert_eq!(seen.unwrap().target(), "/query?a=1&b=%20");
 }
 

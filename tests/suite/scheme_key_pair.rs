@@ -53,10 +53,7 @@ async fn an_id_and_its_key_are_judged_together() {
         pair("an empty key", "vehicle-7", "").refused(401, "credential_malformed"),
         pair("a wrong key", "vehicle-7", "instance-secre7").refused(401, "secret_wrong"),
         pair("an unknown id", "vehicle-8", "instance-secret").refused(401, "secret_wrong"),
-        row("swapped", "/x")
-            .credential("InstanceId", "instance-secret")
-            .field("InstanceKey", "vehicle-7")
-            .refused(401, "secret_wrong"),
+        row("swapped", "/x").credential("InstanceId", "instance-secret").field("InstanceKey", "vehicle-7").refused(401, "secret_wrong"),
         pair("switched off", "off", "instance-secret").refused(401, "key_disabled"),
         pair("the last second before its end", "ends", "instance-secret").at(NOW - 1).passes("ends"),
         pair("the end itself is too late", "ends", "instance-secret").refused(401, "key_disabled"),
@@ -70,7 +67,8 @@ async fn an_id_and_its_key_are_judged_together() {
     ];
     run(&whole, &upstream, rows).await;
 
-    let (_, seen) = pair("neither half reaches the upstream", "vehicle-7", "instance-secret").passes("vehicle-7").run(&whole, &upstream).await;
+    let (_, seen) =
+        pair("neither half reaches the upstream", "vehicle-7", "instance-secret").passes("vehicle-7").run(&whole, &upstream).await;
     let seen = seen.unwrap();
     assert!(seen.fields("instanceid").is_empty() && seen.fields("instancekey").is_empty(), "{}", seen.head);
 }

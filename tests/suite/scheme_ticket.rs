@@ -1,7 +1,7 @@
 //! Tickets through the running proxy: reusable, bound, and for one use.
 
 use countersign::ambient::SystemRandom;
-use countersign::domain::{Secret, Seconds, Timestamp, Value};
+use countersign::domain::{Seconds, Secret, Timestamp, Value};
 use countersign::issuer::ticket::{Mint, TicketOrder, mint};
 use countersign::jose::ticket::{Bindings, TicketKey};
 use countersign::verify::keys::mac;
@@ -103,7 +103,8 @@ async fn a_ticket_is_good_for_what_it_was_made_for() {
         send("one letter changed", &changed).refused(401, "signature_invalid"),
         send("of another house", &ticket_of(b"another key of at least thirty-two bytes", "app", order())).refused(401, "key_unknown"),
         send("for another audience", &ticket_of(KEY, "other", order())).refused(401, "audience_mismatch"),
-        send("made for longer than allowed", &ticket(TicketOrder { life: Some(Seconds(90_000)), ..order() })).refused(401, "claims_malformed"),
+        send("made for longer than allowed", &ticket(TicketOrder { life: Some(Seconds(90_000)), ..order() }))
+            .refused(401, "claims_malformed"),
         send("the second before it was made", &good).at(NOW - 1).refused(401, "not_yet_valid"),
         send("its last second", &good).at(NOW + 59).passes("anna"),
         send("the end itself is too late", &good).at(NOW + 60).refused(401, "expired"),

@@ -72,8 +72,7 @@ rules:
     let mut process = Running::start(&path).await;
     process.ready().await;
 
-    let mut secrets: Vec<String> =
-        ["partner", "hmac", "ticket", "gigya", "lent", "admin"].iter().map(|name| marked(name)).collect();
+    let mut secrets: Vec<String> = ["partner", "hmac", "ticket", "gigya", "lent", "admin"].iter().map(|name| marked(name)).collect();
     let mut note = |text: String| {
         secrets.push(text.clone());
         text
@@ -90,7 +89,8 @@ rules:
     let signature_of = |token: &str| token.rsplit('.').next().unwrap().to_owned();
     let signatures: Vec<String> = [&token, &old, &shared, &forged].into_iter().map(|token| signature_of(token)).collect();
 
-    let form = format!("UID=anna&signatureTimestamp={now}&UIDSignature={}", signed.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
+    let form =
+        format!("UID=anna&signatureTimestamp={now}&UIDSignature={}", signed.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
     let mut requests: Vec<(u16, String)> = vec![
         (200, format!("GET /partner/x HTTP/1.1\r\nHost: a\r\nServer-Key: {good_key}\r\n\r\n")),
         (200, format!("GET /partner/x HTTP/1.1\r\nHost: a\r\nAuthorization: Basic {good_key}\r\n\r\n")),
@@ -119,7 +119,10 @@ rules:
     for kind in ["application/x-www-form-urlencoded", "application/json"] {
         let body = if kind.ends_with("json") { format!("{{\"UID\":\"anna\",\"UIDSignature\":\"{signed}\",\"x\":") } else { form.clone() };
         let status = if kind.ends_with("json") { 401 } else { 200 };
-        requests.push((status, format!("POST /member/x HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())));
+        requests.push((
+            status,
+            format!("POST /member/x HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+        ));
     }
     for (status, request) in &requests {
         let answer = process.ask(request).await;

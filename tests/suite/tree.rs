@@ -83,10 +83,7 @@ async fn the_first_branch_whose_credential_is_present_decides() {
             .bearer(&expired)
             .credential("Server-Key", &acme)
             .refused(401, "expired"),
-        row("garbage in a bearer that one branch alone reads", "/any")
-            .bearer("garbage")
-            .credential("Server-Key", &acme)
-            .passes("acme"),
+        row("garbage in a bearer that one branch alone reads", "/any").bearer("garbage").credential("Server-Key", &acme).passes("acme"),
         row("garbage and nothing else", "/any").bearer("garbage").refused(401, "credential_malformed"),
         row("neither", "/any").refused(401, "credential_missing"),
         row("nobody in particular", "/optional").passes(""),

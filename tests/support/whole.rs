@@ -156,7 +156,10 @@ impl Whole {
     pub async fn reason_by(&self, id: &str) -> String {
         let record = || {
             let text = self.written();
-            text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|record| record["request_id"] == *id)
+            text.lines()
+                .rev()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+                .find(|record| record["request_id"] == *id)
         };
         crate::support::upstream::eventually("the audit record", || record().is_some()).await;
         record().unwrap()["reason"].as_str().unwrap_or("").to_owned()
