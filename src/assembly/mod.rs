@@ -9,3 +9,4 @@ pub mod live;
 pub mod machine;
 pub mod process;
 pub mod service;
+pub mod steady;

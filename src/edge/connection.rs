@@ -126,6 +126,7 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
         if !wire.take_seen() {
             note_refused(hall, &wire.connection, HeadFault::malformed("unseen"));
         }
+        wire.forget_end();
         let Some(stream) = served.map(|served| served.consume().0) else { return };
         match stream.into_any().downcast::<GuardStream>() {
             Ok(same) => guard = same,

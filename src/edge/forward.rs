@@ -3,8 +3,8 @@
 //! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
-use http::HeaderValue;
 use http::header::{COOKIE, EXPECT, HOST};
+use http::{HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
@@ -23,8 +23,10 @@ pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, requ
     // `100 Continue` is said by us, after the verdict, and never awaited from the upstream.
     request.remove_header(&EXPECT);
     join_cookies(request)?;
-    if upstream.options().host == HostShown::Own {
-        request.insert_header(HOST, address.authority())?;
+    match (upstream.options().host, &admission.host) {
+        (HostShown::Own, _) => request.insert_header(HOST, address.authority())?,
+        (HostShown::Preserved, Some(judged)) => request.insert_header(HOST, judged.clone())?,
+        (HostShown::Preserved, None) => {}
     }
     for (name, value) in &admission.set {
         request.insert_header(name, value.clone())?;
@@ -51,6 +53,13 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
 pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
     for name in admission.remove_from_response.iter() {
         response.remove_header(name);
+    }
+}
+
+/// The same for what it says behind its body, which HTTP/2 passes on.
+pub fn clean_trailers(admission: &Admission, trailers: &mut HeaderMap) {
+    for name in admission.remove_from_response.iter() {
+        trailers.remove(name);
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, Method};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -152,7 +152,7 @@ impl Proxy {
     }
 
     /// What the edge itself does not let through to the judge, because no rule could make it right.
-    fn refuse_unjudged(&self, session: &Session) -> Option<Refusal> {
+    fn refuse_at_the_door(&self, session: &Session) -> Option<Refusal> {
         let request = session.req_header();
         if matches!(request.method.as_str(), "TRACE" | "TRACK" | "CONNECT") {
             return Some(Refusal::MethodRefused { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() });
@@ -266,7 +266,7 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         let expected = expects_continue(session);
-        if let Some(refusal) = self.refuse_unjudged(session).or(expected.as_ref().err().cloned()) {
+        if let Some(refusal) = self.refuse_at_the_door(session).or(expected.as_ref().err().cloned()) {
             answering::refuse(session, trip, &refused(refusal)).await;
             return Ok(true);
         }
@@ -344,6 +344,10 @@ impl ProxyHttp for Proxy {
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
         }
+        // Pingora lets it pass as long as neither side asked for it; the guard would then let everything pass.
+        if status == http::StatusCode::SWITCHING_PROTOCOLS && trip.handshake.is_none() {
+            return Err(Error::explain(ErrorType::InvalidHTTPHeader, "switch of protocols that nobody asked for").into_up());
+        }
         if let Some(handshake) = &trip.handshake {
             let bodiless = matches!(status.as_u16(), 204 | 304) || response.headers.get(CONTENT_LENGTH).is_some_and(|length| length == "0");
             match status {
@@ -397,6 +401,19 @@ impl ProxyHttp for Proxy {
             && (switched || !response.headers.contains_key(CONTENT_LENGTH))
         {
             wire.cut_at(end);
+        }
+        Ok(())
+    }
+
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut HeaderMap,
+        trip: &mut Self::CTX,
+    ) -> pingora::Result<()> {
+        match &trip.admission {
+            Some(admission) => forward::clean_trailers(admission, trailers),
+            None => trailers.clear(),
         }
         Ok(())
     }

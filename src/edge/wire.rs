@@ -4,7 +4,7 @@
 //! have the connection (over HTTP/2: the stream) opened for an upgraded protocol, ended when the identity ends, or not
 //! used again. One wire per connection over HTTP/1, one per stream over HTTP/2.
 //!
-//! Never here: a verdict. A wire that is cut stays cut.
+//! Never here: a verdict. An end that was set holds for the request it was set for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,6 +110,11 @@ impl Wire {
     pub fn cut_at(&self, moment: Timestamp) {
         self.cut_at.fetch_min(moment.0, Ordering::AcqRel);
         self.cut_changed.notify_one();
+    }
+
+    /// Forgets the end that was set: the request it was set for is over, and the next on this connection may be somebody else's.
+    pub(super) fn forget_end(&self) {
+        self.cut_at.store(i64::MAX, Ordering::Release);
     }
 
     /// Resolves when the end has come; never where none was set.

@@ -106,6 +106,7 @@ impl Gate {
         // Route: one reading of target and host, or none at all.
         let reading = target::canonical(arrival.raw_target)?;
         let host = host::of_request(arrival.headers, arrival.authority, reading.authority.as_deref())?;
+        let shown = hygiene::judged_host(arrival.headers, arrival.authority, reading.authority.as_deref(), &host);
         hygiene::refuse_nominations(arrival.headers, &self.firewall)?;
         let origin = forwarded::origin(arrival.peer.ip(), arrival.tls, arrival.headers, &self.trusted_proxies);
         record.client = Some(origin.client);
@@ -116,7 +117,8 @@ impl Gate {
             // A connection set up for one host must not carry requests for another (RFC 9110 section 7.4).
             return Err(Refusal::Misdirected.into());
         }
-        if arrival.headers.get("early-data").is_some_and(|value| value.as_bytes() == b"1") {
+        // Whatever it holds, and however often it stands there, it means 1 (RFC 8470 section 5.1).
+        if arrival.headers.contains_key("early-data") {
             return Err(Refusal::EarlyData.into());
         }
         let raw_target = std::str::from_utf8(arrival.raw_target).map_err(|_| Refusal::TargetAmbiguous)?;
@@ -135,7 +137,9 @@ impl Gate {
         if let Some(asked) = preflight::asked_method(&request)
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
             && let Some(rule) = self.rules.get(index)
-            && let Some(outcome) = self.preflight(rule, &request, &origin, asked)
+            && (rule.allow_semicolon || !reading.has_semicolon)
+            && let Some(outcome) =
+                self.preflight(rule, &request, &origin, asked, shown.as_ref(), body).await.map_err(|refusal| rule.refuse(refusal))?
         {
             record.rule = Some(Arc::clone(&rule.name));
             return Ok(outcome);
@@ -173,7 +177,8 @@ impl Gate {
                 body: document.clone(),
             }),
             Action::Forward(forward) => {
-                let admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
+                let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
+                admission.host = shown;
                 Outcome::Admit(Box::new(admission))
             }
         };
@@ -254,6 +259,7 @@ impl Gate {
         Ok(Admission {
             upstream: forward.upstream,
             target,
+            host: None,
             remove,
             set,
             cut_at: proven.identity.as_ref().and_then(|identity| identity.expires),
@@ -278,21 +284,31 @@ impl Gate {
     }
 
     /// Answers or forwards a preflight where the rule says so; `None` when it is a request like any other.
-    fn preflight(&self, rule: &Rule, request: &RequestView<'_>, origin: &forwarded::Origin, asked: &str) -> Option<Outcome> {
-        let action = match &rule.action {
-            Action::Forward(forward) => Some(forward),
-            Action::ServeKeys(_) => None,
-        };
-        match preflight::answer(&rule.preflight, request, asked) {
-            preflight::Reply::Ordinary => None,
-            preflight::Reply::Served(served) => Some(Outcome::Serve(served)),
-            preflight::Reply::Forward => {
-                // Without identity and without credentials: nobody has been proven.
-                let forward = action?;
-                let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: true };
-                let mut admission = self.countersign(&bare, request, origin, &Proven::default(), self.clock.now()).ok()?;
+    async fn preflight(
+        &self,
+        rule: &Rule,
+        request: &RequestView<'_>,
+        origin: &forwarded::Origin,
+        asked: &str,
+        shown: Option<&HeaderValue>,
+        body: &mut dyn BodySource,
+    ) -> Result<Option<Outcome>, Refusal> {
+        match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
+            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::ServeKeys(_)) => Ok(None),
+            (preflight::Reply::Served(served), _) => Ok(Some(Outcome::Serve(served))),
+            (preflight::Reply::Forward, Action::Forward(forward)) => {
+                // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
+                body.body(0).await.map_err(Outage::refusal)?;
+                // Without identity and without credentials, ours among them.
+                let now = self.clock.now();
+                let mut proven = Proven::default();
+                Walk { gate: self, request, now }.places(&rule.requirement, &Facts::default(), &mut proven.places);
+                let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false };
+                let mut admission = self.countersign(&bare, request, origin, &proven, now)?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
-                Some(Outcome::Admit(Box::new(admission)))
+                admission.set.retain(|(name, _)| *name != header::COOKIE);
+                admission.host = shown.cloned();
+                Ok(Some(Outcome::Admit(Box::new(admission))))
             }
         }
     }

@@ -50,6 +50,25 @@ pub fn refuse_nominations(headers: &HeaderMap, firewall: &Firewall) -> Result<()
     Ok(())
 }
 
+/// The `Host` to forward, where the client wrote it otherwise than it was judged: in capitals, with a dot behind it, or only
+/// in an absolute-form target. An upstream that serves several hosts must not read another one than the rule was found for.
+///
+/// `host` is the canonical host; a port is kept as sent. `None` when what was sent can stand.
+#[must_use]
+pub fn judged_host(headers: &HeaderMap, authority: Option<&str>, absolute: Option<&str>, host: &str) -> Option<HeaderValue> {
+    if host.is_empty() {
+        return None;
+    }
+    let field = headers.get(HOST).and_then(|value| value.to_str().ok());
+    let is_judged = |sent: &str| sent.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    let places = [field, authority];
+    if places.iter().any(Option::is_some) && places.into_iter().flatten().all(is_judged) {
+        return None;
+    }
+    let port = field.or(authority).or(absolute).and_then(|sent| host::authority(sent).ok()?.port);
+    HeaderValue::try_from(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))).ok()
+}
+
 /// Changes a request so that no credential that stood in `places` is forwarded.
 ///
 /// A header goes in every spelling that folds to its name; a cookie or parameter goes as often as it occurs. Everything
@@ -176,12 +195,10 @@ pub fn same_origin(request: &RequestView<'_>) -> bool {
 /// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
 #[must_use]
 pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
-    let mut span = [0_u8; 8];
-    random.fill(&mut span);
-    // All zeros is "no span" (section 3.2.2.4); one such draw in 2^64 is worth a line.
-    if span == [0; 8] {
-        span = [1; 8];
-    }
+    // Drawn at once: a draw costs about the same whatever its length.
+    let mut drawn = [0_u8; 24];
+    random.fill(&mut drawn);
+    let (span, trace) = drawn.split_at(8);
     let mut text = String::with_capacity(55);
     text.push_str("00-");
     let sampled = match sent_trace(headers) {
@@ -190,17 +207,12 @@ pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
             sampled
         }
         None => {
-            let mut trace = [0_u8; 16];
-            random.fill(&mut trace);
-            if trace == [0; 16] {
-                trace = [1; 16];
-            }
-            push_hex(&mut text, &trace);
+            push_id(&mut text, trace);
             false
         }
     };
     text.push('-');
-    push_hex(&mut text, &span);
+    push_id(&mut text, span);
     text.push_str(if sampled { "-01" } else { "-00" });
     // Hex digits and dashes are always a valid value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -249,6 +261,15 @@ fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     push_hex(&mut text, bytes);
     text
+}
+
+/// Appends an id of a trace or span. All zeros is "none" (sections 3.2.2.3 and 3.2.2.4); one such draw in 2^64 is worth a line.
+fn push_id(text: &mut String, id: &[u8]) {
+    push_hex(text, id);
+    if id.iter().all(|byte| *byte == 0) {
+        text.pop();
+        text.push('1');
+    }
 }
 
 /// Appends two digits a byte. By hand, because several are written for every request and the formatter costs ten times as much.

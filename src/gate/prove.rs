@@ -227,7 +227,7 @@ impl Walk<'_, '_> {
     }
 
     /// Adds the places of whatever `requirement` would have looked at; asks for nothing.
-    fn places(&self, requirement: &Requirement, facts: &Facts, places: &mut Vec<Place>) {
+    pub(super) fn places(&self, requirement: &Requirement, facts: &Facts, places: &mut Vec<Place>) {
         match requirement {
             Requirement::None => {}
             Requirement::One(index) => {

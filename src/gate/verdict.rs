@@ -34,6 +34,8 @@ pub struct Admission {
     pub upstream: usize,
     /// The target to send: what was judged, less credentials that stood in the query.
     pub target: Target,
+    /// The `Host` to send where the client's own is not the one that was judged, unless the upstream is shown its own name.
+    pub host: Option<HeaderValue>,
     /// Client fields to remove: identity header look-alikes, credentials, forwarding claims, method overrides.
     pub remove: Vec<HeaderName>,
     /// Fields to set, replacing any of the same name. Applied after removal and after hop-by-hop processing.
@@ -57,6 +59,7 @@ impl Admission {
         Self {
             upstream,
             target,
+            host: None,
             remove: Vec::new(),
             set: Vec::new(),
             cut_at: None,

@@ -12,6 +12,8 @@
 
 #[path = "../support/jwt.rs"]
 mod jwt;
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/mod.rs"]
@@ -21,8 +23,11 @@ mod framing;
 mod gigya;
 mod headers;
 mod house;
+mod keys;
 mod logs;
 mod paths;
 mod server_key;
 mod ticket;
 mod tokens;
+mod whole_gate;
+mod whole_http2;

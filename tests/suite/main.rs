@@ -16,6 +16,7 @@ mod stage;
 mod support;
 
 mod answers;
+mod cli;
 mod conf;
 mod encrypted;
 mod lifecycle;
