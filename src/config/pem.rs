@@ -12,6 +12,10 @@ pub(super) fn certificates(path: &str, at: &Span, checking: &mut Checking<'_>) -
     let bytes = content(path, at, checking)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match chain {
+        Ok(chain) if !chain.is_empty() && !chain.iter().all(is_certificate) => {
+            checking.faults.error(at, format!("`{path}` holds something that is marked as a certificate and cannot be read as one"));
+            None
+        }
         Ok(chain) if !chain.is_empty() => Some(chain),
         Ok(_) => {
             checking.faults.error(at, format!("`{path}` holds no certificate; expected PEM that starts `-----BEGIN CERTIFICATE-----`"));
@@ -33,6 +37,11 @@ pub(super) fn private_key(path: &str, at: &Span, checking: &mut Checking<'_>) ->
         checking.faults.error(at, says);
     }
     key
+}
+
+/// Whether it is X.509 at all. Where it is to be trusted or shown, it must not turn out at the first connection that it is not.
+fn is_certificate(der: &CertificateDer<'static>) -> bool {
+    rustls::RootCertStore::empty().add(der.clone()).is_ok()
 }
 
 fn content<'a>(path: &str, at: &Span, checking: &mut Checking<'a>) -> Option<&'a [u8]> {

@@ -1,5 +1,5 @@
 //! The proxy that hostile targets and fields are sent to: public rules beside guarded ones, and an upstream that counts.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -127,4 +127,62 @@ impl Outcome {
     pub fn shown(&self, name: &str) -> Option<Vec<&str>> {
         self.seen.as_ref().map(|seen| seen.fields(name))
     }
+}
+
+/// The sections of the attack list that this proxy answers, and how many rows each has.
+const SECTIONS: [(&str, usize); 14] = [
+    ("A", 25),
+    ("B", 34),
+    ("C", 28),
+    ("D", 15),
+    ("E", 18),
+    ("G", 14),
+    ("H", 28),
+    ("I", 30),
+    ("J", 15),
+    ("K", 26),
+    ("N", 8),
+    ("O", 14),
+    ("P", 20),
+    ("Q", 16),
+];
+
+/// Whether `id` stands in `text` as a word of its own; an underscore ends a word, a percent sign begins another.
+fn names(text: &str, id: &str) -> bool {
+    text.match_indices(id).any(|(at, _)| {
+        let before = text[..at].bytes().next_back();
+        let after = text.as_bytes().get(at + id.len());
+        !before.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'#'))
+            && !after.is_some_and(u8::is_ascii_alphanumeric)
+    })
+}
+
+#[test]
+fn every_attack_has_an_answer_and_the_answer_a_row() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let page = read("docs/security.md");
+    let mut answered: Vec<String> = Vec::new();
+    let (_, table) = page.split_once("## Known attacks").unwrap();
+    for line in table.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, ids, answer, file, _] = cells[..] else { continue };
+        let is_id =
+            |id: &str| SECTIONS.iter().any(|(section, _)| id.strip_prefix(section).is_some_and(|number| number.parse::<usize>().is_ok()));
+        if ids.is_empty() || !ids.split(' ').all(is_id) {
+            continue;
+        }
+        assert!(!answer.is_empty(), "{ids} has no answer");
+        let file = file.trim_matches('`');
+        let text = read(file).to_uppercase();
+        for id in ids.split(' ') {
+            assert!(names(&text, id), "{id} does not stand in {file}");
+            answered.push(id.to_owned());
+        }
+    }
+    let all: Vec<String> =
+        SECTIONS.iter().flat_map(|(section, rows)| (1..=*rows).map(move |number| format!("{section}{number}"))).collect();
+    let missing: Vec<&String> = all.iter().filter(|id| !answered.contains(id)).collect();
+    assert!(missing.is_empty(), "without an answer in docs/security.md: {missing:?}");
+    assert_eq!(answered.len(), all.len(), "each id is answered once");
 }

@@ -29,5 +29,7 @@ mod paths;
 mod server_key;
 mod ticket;
 mod tokens;
+mod whole_conf;
+mod whole_cost;
 mod whole_gate;
 mod whole_http2;

@@ -1,19 +1,24 @@
-//! Attacks on the order and the edges of judgement, against the running proxy: attack list sections E, G to K, N and O.
+//! Attacks on the order and the edges of judgement, against the running proxy: attack list sections B, E, G to K, N and O.
 //!
 //! Each row sends real bytes and says what came of it: a status, the reason in the audit record, and whether the upstream was
 //! reached. What takes only a function to show stands beside that function.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::domain::Secret;
+use countersign::domain::{Credential, Seconds, Secret, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
+use countersign::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use countersign::verify::keys::digest::{Pepper, digest_text};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha1::Sha1;
 
+use crate::jwt;
 use crate::loopback::{Loopback, Told};
+use crate::stage::Stage;
 use crate::support::raw::Answer;
 use crate::support::upstream::{Recorded, Reply, Upstream, ok};
 use crate::support::whole::{NOW, Whole};
@@ -313,7 +318,7 @@ async fn what_is_remembered_tells_only_its_holder() {
 
     let once = format!("/once/x?{}", gigya("bob", &signature("bob")));
     yard.check("N5 unspent", "GET", &once, &[], (200, "")).await;
-    let spent = yard.check("N5 spent", "GET", &once, &[], (401, "replayed")).await;
+    let spent = yard.check("N5 C25 spent", "GET", &once, &[], (401, "replayed")).await;
     let unknown =
         yard.check("N5 unknown", "GET", &format!("/once/x?{}", gigya("bob", &signature("eve"))), &[], (401, "signature_invalid")).await;
     assert_eq!(anonymous(&spent), anonymous(&unknown), "N5 spent and unknown are told alike");
@@ -564,4 +569,33 @@ async fn an_identity_that_ends_does_not_end_the_next_caller() {
     client.send(format!("GET /token/x HTTP/1.1\r\nHost: a\r\nAuthorization: {person}\r\n\r\n")).await;
     assert_eq!(client.answer().await.status, 401, "J10 and the first has run out all the same, remembered or not");
     assert_eq!(yard.last().fields("x-auth-subject"), ["acme"], "J10 each under their own name");
+}
+
+#[test]
+fn no_two_credentials_share_a_memory() {
+    let cache = CredentialCache::new(CachePlan::default());
+    // Only a verifier can vouch for an identity.
+    let (key, public) = jwt::fresh(Algorithm::EdDsa);
+    let bench = jwt::bench(&jwt::settings(json!({})), &[("set", jwt::Set::of(vec![public]))]);
+    let token = jwt::signed(&key, br#"{"alg":"EdDSA","kid":"k1"}"#, jwt::claims(json!({})).to_string().as_bytes());
+    let stage = Stage::new().field("authorization", format!("Bearer {token}"));
+    let identity = stage.show(|request| bench.judged(request, Timestamp(NOW))).unwrap();
+    let credential =
+        |parts: &[&'static str]| Credential { parts: parts.iter().map(|part| Cow::Borrowed(*part)).collect(), places: Vec::new() };
+    let mine = AuthenticatorKey::of("ab", "c");
+    cache.insert(&mine, &credential(&["ab", "c"]), 1, &identity, Timestamp(NOW), Seconds(60));
+    let rows: [(&str, AuthenticatorKey, &[&'static str], u64, bool, &str); 8] = [
+        ("B34", mine, &["ab", "c"], 1, true, "the same"),
+        ("B34", mine, &["a", "bc"], 1, false, "the same letters, cut elsewhere"),
+        ("B34", mine, &["abc"], 1, false, "in one"),
+        ("B34", mine, &["ab", "c", ""], 1, false, "with an empty part behind"),
+        ("B34", mine, &["c", "ab"], 1, false, "in another order"),
+        ("B33", mine, &["ab", "c"], 2, false, "under other keys"),
+        ("B34", AuthenticatorKey::of("a", "bc"), &["ab", "c"], 1, false, "an authenticator with the same letters, cut elsewhere"),
+        ("B16", AuthenticatorKey::of("abc", "c"), &["ab", "c"], 1, false, "another authenticator"),
+    ];
+    for (id, authenticator, parts, generation, known, shows) in rows {
+        let found = cache.get(&authenticator, &credential(parts), generation, Timestamp(NOW));
+        assert_eq!(found.is_some(), known, "{id} {shows}");
+    }
 }

@@ -27,6 +27,11 @@ impl Identity {
         self.certificate.as_ref().into()
     }
 
+    /// The private key, PKCS#8.
+    pub fn key_der(&self) -> &[u8] {
+        self.key.secret_der()
+    }
+
     pub fn certified(&self) -> Arc<CertifiedKey> {
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&self.key).unwrap();
         Arc::new(CertifiedKey::new(vec![self.certificate.clone()], key))
