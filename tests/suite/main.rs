@@ -23,6 +23,7 @@ mod lifecycle;
 mod oidc;
 mod proxying;
 mod scheme_gigya;
+mod scheme_introspection;
 mod scheme_jwt;
 mod scheme_key_pair;
 mod scheme_server_key;
