@@ -7,6 +7,8 @@
 //!
 //! Rules: `ARCHITECTURE.md`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a tree that cannot be read has no shape to keep")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -239,19 +241,9 @@ fn ill_formed(source: &Source) -> Vec<String> {
                 say(format!("`{hidden}` hides an import from this test; name the module"));
             }
         }
-        for (number, line) in source.text.lines().enumerate().filter(|(_, line)| line.contains("allow(") && line.contains("clippy::")) {
-            let line_number = number + 1;
-            let test = source.path.starts_with("tests/") || source.path.starts_with("benches/");
-            let expecting = MAY_EXPECT.iter().any(|place| source.path.starts_with(place));
-            if source.path.starts_with("src/") && !allow_has_reason(&source.text, number) {
-                say(format!("line {line_number}: an `allow` says its reason"));
-            }
-            for lint in NEVER_ALLOWED.iter().filter(|lint| line.contains(**lint)) {
-                if !test && !(expecting && *lint == "clippy::expect_used") && !in_tests(source, number) {
-                    say(format!("line {line_number}: `{lint}` stays on where requests pass"));
-                }
-            }
-        }
+    }
+    if source.path.starts_with("src/") {
+        found_allowances(source).into_iter().for_each(&mut say);
     }
     if let Some(name) = source.path.split(['/', '.']).find(|part| EMPTY_NAMES.contains(part)) {
         say(format!("`{name}` says nothing; name it after what it does"));
@@ -259,16 +251,25 @@ fn ill_formed(source: &Source) -> Vec<String> {
     found
 }
 
-fn allow_has_reason(text: &str, number: usize) -> bool {
-    text.lines()
-        .skip(number)
-        .take_while(|line| !line.contains(")]"))
-        .chain(text.lines().skip(number).find(|line| line.contains(")]")))
-        .any(|line| line.contains("reason"))
-}
-
-fn in_tests(source: &Source, number: usize) -> bool {
-    source.path.ends_with("/tests.rs") || source.text.lines().take(number).any(|line| line == "#[cfg(test)]")
+/// What is wrong with the lints that `source` switches off.
+fn found_allowances(source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    let tests_from = source.text.find("\n#[cfg(test)]\n").unwrap_or(source.text.len());
+    let may_expect = MAY_EXPECT.iter().any(|place| source.path.starts_with(place));
+    for (at, _) in source.text.match_indices("[allow(") {
+        let line = source.text[..at].lines().count();
+        let attribute = source.text[at..].split(")]").next().unwrap_or_default();
+        if attribute.contains("clippy::") && !attribute.contains("reason") {
+            found.push(format!("line {line}: an `allow` says its reason"));
+        }
+        let production = !source.is_test() && at < tests_from;
+        for lint in NEVER_ALLOWED.iter().filter(|lint| production && attribute.contains(**lint)) {
+            if !may_expect || *lint != "clippy::expect_used" {
+                found.push(format!("line {line}: `{lint}` stays on where requests pass"));
+            }
+        }
+    }
+    found
 }
 
 /// The modules that the roll-call `list` in `text` names, in order.
@@ -442,6 +443,13 @@ fn the_rules_find_what_they_look_for() {
         ("src/route/helpers.rs", "//! X.", 1, "a name that says nothing"),
         ("src/route/x.rs", "//! X.\n#[allow(clippy::unwrap_used, reason = \"lazy\")]", 1, "an unwrap where requests pass"),
         ("src/route/x.rs", "//! X.\n#[allow(clippy::too_many_lines)]", 1, "an allow without its reason"),
+        (
+            "src/route/x.rs",
+            "//! X.\n#[allow(\n    clippy::too_many_lines,\n    clippy::unwrap_used,\n    reason = \"lazy\"\n)]",
+            1,
+            "an unwrap on a line of its own",
+        ),
+        ("src/route/x.rs", "//! X.\n#[cfg(test)]\nmod tests {\n#[allow(clippy::unwrap_used, reason = \"a test\")]", 0, "in a test it may"),
         ("src/route/x.rs", "//! X.\n#[allow(clippy::too_many_lines, reason = \"a table\")]", 0, "and with it"),
     ];
     for (path, text, expected, shows) in cases {

@@ -39,10 +39,10 @@ impl Check {
             );
         } else {
             for fault in &faults {
-                println!("{fault}");
+                say!("{fault}");
             }
             if let Ok(plan) = &outcome {
-                println!("{}: sound: {}", self.conf.display(), summary(plan));
+                say!("{}: sound: {}", self.conf.display(), summary(plan));
             }
         }
         match outcome {

@@ -135,7 +135,7 @@ impl Demo {
         if self.json {
             print_json(&document(&stage.lines, &outcomes));
         } else {
-            print!("{}", table(&stage.lines, &outcomes));
+            say!("{}", table(&stage.lines, &outcomes).trim_end());
         }
         match outcomes.iter().filter(|outcome| !outcome.differs.is_empty()).count() {
             0 => {
@@ -149,28 +149,28 @@ impl Demo {
 
 /// Prints what there is to try.
 fn explain(stage: &Stage) {
-    println!("proxy      {}", stage.origin);
+    say!("proxy      {}", stage.origin);
     if let Some(admin) = stage.process.admin() {
-        println!("admin      http://{admin}/readyz  http://{admin}/metrics");
+        say!("admin      http://{admin}/readyz  http://{admin}/metrics");
     }
-    println!("service    {} (what it answers is what it received)", stage.upstream.origin());
-    println!("issuer     {}/.well-known/openid-configuration", stage.issuer.issuer());
-    println!("conf       {}", stage.folder.0.join("countersign.yaml").display());
+    say!("service    {} (what it answers is what it received)", stage.upstream.origin());
+    say!("issuer     {}/.well-known/openid-configuration", stage.issuer.issuer());
+    say!("conf       {}", stage.folder.0.join("countersign.yaml").display());
     let mut about = "";
     for line in &stage.lines {
         if line.about != about {
             about = line.about;
-            println!("\n== {about}");
+            say!("\n== {about}");
         }
         let comes = match &line.expected {
             Expected::Passes(None) => "passes, as nobody".to_owned(),
             Expected::Passes(Some(caller)) => format!("passes, as {caller}"),
             Expected::Refused(reason) => format!("{} {}", reason.status(), reason.as_str()),
         };
-        println!("# {}: {comes}", line.shows);
-        println!("{}", line.curl(&stage.origin));
+        say!("# {}: {comes}", line.shows);
+        say!("{}", line.curl(&stage.origin));
     }
-    println!("\nTokens are good for an hour, Gigya signatures for five minutes. Audit records follow; Ctrl-C ends.\n");
+    say!("\nTokens are good for an hour, Gigya signatures for five minutes. Audit records follow; Ctrl-C ends.\n");
 }
 
 /// Waits for SIGINT (Ctrl-C) or SIGTERM.

@@ -45,7 +45,7 @@ fn print_headers(fields: &[(&str, String)], json: bool) {
         print_json(&fields.iter().map(|(name, value)| (*name, serde_json::Value::from(value.as_str()))).collect());
     } else {
         for (name, value) in fields {
-            println!("{name}: {value}");
+            say!("{name}: {value}");
         }
     }
 }

@@ -6,6 +6,13 @@
 //! Never here: a decision that a request depends on.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the room that talks to a terminal")]
 
+/// Prints a line on standard output. Whoever reads may stop reading (`| head`); that ends the printing and is no fault.
+macro_rules! say {
+    ($($text:tt)*) => {
+        crate::cli::say(format_args!($($text)*))
+    };
+}
+
 pub mod check;
 pub mod demo;
 pub mod health;
@@ -18,6 +25,7 @@ pub mod secret_source;
 pub mod version;
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -108,9 +116,16 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// What the macro `say` does.
+fn say(text: fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    // Nobody is left to tell when standard output is gone.
+    let _ = writeln!(out, "{text}");
+}
+
 /// Prints `value` as JSON on standard output.
 fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+    say!("{value:#}");
 }
 
 #[cfg(test)]

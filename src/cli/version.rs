@@ -19,7 +19,7 @@ impl Version {
         if self.json {
             print_json(&json!({ "name": "countersign", "version": version, "proxy": "pingora 0.9.1" }));
         } else {
-            println!("countersign {version} (pingora 0.9.1)");
+            say!("countersign {version} (pingora 0.9.1)");
         }
         Ok(())
     }

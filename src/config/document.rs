@@ -67,7 +67,10 @@ impl Document {
         for next in Parser::new_from_str_with_options(text, options) {
             let outcome = match next {
                 Ok((event, span)) => builder.take(event, span.start, span.tag_start()),
-                Err(error) => Err(builder.fatal(&builder.span(error.marker()), format!("not YAML: {}", error.info()))),
+                Err(error) => {
+                    let span = builder.span(error.marker());
+                    Err(builder.fatal(&span, format!("not YAML: {}{}", error.info(), braces(text, span.line))))
+                }
             };
             if let Err(Unreadable(faults)) = outcome {
                 return Err(faults);
@@ -284,6 +287,12 @@ fn plain(text: &str) -> NodeValue {
         Ok(number) if number.is_finite() => NodeValue::Float(number),
         _ => NodeValue::Text(text.to_owned()),
     }
+}
+
+/// A hint where a path pattern with braces stands unquoted in a line that is not YAML, which is how that mostly comes about.
+fn braces(text: &str, line: u32) -> &'static str {
+    let written = text.lines().nth(usize::try_from(line).unwrap_or(0).saturating_sub(1)).unwrap_or_default();
+    if written.contains("/{") && written.contains('[') { "; a path with braces is written in quotes, as in [\"/users/{id}\"]" } else { "" }
 }
 
 /// Line and column, from 1, of what follows `read`.

@@ -3,7 +3,7 @@
 //! The free functions write a credential as its system does; [`Credentials`] holds the secrets of one demo and the key
 //! files that go with them.
 //!
-//! Not here: any judgement of a credential; a secret that was not made a moment ago.
+//! Not here: any judgement of a credential; a secret that lets anybody in and was not made a moment ago.
 
 use std::io;
 use std::path::Path;
@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
+use crate::demo::issuer::DemoIssuer;
 use crate::domain::{Random, Secret, Timestamp};
 use crate::issuer::ticket::{Mint, MintError, TicketOrder, mint};
 use crate::jose::algorithm::Algorithm;
@@ -96,6 +97,7 @@ impl Credentials {
             ("demo-pepper.txt", self.pepper.clone()),
             ("demo-ticket-current.key", self.ticket_key.clone()),
             ("demo-gigya-secret.txt", self.gigya_secret.clone()),
+            ("demo-client-secret.txt", DemoIssuer::INTROSPECTION_CLIENT.1.to_owned()),
         ];
         let folder = folder.join("keys");
         std::fs::create_dir(&folder)?;
@@ -134,6 +136,12 @@ impl Credentials {
     pub fn forged(&self, kid: Option<&str>, claims: &Value) -> Result<String, CredentialFault> {
         let extras: Vec<(&str, &str)> = kid.map(|kid| ("kid", kid)).into_iter().collect();
         Ok(self.stranger.sign_compact(&extras, claims)?)
+    }
+
+    /// A token that says nothing by itself.
+    #[must_use]
+    pub fn opaque(random: &dyn Random) -> String {
+        URL_SAFE_NO_PAD.encode(bytes(random))
     }
 
     /// A ticket for Anna, good for one use, made at `now`.

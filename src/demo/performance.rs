@@ -159,3 +159,57 @@ pub fn document(lines: &[Line], outcomes: &[Outcome]) -> Value {
     let differing = outcomes.iter().filter(|outcome| !outcome.differs.is_empty()).count();
     json!({ "requests": rows.collect::<Vec<_>>(), "differing": differing })
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, Method};
+
+    use super::{Outcome, differences};
+    use crate::demo::script::{Expected, Line};
+    use crate::demo::upstream::Received;
+    use crate::domain::Reason;
+
+    fn line(expected: Expected) -> Line {
+        Line {
+            about: "test",
+            shows: "test",
+            method: Method::GET,
+            target: "/".to_owned(),
+            headers: Vec::new(),
+            credential: Some("s+cret".to_owned()),
+            expected,
+        }
+    }
+
+    fn received(target: &str, header: &'static str) -> Received {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-any", HeaderValue::from_static(header));
+        Received { method: "GET".to_owned(), target: target.to_owned(), headers, body: bytes::Bytes::new() }
+    }
+
+    #[test]
+    fn whatever_is_not_as_it_must_be_is_said() {
+        let passes = || line(Expected::Passes(Some("anna")));
+        let refused = || line(Expected::Refused(Reason::Expired));
+        let clean = || vec![received("/", "value")];
+        let cases = [
+            // line, status, reason, caller, what arrived, differences, what the row shows
+            (passes(), 200, "", Some("anna"), clean(), 0, "as it must be"),
+            (passes(), 401, "expired", None, vec![], 3, "refused: the status, the upstream, the caller"),
+            (passes(), 200, "", Some("ben"), clean(), 1, "somebody else"),
+            (passes(), 200, "", None, clean(), 1, "nobody"),
+            (passes(), 200, "", Some("anna"), [clean(), clean()].concat(), 1, "twice"),
+            (passes(), 200, "", Some("anna"), vec![received("/", "Bearer s+cret")], 1, "the credential in a header"),
+            (passes(), 200, "", Some("anna"), vec![received("/?k=s%2Bcret", "value")], 1, "the credential in the query, encoded"),
+            (refused(), 401, "expired", None, vec![], 0, "as it must be"),
+            (refused(), 401, "replayed", None, vec![], 1, "for another reason"),
+            (refused(), 401, "expired", None, clean(), 1, "refused, but forwarded"),
+            (refused(), 200, "", None, clean(), 3, "let in: the status, the upstream, the reason"),
+        ];
+        for (line, status, reason, caller, arrived, expected, shows) in cases {
+            let outcome = Outcome { status, reason: reason.to_owned(), caller: caller.map(str::to_owned), differs: Vec::new() };
+            let found = differences(&line, &outcome, &arrived);
+            assert_eq!(found.len(), expected, "{shows}: {found:?}");
+        }
+    }
+}

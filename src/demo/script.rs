@@ -8,6 +8,7 @@
 use std::fmt::Write;
 
 use http::Method;
+use serde_json::Value;
 
 use crate::demo::credentials::{ANNA, CredentialFault, Credentials, INSTANCE, READER, SHOP, claims, with};
 use crate::demo::issuer::DemoIssuer;
@@ -87,6 +88,7 @@ pub fn script(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp, ra
     ];
     lines.extend(pairs(credentials));
     lines.extend(tokens(credentials, issuer, now)?);
+    lines.extend(opaque(issuer, now, random));
     lines.extend(tickets(credentials, now, random)?);
     lines.extend(signatures(credentials, now)?);
     lines.extend([
@@ -148,6 +150,24 @@ fn tokens(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp) -> Res
             .passes(Some(ANNA)),
         get("all", "a user alone", "/brought/along").authorization("Bearer", &user).refused(Reason::CredentialMissing),
     ])
+}
+
+/// `introspection`.
+fn opaque(issuer: &DemoIssuer, now: Timestamp, random: &dyn Random) -> Vec<Line> {
+    let good = claims(&issuer.issuer(), now);
+    let line = |shows, claims: Option<Value>| {
+        let token = Credentials::opaque(random);
+        if let Some(claims) = claims {
+            issuer.remember(&token, claims);
+        }
+        get("introspection", shows, "/apps/report").authorization("Bearer", &token)
+    };
+    vec![
+        line("a token that its issuer knows", Some(good.clone())).passes(Some(ANNA)),
+        line("one that nobody issued", None).refused(Reason::Revoked),
+        line("one that was withdrawn", Some(with(good.clone(), "active", false))).refused(Reason::Revoked),
+        line("one for another service", Some(with(good, "aud", "other"))).refused(Reason::AudienceMismatch),
+    ]
 }
 
 /// `ticket`.

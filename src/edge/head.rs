@@ -312,9 +312,23 @@ fn read_length(value: &[u8]) -> Option<u64> {
 
 /// One or more token characters (RFC 9110 section 5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    let part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(part)
+    !bytes.is_empty() && bytes.iter().all(|byte| TOKEN.get(usize::from(*byte)).copied().unwrap_or(false))
 }
+
+/// Which bytes may stand in a token. A table, because every byte of every field name is looked up in it.
+const TOKEN: [bool; 256] = {
+    let mut allowed = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let sign = matches!(byte, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+        #[allow(clippy::indexing_slicing, reason = "computed while compiling; a byte is always within 256")]
+        {
+            allowed[byte as usize] = sign || byte.is_ascii_alphanumeric();
+        }
+        byte += 1;
+    }
+    allowed
+};
 
 /// `host [":" port]` without user information (RFC 9110 section 7.2). Its canonical reading is the router's.
 fn is_authority(value: &[u8]) -> bool {

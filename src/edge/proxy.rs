@@ -152,7 +152,7 @@ impl Proxy {
     }
 
     /// What the edge itself does not let through to the judge, because no rule could make it right.
-    fn refuse_unjudged(&self, session: &Session) -> Option<Refusal> {
+    fn refuse_at_the_door(&self, session: &Session) -> Option<Refusal> {
         let request = session.req_header();
         if matches!(request.method.as_str(), "TRACE" | "TRACK" | "CONNECT") {
             return Some(Refusal::MethodRefused { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() });
@@ -266,7 +266,7 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         let expected = expects_continue(session);
-        if let Some(refusal) = self.refuse_unjudged(session).or(expected.as_ref().err().cloned()) {
+        if let Some(refusal) = self.refuse_at_the_door(session).or(expected.as_ref().err().cloned()) {
             answering::refuse(session, trip, &refused(refusal)).await;
             return Ok(true);
         }

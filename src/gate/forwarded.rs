@@ -9,11 +9,12 @@
 //!
 //! Rules: RFC 7239; `X-Forwarded-*` by common use.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::FORWARDED;
+use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
@@ -197,8 +198,21 @@ fn address(text: &str) -> Option<IpAddr> {
     bare.map(|address| address.to_canonical())
 }
 
+fn joined(authority: &host::Authority<'_>) -> String {
+    match authority.port {
+        None => authority.host.to_string(),
+        Some(port) => format!("{}:{port}", authority.host),
+    }
+}
+
+/// The request's canonical host, with the port that its `Host` field names.
+fn with_port<'r>(request: &RequestView<'r>) -> Cow<'r, str> {
+    let port = request.sole_header(&HOST).ok().flatten().and_then(|field| host::authority(field).ok()?.port);
+    port.map_or(Cow::Borrowed(request.host), |port| Cow::Owned(format!("{}:{port}", request.host)))
+}
+
 fn canonical_host(text: &str) -> Option<Box<str>> {
-    host::authority(text).ok().map(|authority| authority.host.into())
+    host::authority(text).ok().map(|authority| joined(&authority).into())
 }
 
 impl Origin {
@@ -220,7 +234,9 @@ impl Origin {
     /// there is none.
     pub fn outgoing(&self, request: &RequestView<'_>, set: &mut Vec<(HeaderName, HeaderValue)>) {
         let scheme = if self.secure { "https" } else { "http" };
-        let host = self.host.as_deref().unwrap_or(request.host);
+        // An application that builds links needs the port its clients use.
+        let own = with_port(request);
+        let host = self.host.as_deref().unwrap_or(&own);
         let mut chain = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
         for address in std::iter::once(&self.client).chain(&self.hops) {

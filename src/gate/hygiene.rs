@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, COOKIE, HOST, ORIGIN};
+use http::header::{CONNECTION, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::countersign::firewall::{Firewall, same_folded};
@@ -159,14 +159,15 @@ pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
 
 /// Whether a request that a browser may have sent by itself comes from a page of the same origin.
 ///
-/// Safe methods always pass. Others need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
+/// Safe methods pass, unless they ask for another protocol: a WebSocket opened by a page elsewhere would speak, and listen, as
+/// the user, and no CORS rule stands in its way (RFC 6455 section 10.2). Those and all other methods need `Sec-Fetch-Site: same-origin` (or `none`: the user's own doing), or, from a browser
 /// that does not send it, an `Origin` of this very host. A request with neither is refused: a browser that sends cookies
 /// with an unsafe method sends at least one of them.
 ///
 /// A page loaded over plain HTTP is not the same origin as this host over TLS. Ports are compared where `Host` tells one.
 #[must_use]
 pub fn same_origin(request: &RequestView<'_>) -> bool {
-    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+    if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !request.headers.contains_key(UPGRADE) {
         return true;
     }
     if request.headers.contains_key(&SEC_FETCH_SITE) {
@@ -194,12 +195,10 @@ pub fn same_origin(request: &RequestView<'_>) -> bool {
 /// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
 #[must_use]
 pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
-    let mut span = [0_u8; 8];
-    random.fill(&mut span);
-    // All zeros is "no span" (section 3.2.2.4); one such draw in 2^64 is worth a line.
-    if span == [0; 8] {
-        span = [1; 8];
-    }
+    // Drawn at once: a draw costs about the same whatever its length.
+    let mut drawn = [0_u8; 24];
+    random.fill(&mut drawn);
+    let (span, trace) = drawn.split_at(8);
     let mut text = String::with_capacity(55);
     text.push_str("00-");
     let sampled = match sent_trace(headers) {
@@ -208,17 +207,12 @@ pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
             sampled
         }
         None => {
-            let mut trace = [0_u8; 16];
-            random.fill(&mut trace);
-            if trace == [0; 16] {
-                trace = [1; 16];
-            }
-            push_hex(&mut text, &trace);
+            push_id(&mut text, trace);
             false
         }
     };
     text.push('-');
-    push_hex(&mut text, &span);
+    push_id(&mut text, span);
     text.push_str(if sampled { "-01" } else { "-00" });
     // Hex digits and dashes are always a valid value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -267,6 +261,15 @@ fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     push_hex(&mut text, bytes);
     text
+}
+
+/// Appends an id of a trace or span. All zeros is "none" (sections 3.2.2.3 and 3.2.2.4); one such draw in 2^64 is worth a line.
+fn push_id(text: &mut String, id: &[u8]) {
+    push_hex(text, id);
+    if id.iter().all(|byte| *byte == 0) {
+        text.pop();
+        text.push('1');
+    }
 }
 
 /// Appends two digits a byte. By hand, because several are written for every request and the formatter costs ten times as much.

@@ -120,11 +120,22 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// A sentence for the operator: the authorities cannot be read, or the machine has none.
+    /// A sentence for the operator: the authorities cannot be read. That the machine has none is no error as long as
+    /// nobody is asked over https; who is, is not trusted.
     pub fn new(settings: ClientSettings) -> Result<Self, String> {
-        let roots = settings.ca.as_deref().map(read_authorities).transpose()?;
-        let lane = |reach| build(&settings, roots.as_deref(), reach);
-        Ok(Self { configured: lane(Reach::Configured)?, from_token: lane(Reach::FromToken)?, settings })
+        let lanes = |roots: Option<&[reqwest::Certificate]>| {
+            let lane = |reach| build(&settings, roots, reach);
+            Ok::<_, String>((lane(Reach::Configured)?, lane(Reach::FromToken)?))
+        };
+        let (configured, from_token) = match &settings.ca {
+            Some(pem) => lanes(Some(&read_authorities(pem)?))?,
+            // A machine without authorities can still do everything that needs none; what needs one fails when it is asked.
+            None => lanes(None).or_else(|why| {
+                tracing::warn!(%why, "the machine's certificate authorities cannot be used; nothing is trusted over https");
+                lanes(Some(&[]))
+            })?,
+        };
+        Ok(Self { configured, from_token, settings })
     }
 
     /// A client like this one that trusts the authorities of `ca`, a PEM bundle, and no others.

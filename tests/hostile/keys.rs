@@ -367,6 +367,47 @@ async fn b28_no_token_decides_whom_we_call() {
 }
 
 #[tokio::test]
+async fn b31_a_key_without_a_name_that_was_replaced_is_found_and_forgeries_do_not_press_its_issuer() {
+    let (old, new, forger) = (key("k"), key("k"), key("k"));
+    let hat = {
+        let pem = old.public_pem().unwrap();
+        Loopback::start_tls(&["ada.hubat.net"], move |_| Told::ok(pem.clone()))
+    };
+    let keys = json!({ "hats": { "issuer_key": { "allow": "hubat.net", "ca": "ca.pem" } } });
+    let user =
+        json!({ "user": { "jwt": { "issuer": "*.hubat.net", "audience": "none", "require": { "application": "app" }, "keys": "hats" } } });
+    let client = ClientSettings { resolve: vec![("ada.hubat.net".into(), hat.address)], ..ClientSettings::default() };
+    let house = House::build(&keys, &user, &[("ca.pem", &hat.ca)], client).unwrap();
+    let of = |key: &SigningKey| token(key, Json::Null, json!({ "iss": "ada.hubat.net", "aud": null, "application": "app" }));
+    assert_eq!(house.bearer("user", &of(&old)).await, ada());
+    assert_eq!(hat.asked()[0].target(), "/publickey");
+
+    let pem = new.public_pem().unwrap();
+    hat.follow(move |_| Told::ok(pem.clone()));
+    for _ in 0..100 {
+        assert_eq!(house.bearer("user", &of(&forger)).await, FORGED);
+    }
+    assert_eq!(hat.count(), 1, "a key just fetched is not fetched again for a forgery");
+    house.at(30);
+    assert_eq!(house.bearer("user", &of(&new)).await, ada(), "the new key, found by its own first token");
+    assert_eq!(house.bearer("user", &of(&old)).await, FORGED, "the old one is gone");
+    for _ in 0..100 {
+        assert_eq!(house.bearer("user", &of(&forger)).await, FORGED);
+    }
+    assert_eq!(hat.count(), 2, "one question a window");
+
+    let nameless = |key: &SigningKey| set(&[jwk(key, Json::Null)]);
+    let (first, second) = (nameless(&old), nameless(&new));
+    let server = Loopback::start(move |_| Told::ok(first.clone()));
+    let house = self::house(&server);
+    assert_eq!(house.bearer("user", &token(&old, Json::Null, json!({}))).await, ada());
+    server.follow(move |_| Told::ok(second.clone()));
+    assert_eq!(house.bearer("user", &token(&new, Json::Null, json!({}))).await, ada(), "the same for a set without names");
+    assert_eq!(house.bearer("user", &token(&old, Json::Null, json!({}))).await, FORGED);
+    assert_eq!(server.count(), 2);
+}
+
+#[tokio::test]
 async fn b29_ten_thousand_invented_kids_buy_one_fetch() {
     let good = key("good");
     let served = set(&[jwk(&good, json!("good"))]);

@@ -15,8 +15,16 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers;
+mod cli;
 mod conf;
 mod encrypted;
 mod proxying;
+mod scheme_gigya;
+mod scheme_jwt;
+mod scheme_key_pair;
+mod scheme_server_key;
+mod scheme_ticket;
+mod tree;
 mod verify;
 mod whole;

@@ -9,5 +9,6 @@ pub mod identity;
 pub mod judge;
 pub mod ledger;
 pub mod raw;
+pub mod rows;
 pub mod upstream;
 pub mod whole;

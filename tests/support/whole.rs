@@ -149,12 +149,20 @@ impl Whole {
             body.get("request_id")?.as_str().map(str::to_owned)
         });
         let id = id.unwrap_or_else(|| panic!("the answer names no request id: {answer:?}"));
-        let find = || {
-            let text = String::from_utf8(self.sink.0.lock().clone()).unwrap();
-            text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).find(|record| record["request_id"] == *id)
+        self.reason_by(&id).await
+    }
+
+    /// The finer reason in the audit record of the request that went by `id`.
+    pub async fn reason_by(&self, id: &str) -> String {
+        let record = || {
+            let text = self.written();
+            text.lines()
+                .rev()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+                .find(|record| record["request_id"] == *id)
         };
-        crate::support::upstream::eventually("the audit record", || find().is_some()).await;
-        find().unwrap()["reason"].as_str().unwrap_or("").to_owned()
+        crate::support::upstream::eventually("the audit record", || record().is_some()).await;
+        record().unwrap()["reason"].as_str().unwrap_or("").to_owned()
     }
 
     /// Everything the proxy wrote for the audit so far.

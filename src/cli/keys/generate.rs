@@ -69,7 +69,7 @@ impl Generate {
         if self.json {
             print_json(&json!({ "keys": [jwk] }));
         } else {
-            print!("{public}");
+            say!("{}", public.trim_end());
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Hash {
         for source in &self.secret {
             digests.push(digest_text(&pepper.digest(&self.id, source.read()?.expose())));
         }
-        println!("{}", self.record(&digests)?);
+        say!("{}", self.record(&digests)?);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl MintGigya {
             print_json(&json!({ uid: self.uid, signed: signature, when: at.to_string() }));
         } else {
             let mut query = form_urlencoded::Serializer::new(String::new());
-            println!("{}", query.append_pair(uid, &self.uid).append_pair(signed, &signature).append_pair(when, &at.to_string()).finish());
+            say!("{}", query.append_pair(uid, &self.uid).append_pair(signed, &signature).append_pair(when, &at.to_string()).finish());
         }
         Ok(())
     }

@@ -240,11 +240,15 @@ fn a_sound_trace_goes_on_and_any_other_begins_anew() {
 fn an_unsafe_request_must_come_from_the_same_origin() {
     // method, secure, host, fields, verdict
     type Row<'a> = (&'a str, bool, &'a str, &'a [(&'a str, &'a str)], bool, &'a str);
-    let cases: [Row<'_>; 24] = [
+    let cases: [Row<'_>; 28] = [
         ("GET", true, "a.example", &[("origin", "https://evil")], true, "safe methods change nothing"),
         ("HEAD", true, "a.example", &[], true, "HEAD too"),
         ("OPTIONS", true, "a.example", &[], true, "OPTIONS too"),
         ("get", true, "a.example", &[], false, "but only as they are written"),
+        ("GET", true, "a.example", &[("upgrade", "websocket")], false, "a WebSocket of nobody knows whom"),
+        ("GET", true, "a.example", &[("upgrade", "websocket"), ("origin", "https://evil")], false, "a WebSocket of a stranger's page"),
+        ("GET", true, "a.example", &[("upgrade", "websocket"), ("sec-fetch-site", "cross-site")], false, "the browser says so"),
+        ("GET", true, "a.example", &[("upgrade", "websocket"), ("origin", "https://a.example")], true, "a WebSocket of our own page"),
         ("POST", true, "a.example", &[], false, "no word from the browser"),
         ("POST", true, "a.example", &[("sec-fetch-site", "same-origin")], true, "the browser says so"),
         ("POST", true, "a.example", &[("sec-fetch-site", "none")], true, "the user's own doing"),

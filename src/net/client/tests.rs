@@ -142,6 +142,9 @@ async fn tls_is_checked_against_the_named_authorities_and_the_name() {
         let fault = get(&client, url).await.unwrap_err();
         assert!(matches!(&fault, FetchFault::Unreachable { why } if why.contains("certificate")), "{shows}: {fault:?}");
     }
+    let nobody = super::build(&settings(None), Some(&[]), Reach::Configured).unwrap();
+    let fault = nobody.get("https://id.example/").send().await.unwrap_err();
+    assert!(fault.is_connect(), "who trusts no authority trusts no server: {fault:?}");
     for (ca, shows) in [("", "an empty bundle"), ("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", "no certificate")] {
         assert!(Client::new(settings(Some(ca))).is_err(), "{shows}");
     }

@@ -164,7 +164,7 @@ impl Judge {
 
         let token = Compact::parse(token).map_err(|_| refuse(Doubt::Malformed))?;
         let algorithm = self.allowed(token.header()).ok_or_else(|| refuse(Doubt::AlgorithmRefused))?;
-        let keys = {
+        let (keys, again) = {
             // Unproven, and used for nothing but choosing the store: only keys of this very issuer are tried.
             let claimed = match token.claimed().member("iss") {
                 None => return Err(refuse(Doubt::ClaimMissing)),
@@ -174,10 +174,17 @@ impl Judge {
             let issuer = self.issuer(claimed).ok_or_else(|| refuse(Doubt::IssuerMismatch))?;
             let store = self.stores.get(issuer.store).ok_or(Step::Refuse(Refusal::Internal))?;
             let hint = KeyHint { issuer: claimed, kid: token.header().kid.as_deref(), algorithm };
-            self.keys(store, &hint, facts, now)?
+            let keys = self.keys(store, &hint, facts, now)?;
+            (keys, store.keys.second_look(&hint).map(|about| Need::Ask(Question { desk: store.desk, about })))
         };
         let header = token.header().clone();
-        let claims = token.prove(algorithm, &keys).ok_or_else(|| refuse(Doubt::SignatureInvalid))?;
+        let Some(claims) = token.prove(algorithm, &keys) else {
+            // Keys without names are replaced unseen: their source is looked at again, once, before the token is convicted.
+            return Err(match again {
+                Some(need) if !facts.holds(&need) => Step::Need(need),
+                _ => refuse(Doubt::SignatureInvalid),
+            });
+        };
         self.judge(claims, &header, now).map_err(refuse)
     }
 
