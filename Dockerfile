@@ -9,7 +9,8 @@ FROM rust:1.95-bookworm AS build
 # cmake: zlib-ng under Pingora is built with it.
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY rust-toolchain.toml Cargo.toml Cargo.lock ./
+# Not rust-toolchain.toml: the toolchain is this image's own, and its linters are not needed here.
+COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY benches benches
 COPY conf conf

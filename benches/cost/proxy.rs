@@ -24,7 +24,7 @@ pub fn serve(conf: &Path, audit: Audit) {
     runtime.block_on(async {
         let sink = (audit == Audit::Written).then(|| audit::standard_output().unwrap());
         let sink = sink.map(|sink| Box::new(sink) as Box<dyn std::io::Write + Send>);
-        let process = Process::start(&plan, service::tools(), sink, 1).await.unwrap();
+        let process = Process::start(&plan, service::tools().unwrap(), sink, 1).await.unwrap();
         std::future::pending::<()>().await;
         drop(process);
     });

@@ -17,7 +17,6 @@ use crate::config::plan::Plan;
 use crate::domain::Timestamp;
 use crate::edge::proxy::{Instruments, Serving};
 use crate::edge::server::{Edge, EdgeHandle};
-use crate::edge::tls::Certificate;
 use crate::settings::{Fault, Faults, Level, Span};
 use crate::telemetry::metrics::Metrics;
 
@@ -36,8 +35,6 @@ struct Rest {
     kept: Vec<Kept>,
     fixed: Fixed,
     files: Vec<PathBuf>,
-    /// One per listener, in written order; `None` for plaintext.
-    certificates: Vec<Option<Certificate>>,
 }
 
 /// What cannot change while the process runs.
@@ -111,11 +108,10 @@ impl Live {
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
         let options = assembly::options(plan, threads);
-        let certificates = options.listeners.iter().map(|listener| listener.certificate.clone()).collect();
         let serving = Serving { judge: Arc::new(gate), upstreams };
         let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
         metrics.config_reloaded(1, true);
-        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone(), certificates });
+        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone() });
         let live = Arc::new(Self { edge: edge.handle(), rest, ground, metrics, generation: AtomicU64::new(1) });
         Ok(Started { edge, live })
     }
@@ -154,9 +150,10 @@ impl Live {
         rest.kept = kept;
         rest.fixed = fixed;
         rest.files.clone_from(&plan.files);
-        for (certificate, listener) in rest.certificates.iter().zip(&plan.listeners) {
-            if let (Some(certificate), Some(tls)) = (certificate, &listener.tls) {
-                certificate.replace(Arc::clone(&tls.certified));
+        for (position, listener) in plan.listeners.iter().enumerate() {
+            if let Some(tls) = &listener.tls {
+                // There is such a listener, or `needs_restart` would have been said above.
+                let _ = self.edge.replace_certificate(position, Arc::clone(&tls.certified));
             }
         }
         // The old gate goes when the last request that holds it has ended.

@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 
 use crate::assembly::gate::Ground;
 use crate::assembly::live::{Live, Started};
-use crate::assembly::steady::Steady;
 use crate::config::load::Sources;
 use crate::config::plan::{Plan, StatePlan, WhenBehind};
 use crate::domain::{Clock, Observer, Random, Stopwatch};
@@ -60,9 +59,8 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// A sentence for the operator: a port in use, no CA bundle, no thread, a clock that cannot be right.
+    /// A sentence for the operator: a port in use, no CA bundle, no thread.
     pub async fn start(plan: &Plan, tools: Tools, audit: Option<Box<dyn io::Write + Send>>, threads: usize) -> Result<Self, String> {
-        let tools = Tools { clock: Arc::new(Steady::over(tools.clock)?), ..tools };
         let metrics = Arc::new(Metrics::new(Arc::clone(&tools.clock)));
         let overflow = match plan.audit.when_behind {
             WhenBehind::Drop => Overflow::Drop,

@@ -14,13 +14,18 @@ use tokio::sync::mpsc;
 use crate::ambient::{Monotonic, SystemRandom, WallClock};
 use crate::assembly::machine::Machine;
 use crate::assembly::process::{Process, Tools};
+use crate::assembly::steady::Steady;
 use crate::config::plan::Plan;
 use crate::telemetry::audit;
 
-/// The tools of a real process.
-#[must_use]
-pub fn tools() -> Tools {
-    Tools { clock: Arc::new(WallClock), stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) }
+/// The tools of a real process: its clock never runs back.
+///
+/// # Errors
+///
+/// A sentence for the operator, when the machine's clock cannot be right.
+pub fn tools() -> Result<Tools, String> {
+    let clock = Arc::new(Steady::over(Arc::new(WallClock))?);
+    Ok(Tools { clock, stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) })
 }
 
 /// How many threads serve: what the conf says, or one per processor.
@@ -52,7 +57,7 @@ async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
     let sink = audit::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
-    let process = Process::start(plan, tools(), Some(Box::new(sink)), threads).await?;
+    let process = Process::start(plan, tools()?, Some(Box::new(sink)), threads).await?;
     for warning in &plan.warnings {
         tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");
     }

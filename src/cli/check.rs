@@ -15,6 +15,7 @@ use crate::settings::{Fault, Level};
 ///
 /// Exit code 0 when it would be served, 1 when it would not. Warnings do not fail it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Each fault is one line: FILE:LINE:COLUMN: error: what is wrong, and what would be right.")]
 pub struct Check {
     /// The conf.
     #[arg(short, long, value_name = "FILE")]

@@ -93,7 +93,7 @@ impl Demo {
 
     /// Starts everything; audit records go to `audit`.
     async fn set(&self, audit: Box<dyn Write + Send>) -> Result<Stage, Failure> {
-        let tools = service::tools();
+        let tools = service::tools().map_err(Failure::new)?;
         let cannot = |what: &'static str| move |error: io::Error| Failure::new(format!("cannot {what}: {error}"));
         let upstream = DemoUpstream::start(loopback(0)).await.map_err(cannot("start the service"))?;
         let issuer = DemoIssuer::start(loopback(0)).await.map_err(cannot("start the issuer"))?;

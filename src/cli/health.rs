@@ -18,6 +18,7 @@ use crate::settings::Node;
 ///
 /// Exit code 0 when it is ready (or, with --live, alive), 1 when it is not or does not answer.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "In a container: HEALTHCHECK CMD [\"countersign\", \"health\"]")]
 pub struct Health {
     /// The conf that the instance serves; its admin address is asked. Nothing else of it is read or checked.
     #[arg(short, long, value_name = "FILE")]
@@ -115,7 +116,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 512]);
+            // The whole head: closing on unread bytes would reset the connection under the answer.
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                head.extend(byte);
+            }
             let _ = stream.write_all(text.as_bytes());
         });
         address

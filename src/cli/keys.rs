@@ -9,10 +9,8 @@ use crate::cli::Done;
 
 /// Makes keys, and digests of secrets for key files.
 #[derive(Debug, Subcommand)]
-pub enum Keys {
-    /// Makes a private key, or a secret, and writes it to a file that only you can read.
+pub(crate) enum Keys {
     Generate(generate::Generate),
-    /// Prints the line of a server-key file that knows an id and its secret.
     Hash(hash::Hash),
 }
 

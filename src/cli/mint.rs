@@ -13,16 +13,11 @@ use crate::cli::{Done, print_json};
 
 /// Makes a credential to try with curl.
 #[derive(Debug, Subcommand)]
-pub enum Mint {
-    /// Signs a JSON Web Token with a private key.
+pub(crate) enum Mint {
     Jwt(jwt::MintJwt),
-    /// Writes an id and a secret as a `Server-Key` header.
     ServerKey(pair::MintServerKey),
-    /// Writes an id and a secret as `InstanceId` and `InstanceKey` headers.
     InstanceKey(pair::MintInstanceKey),
-    /// Signs a user id with a Gigya partner secret.
     Gigya(gigya::MintGigya),
-    /// Seals a ticket.
     Ticket(ticket::MintTicket),
 }
 

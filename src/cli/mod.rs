@@ -50,25 +50,18 @@ pub struct Arguments {
     verb: Verb,
 }
 
+// What each is for stands at its own arguments; a comment here would hide it from `--help`.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serves a conf until it is told to end.
     Run(run::Run),
-    /// Says every fault of a conf at once, with line and column.
     Check(check::Check),
-    /// Shows every scheme accept and refuse, on this machine.
     Demo(demo::Demo),
-    /// Makes a credential to try with curl.
     #[command(subcommand)]
     Mint(mint::Mint),
-    /// Makes keys, and digests of secrets for key files.
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Asks a running instance how it is; for container health checks.
     Health(health::Health),
-    /// Prints the JSON Schema of a conf, for editors.
     Schema(schema::Schema),
-    /// Says which version this is.
     Version(version::Version),
 }
 

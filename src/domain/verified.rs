@@ -5,7 +5,7 @@
 
 /// A value whose origin has been proven.
 ///
-/// Holding a `Verified<T>` *is* the proof: the only constructor is [`Verified::vouch`], and
+/// Holding a `Verified<T>` *is* the proof: the only constructor is `Verified::vouch`, and
 /// `tests/architecture.rs` lists the files that may call it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified<T>(T);

@@ -208,6 +208,10 @@ async fn a_websocket_with_a_cookie_counts_only_from_the_same_origin() {
         let answer = client.head().await.unwrap();
         assert_eq!(answer.status, status, "{shows}");
         assert_eq!(house.upstream.hits() - before, usize::from(status == 101), "{shows}");
+        if status == 101 {
+            client.send("ping").await;
+            assert_eq!(client.take(4).await, "ping", "{shows}");
+        }
     }
     assert!(house.upstream.records().iter().all(|seen| !seen.head.contains(&token)), "no cookie of ours goes on");
 }

@@ -4,6 +4,7 @@
 //! Each test binary takes this in by path and uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod child;
 pub mod edge;
 pub mod identity;
 pub mod judge;

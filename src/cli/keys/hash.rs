@@ -11,8 +11,11 @@ use crate::verify::keys::record::parse_record;
 
 /// Prints the line of a server-key file that knows an id and its secret, as a keyed digest.
 ///
-/// Append it to the file: countersign keys hash --id shop --secret env:SECRET --pepper env:PEPPER >> partners.jsonl
+/// The secret is read and goes nowhere; what is printed is of no use without the pepper.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Append it to the file:\n  countersign keys hash --id shop --secret env:SECRET --pepper env:PEPPER >> partners.jsonl"
+)]
 pub struct Hash {
     /// The id.
     #[arg(long)]

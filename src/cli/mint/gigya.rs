@@ -12,6 +12,7 @@ use crate::domain::{Clock, Timestamp};
 
 /// Signs a user id with a Gigya partner secret.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Try it:\n  curl \"http://127.0.0.1:8080/profile?$(countersign mint gigya --secret env:GIGYA_SECRET --uid anna)\"")]
 pub struct MintGigya {
     /// Where the partner secret is, in base64 as Gigya shows it.
     #[arg(long, value_name = FORM)]

@@ -16,6 +16,9 @@ use crate::jose::mint::SigningKey;
 ///
 /// The algorithm follows from the key; an RSA key signs RS256 unless told otherwise.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Try it:\n  \
+        countersign keys generate es256 --out issuer.pem > issuer.pub       # the conf pins issuer.pub\n  \
+        curl -H \"$(countersign mint jwt --signing-key issuer.pem --issuer https://id.example --audience app --subject anna)\" ...")]
 pub struct MintJwt {
     /// The private key, PEM. `countersign keys generate` makes one.
     #[arg(long, value_name = "PEM")]

@@ -7,6 +7,9 @@ use crate::demo::credentials;
 
 /// Writes an id and a secret as a `Server-Key` header: base64(id:secret).
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Try it:\n  curl -H \"$(countersign mint server-key --id shop --secret file:shop.secret)\" http://127.0.0.1:8080/server/"
+)]
 pub struct MintServerKey {
     /// The id; no colon in it.
     #[arg(long)]

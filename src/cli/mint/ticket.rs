@@ -14,6 +14,9 @@ use crate::verify::keys::mac::key_of;
 
 /// Seals a ticket with a `mac` key that the proxy holds too.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Try it:\n  curl -H \"$(countersign mint ticket --key file:ticket.key --audience pass --subject anna --single-use)\" http://127.0.0.1:8080/download/a"
+)]
 pub struct MintTicket {
     /// Where the key is.
     #[arg(long, value_name = FORM)]

@@ -204,7 +204,7 @@ fn a_sound_trace_goes_on_and_any_other_begins_anew() {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     let good = |version: &str, flags: &str| format!("{version}-{TRACE}-b7ad6b7169203331-{flags}");
     let next = |flags: &str| format!("00-{TRACE}-0707070707070707-{flags}");
-    let fresh = "00-08080808080808080808080808080808-0707070707070707-00".to_owned();
+    let fresh = "00-07070707070707070707070707070707-0707070707070707-00".to_owned();
     let cases = [
         (vec![good("00", "01")], next("01"), "one step on, still sampled"),
         (vec![good("00", "00")], next("00"), "still not sampled"),

@@ -105,7 +105,7 @@ pub const SECTION: SectionSpec = SectionSpec {
     ],
 };
 
-/// Whose tokens are judged, and the store that holds the keys: an index into [`JwtPlan::uses`].
+/// Whose tokens are judged, and the store that holds the keys: an index into `JwtPlan::uses`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Issuer {
     /// Which `iss` it is.

@@ -1,0 +1,169 @@
+//! A real OpenID provider before the real binary: discovery, rotation under traffic, and its outage.
+//!
+//! The provider is `oidc-provider` from npm, started from `tests/oidc`; `npm ci --prefix tests/oidc` installs it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use crate::support::child::Running;
+use crate::support::raw::Client;
+use crate::support::upstream::{Upstream, eventually};
+use crate::support::whole::Folder;
+
+/// The provider as a process; ends when dropped.
+struct Provider {
+    child: Child,
+    origin: String,
+}
+
+impl Provider {
+    fn start() -> Self {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oidc");
+        assert!(
+            Path::new(&folder.join("node_modules/oidc-provider")).is_dir(),
+            "the OpenID provider that this test asks is not installed; run `npm ci --prefix tests/oidc` (Node.js 20 or later)"
+        );
+        let mut child = Command::new("node")
+            .arg(folder.join("provider.mjs"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("`node` starts; install Node.js 20 or later");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
+        let port = port.expect("the provider says where it listens");
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, origin: format!("http://127.0.0.1:{port}") }
+    }
+
+    /// A fresh access token of the machine client.
+    async fn token(&self) -> String {
+        let request = reqwest::Client::new().post(format!("{}/token", self.origin));
+        let request = request.basic_auth("machine", Some("only-for-tests-0123456789abcdef"));
+        let answer = request.form(&[("grant_type", "client_credentials"), ("scope", "read")]).send().await.unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+    }
+
+    async fn rotate(&self) {
+        let answer = reqwest::Client::new().post(format!("{}/control/rotate", self.origin)).send().await.unwrap();
+        assert!(answer.status().is_success());
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn request(token: &str) -> String {
+    format!("GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+fn kid(token: &str) -> String {
+    jsonwebtoken::decode_header(token.as_bytes()).unwrap().kid.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_providers_tokens_pass_through_rotation_and_outage() {
+    let mut provider = Provider::start();
+    let upstream = Upstream::start().await;
+    let folder = Folder::new();
+    let path = folder.write(
+        "countersign.yaml",
+        format!(
+            r"
+listeners: [{{ address: 127.0.0.1:0 }}]
+admin: {{ address: 127.0.0.1:0 }}
+upstreams: {{ app: http://{} }}
+keys: {{ provider: {{ discovery: {{ issuer: {origin} }} }} }}
+authenticators:
+  machine: {{ jwt: {{ issuer: {origin}, audience: 'urn:countersign:test', keys: provider, typ: at+jwt, subject_from: client_id }} }}
+rules:
+  - {{ name: machine, match: {{ paths: [/**] }}, authenticate: machine, scopes: [read], forward: app }}
+",
+            upstream.address,
+            origin = provider.origin
+        ),
+    );
+    let process = Running::start(&path).await;
+    process.ready().await;
+
+    let first = provider.token().await;
+    assert_eq!(process.ask(request(&first)).await.status, 200, "{}", process.records());
+    let seen = upstream.sole();
+    assert_eq!(seen.fields("x-auth-subject"), ["machine"]);
+    assert_eq!(seen.fields("x-auth-scopes"), ["read"]);
+    assert_eq!(seen.fields("authorization"), Vec::<&str>::new());
+    let (head, rest) = first.split_once('.').unwrap();
+    let (_, signature) = rest.split_once('.').unwrap();
+    let forged = format!("{head}.{}.{signature}", provider.token().await.split('.').nth(1).unwrap());
+    assert_eq!(process.ask(request(&forged)).await.status, 401, "another payload under this signature");
+
+    // Traffic with the newest token there is, all through two rotations.
+    let newest = Arc::new(parking_lot::Mutex::new(first.clone()));
+    let (done, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let mut traffic = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (newest, done, served, address) = (Arc::clone(&newest), Arc::clone(&done), Arc::clone(&served), process.address);
+        traffic.spawn(async move {
+            let mut client = Client::connect(address).await;
+            while !done.load(Ordering::Relaxed) {
+                let token = newest.lock().clone();
+                client.send(request(&token)).await;
+                let answer = client.answer().await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    let mut kids = vec![kid(&first)];
+    let mut last = first.clone();
+    provider.rotate().await;
+    for _ in 0..3 {
+        last = provider.token().await;
+        *newest.lock() = last.clone();
+        let before = served.load(Ordering::Relaxed);
+        eventually("traffic goes on", || {
+            before + 8 < served.load(Ordering::Relaxed) || !done.load(Ordering::Relaxed) && traffic.is_empty()
+        })
+        .await;
+    }
+    kids.push(kid(&last));
+    assert_ne!(kids[0], kids[1], "the provider signs with another key");
+    done.store(true, Ordering::Relaxed);
+    while let Some(ended) = traffic.join_next().await {
+        ended.expect("no request was refused while the keys changed");
+    }
+    assert_eq!(process.ask(request(&first)).await.status, 200, "the key before is still published");
+
+    // A token under a key that comes just before the provider goes.
+    let unseen = {
+        provider.rotate().await;
+        provider.token().await
+    };
+    provider.stop();
+    for token in [&first, &last] {
+        for _ in 0..5 {
+            assert_eq!(process.ask(request(token)).await.status, 200, "known keys last through an outage");
+        }
+    }
+    assert!(!kids.contains(&kid(&unseen)));
+    let answer = process.ask(request(&unseen)).await;
+    assert!(matches!(answer.status, 401 | 503), "a key nobody could ask for lets nobody in: {}", answer.status);
+    assert_eq!(process.ask(request(&last)).await.status, 200, "nor does it shut anyone else out");
+    let admin = process.admin("/readyz").await;
+    assert_eq!(admin.status, 200, "an issuer's outage does not make us unready");
+}
