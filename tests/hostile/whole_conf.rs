@@ -3,12 +3,15 @@
 //! Each row breaks one thing of a conf that is sound, and says what the operator is told. Whatever is missing denies.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use countersign::assembly::live;
 use countersign::assembly::machine::Machine;
-use countersign::domain::Secret;
+use countersign::assembly::steady::Steady;
+use countersign::domain::{Clock, Secret};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
 use countersign::verify::keys::digest::{Pepper, digest_text};
@@ -207,7 +210,11 @@ async fn a_panic_costs_its_request_and_admits_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn time_does_not_run_back() {
-    let (whole, _upstream, conf) = start().await;
+    let upstream = Upstream::start().await;
+    let conf =
+        CONF.replace("127.0.0.1:1", &upstream.address.to_string()).replace("listeners:", "admin: { address: 127.0.0.1:0 }\nlisteners:");
+    let whole = Whole::start_steady(folder(), &conf).await;
+    whole.ready().await;
     let key = SigningKey::from_secret(Algorithm::Hs256, &Secret::new(HMAC.to_vec())).unwrap();
     let token = |claims: serde_json::Value| {
         let mut all = json!({ "iss": "https://id.example", "aud": "api", "sub": "ann", "exp": NOW + 600 });
@@ -227,18 +234,8 @@ async fn time_does_not_run_back() {
         whole.set_clock(NOW + at);
         assert_eq!(whole.ask("GET", "/token/x", &[("Authorization", &plain)]).await.status, status, "{shows}");
     }
-    drop(whole);
-
-    let folder = folder();
-    let path = folder.write("countersign.yaml", conf);
-    let plan = live::read(&path, &Machine).unwrap();
-    let tools = countersign::assembly::process::Tools {
-        clock: std::sync::Arc::new(std::sync::atomic::AtomicI64::new(0)),
-        stopwatch: std::sync::Arc::new(countersign::ambient::Monotonic::start()),
-        random: std::sync::Arc::new(countersign::ambient::SystemRandom),
-    };
-    let words = countersign::assembly::process::Process::start(&plan, tools, None, 1).await.err().unwrap_or_default();
-    assert!(words.contains("clock"), "Q11 a process does not start in 1970: {words}");
+    let in_1970: Arc<dyn Clock> = Arc::new(AtomicI64::new(0));
+    assert!(Steady::over(in_1970).is_err(), "Q11 a process does not start in 1970");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use countersign::ambient::{Monotonic, SystemRandom};
 use countersign::assembly::live;
 use countersign::assembly::machine::Machine;
 use countersign::assembly::process::{Process, Tools};
+use countersign::assembly::steady::Steady;
 use countersign::domain::Clock;
 use countersign::settings::Fault;
 use parking_lot::Mutex;
@@ -75,13 +76,25 @@ impl Whole {
     }
 
     pub async fn start_in(folder: Folder, yaml: &str) -> Self {
+        Self::start_by(folder, yaml, |clock| clock).await
+    }
+
+    /// The same under the clock that a process has, which never runs back.
+    pub async fn start_steady(folder: Folder, yaml: &str) -> Self {
+        Self::start_by(folder, yaml, |clock| Arc::new(Steady::over(clock).unwrap())).await
+    }
+
+    async fn start_by(folder: Folder, yaml: &str, clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>) -> Self {
         // Whoever is first wins; the tests all want the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let conf = folder.write("countersign.yaml", yaml);
         let plan = live::read(&conf, &Machine).unwrap_or_else(|faults| panic!("{}", told(&faults.sorted())));
         let clock = Arc::new(AtomicI64::new(NOW));
-        let tools =
-            Tools { clock: Arc::clone(&clock) as Arc<dyn Clock>, stopwatch: Arc::new(Monotonic::start()), random: Arc::new(SystemRandom) };
+        let tools = Tools {
+            clock: clock_of(Arc::clone(&clock) as Arc<dyn Clock>),
+            stopwatch: Arc::new(Monotonic::start()),
+            random: Arc::new(SystemRandom),
+        };
         let sink = Sink::default();
         let process = Process::start(&plan, tools, Some(Box::new(sink.clone())), 2).await.unwrap();
         Self { folder, clock, process, conf, sink }
