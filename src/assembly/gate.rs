@@ -99,6 +99,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
             name: Arc::clone(&written.name),
             verifier,
             cache_for: plan.cache.and(written.cache),
+            looks_at: written.scheme.looks_at().into(),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });

@@ -92,7 +92,7 @@ impl Walk<'_, '_> {
                 }
                 Step::Done(Branch::Proven(mut proven)) => {
                     // Whatever the other branches would have taken must not reach the upstream unjudged either.
-                    for other in branches.iter().skip(position + 1) {
+                    for (_, other) in branches.iter().enumerate().filter(|(other, _)| *other != position) {
                         self.places(other, facts, &mut proven.places);
                     }
                     return Step::Done(Branch::Proven(proven));
@@ -231,10 +231,15 @@ impl Walk<'_, '_> {
         match requirement {
             Requirement::None => {}
             Requirement::One(index) => {
-                if let Some(authenticator) = self.gate.authenticators.get(*index)
-                    && let Step::Done(Found::Present(credential)) = authenticator.verifier.find(self.request, facts)
-                {
-                    places.extend(credential.places);
+                let Some(authenticator) = self.gate.authenticators.get(*index) else { return };
+                match authenticator.verifier.find(self.request, facts) {
+                    Step::Done(Found::Present(credential)) => places.extend(credential.places),
+                    // What stands in a body stays there, so there is nothing to look for in one.
+                    Step::Done(Found::Absent) | Step::Need(_) => {}
+                    // Something stands there that nobody has read: a doubled key may well hold a good one.
+                    Step::Done(Found::Foreign(_) | Found::Unreadable(_)) | Step::Refuse(_) => {
+                        places.extend(authenticator.looks_at.iter().cloned());
+                    }
                 }
             }
             Requirement::Any(branches) | Requirement::All(branches) => {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
-use crate::domain::{Clock, Observer, Random, Seconds, Stopwatch};
+use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::route::table::Table;
@@ -59,6 +59,8 @@ pub struct Authenticator {
     pub cache_for: Option<Seconds>,
     /// What sets its remembered verdicts apart from every other authenticator's.
     pub key: AuthenticatorKey,
+    /// Every place it looks at.
+    pub looks_at: Box<[Place]>,
 }
 
 /// One rule.

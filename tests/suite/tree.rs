@@ -79,6 +79,15 @@ async fn the_first_branch_whose_credential_is_present_decides() {
         row("the second branch", "/any").credential("Server-Key", &acme).passes("acme"),
         row("both: the first decides, and both are taken out", "/any").bearer(&token).credential("Server-Key", &acme).passes("anna"),
         row("an undecided branch is taken out though it is wrong", "/any").bearer(&token).credential("Server-Key", &wrong).passes("anna"),
+        row("and though nobody can read it", "/any")
+            .bearer(&token)
+            .credential("Server-Key", &wrong)
+            .credential("Server-Key", &acme)
+            .passes("anna"),
+        row("and though it stands before the one that decides", "/any")
+            .bearer("not.our.token")
+            .credential("Server-Key", &acme)
+            .passes("acme"),
         row("wrong in the first is wrong, whatever stands in the second", "/any")
             .bearer(&expired)
             .credential("Server-Key", &acme)
