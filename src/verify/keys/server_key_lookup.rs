@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use quick_cache::sync::Cache;
+use moka::sync::Cache;
 use url::Url;
 
 use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Timestamp};
@@ -236,8 +236,8 @@ impl KeySourcePlan for LookupPlan {
             client: self.authorities.client(tools)?,
             clock: Arc::clone(&tools.clock),
             observer: Arc::clone(&tools.observer),
-            known: Cache::new(self.capacity),
-            nobody: Cache::new((self.capacity / 10).max(100)),
+            known: held(self.capacity, self.times.ttl.0.saturating_add(self.times.max_stale.0)),
+            nobody: held((self.capacity / 10).max(100), self.times.negative_ttl.0),
             flights: SingleFlight::new(FLIGHTS),
             failed: AtomicI64::new(i64::MIN),
             generation: AtomicU64::new(0),
@@ -251,6 +251,12 @@ impl std::fmt::Debug for LookupPlan {
         let names: Vec<&HeaderName> = self.headers.keys().collect();
         f.debug_struct("LookupPlan").field("url", &self.url).field("headers", &names).field("times", &self.times).finish_non_exhaustive()
     }
+}
+
+/// At most `capacity` answers, each for `seconds` at most. Whether one may still be used is decided by the request's `now`; this
+/// only sees to it that none outlives its use in memory.
+fn held<V: Clone + Send + Sync + 'static>(capacity: usize, seconds: u32) -> Cache<Box<str>, V> {
+    Cache::builder().max_capacity(capacity as u64).time_to_live(Seconds(seconds).duration()).build()
 }
 
 struct Lookup {
@@ -315,7 +321,7 @@ impl Inner {
     async fn ask(self: Arc<Self>, id: Box<str>) -> Result<Option<Arc<ServerKey>>, Outage> {
         let outcome = self.fetch(&id).await;
         let now = self.clock.now();
-        self.observer.note(Event::KeyFetch { store: &self.name, ok: outcome.is_ok(), keys: self.known.len(), fetched: Some(now) });
+        self.observer.note(Event::KeyFetch { store: &self.name, ok: outcome.is_ok(), keys: usize::try_from(self.known.entry_count()).unwrap_or(usize::MAX), fetched: Some(now) });
         match outcome {
             Ok(Some(record)) => {
                 let record = Arc::new(record);
