@@ -78,6 +78,8 @@ async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
             watch.look_at(&process.live().files());
         }
     }
+    // Said in the log only once `/readyz` says so too: whoever reads the one may ask the other.
+    process.readiness().drain();
     tracing::info!(grace = ?plan.grace, "draining");
     tokio::select! {
         () = process.stop() => tracing::info!("ended"),

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use moka::sync::Cache;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Timestamp};
@@ -321,7 +321,12 @@ impl Inner {
     async fn ask(self: Arc<Self>, id: Box<str>) -> Result<Option<Arc<ServerKey>>, Outage> {
         let outcome = self.fetch(&id).await;
         let now = self.clock.now();
-        self.observer.note(Event::KeyFetch { store: &self.name, ok: outcome.is_ok(), keys: usize::try_from(self.known.entry_count()).unwrap_or(usize::MAX), fetched: Some(now) });
+        self.observer.note(Event::KeyFetch {
+            store: &self.name,
+            ok: outcome.is_ok(),
+            keys: usize::try_from(self.known.entry_count()).unwrap_or(usize::MAX),
+            fetched: Some(now),
+        });
         match outcome {
             Ok(Some(record)) => {
                 let record = Arc::new(record);
