@@ -138,10 +138,13 @@ impl Gate {
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
             && let Some(rule) = self.rules.get(index)
             && (rule.allow_semicolon || !reading.has_semicolon)
-            && let Some(outcome) =
-                self.preflight(rule, &request, &origin, asked, shown.as_ref(), body).await.map_err(|refusal| rule.refuse(refusal))?
+            && let Some(mut outcome) =
+                self.preflight(rule, &request, &origin, asked, now, body).await.map_err(|refusal| rule.refuse(refusal))?
         {
             record.rule = Some(Arc::clone(&rule.name));
+            if let Outcome::Admit(admission) = &mut outcome {
+                admission.host = shown;
+            }
             return Ok(outcome);
         }
         let rule = match self.table.find(&host, &reading.target.path, request.method) {
@@ -290,7 +293,7 @@ impl Gate {
         request: &RequestView<'_>,
         origin: &forwarded::Origin,
         asked: &str,
-        shown: Option<&HeaderValue>,
+        now: Timestamp,
         body: &mut dyn BodySource,
     ) -> Result<Option<Outcome>, Refusal> {
         match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
@@ -300,14 +303,12 @@ impl Gate {
                 // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
                 body.body(0).await.map_err(Outage::refusal)?;
                 // Without identity and without credentials, ours among them.
-                let now = self.clock.now();
                 let mut proven = Proven::default();
                 Walk { gate: self, request, now }.places(&rule.requirement, &Facts::default(), &mut proven.places);
                 let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false };
                 let mut admission = self.countersign(&bare, request, origin, &proven, now)?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
                 admission.set.retain(|(name, _)| *name != header::COOKIE);
-                admission.host = shown.cloned();
                 Ok(Some(Outcome::Admit(Box::new(admission))))
             }
         }
