@@ -28,6 +28,7 @@ pub mod state;
 pub mod countersign;
 pub mod issuer;
 pub mod policy;
+pub mod renew;
 pub mod route;
 pub mod verify;
 

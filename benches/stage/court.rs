@@ -83,7 +83,7 @@ impl Court {
             stopwatch: Arc::new(Monotonic::start()),
             random: Arc::new(Counting::default()),
             observer: Arc::new(Metrics::new(clock)),
-            state: Arc::new(Memory::new(1_000_000)),
+            state: Arc::new(Memory::new(1_000_000, countersign::domain::Timestamp(0))),
         };
         let built = runtime.block_on(async { build(&plan, &ground, &[]) }).unwrap();
         Self { gate: built.gate, _runtime: runtime }

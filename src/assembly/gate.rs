@@ -100,6 +100,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
             verifier,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
+            renewal: None,
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });

@@ -78,7 +78,7 @@ impl Process {
             stopwatch: Arc::clone(&tools.stopwatch),
             random: tools.random,
             observer,
-            state: Arc::new(Memory::new(capacity)),
+            state: Arc::new(Memory::new(capacity, tools.clock.now())),
         };
         let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch };
         let Started { edge, live } = Live::start(plan, ground, instruments, Arc::clone(&metrics), threads).await?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::refusal::Refusal;
+use crate::domain::renewal::{RenewalFailure, Renewed, Spent, SpentKey};
 use crate::domain::time::Seconds;
 
 /// The outcome of one synchronous step.
@@ -40,7 +41,28 @@ pub enum Need {
     Body,
     /// An answer from one of the desks that were set up with the gate.
     Ask(Question),
+    /// A fresh pair for a credential whose end has come.
+    Renew(Renewing),
 }
+
+/// A renewal that is asked for. Two are equal when they would spend the same credential at the same authenticator.
+#[derive(Debug, Clone)]
+pub struct Renewing {
+    /// Whose credential it is: its number among the gate's authenticators.
+    pub authenticator: usize,
+    /// Names what is spent.
+    pub key: SpentKey,
+    /// What is spent.
+    pub spent: Arc<Spent>,
+}
+
+impl PartialEq for Renewing {
+    fn eq(&self, other: &Self) -> bool {
+        (self.authenticator, self.key) == (other.authenticator, other.key)
+    }
+}
+
+impl Eq for Renewing {}
 
 /// A question to one desk: a key id to look up again, an opaque token to introspect.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,6 +121,7 @@ impl Outage {
 pub struct Facts {
     body: Option<Bytes>,
     answers: Vec<(Question, Answer)>,
+    renewals: Vec<(Renewing, Result<Arc<Renewed>, RenewalFailure>)>,
 }
 
 impl Facts {
@@ -120,7 +143,19 @@ impl Facts {
         match need {
             Need::Body => self.body.is_some(),
             Need::Ask(question) => self.answers.iter().any(|(asked, _)| asked == question),
+            Need::Renew(renewing) => self.renewals.iter().any(|(asked, _)| asked == renewing),
         }
+    }
+
+    /// What the renewal of `authenticator`'s credential came to, if one was asked for.
+    #[must_use]
+    pub fn renewal(&self, authenticator: usize) -> Option<(&Renewing, &Result<Arc<Renewed>, RenewalFailure>)> {
+        self.renewals.iter().find(|(asked, _)| asked.authenticator == authenticator).map(|(asked, outcome)| (asked, outcome))
+    }
+
+    /// Records what a renewal came to.
+    pub fn add_renewal(&mut self, renewing: Renewing, outcome: Result<Arc<Renewed>, RenewalFailure>) {
+        self.renewals.push((renewing, outcome));
     }
 
     /// Records the body.

@@ -35,6 +35,8 @@ pub struct Identity {
 pub struct Burn {
     /// 256-bit digest that names the credential; equal credentials have equal keys.
     pub key: [u8; 32],
+    /// When the credential was made; a store whose memory begins later cannot say that it is unspent.
+    pub made: Timestamp,
     /// The spent mark must be kept at least until then.
     pub until: Timestamp,
 }

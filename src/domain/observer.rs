@@ -43,6 +43,15 @@ pub enum Event<'a> {
         /// Whether it answered.
         ok: bool,
     },
+    /// A renewal was asked for.
+    Renewal {
+        /// The renewer's name in the conf.
+        renewer: &'a str,
+        /// How it ended: `renewed`, or the name of a failure.
+        result: &'static str,
+        /// Whether this only tells of a request that got what another one had begun; counted apart.
+        coalesced: bool,
+    },
     /// The governor was asked whether a caller has failures left.
     Governor {
         /// What the budget belongs to: `address` or `id`.

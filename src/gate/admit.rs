@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Answer, Event, Facts, Outage, Question, Refusal, RequestView, Seconds, Timestamp};
+use crate::domain::{Answer, Event, Facts, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;
@@ -45,6 +45,14 @@ impl Supplier for Counter<'_> {
     async fn ask(&mut self, question: &Question) -> Result<Answer, Outage> {
         let desk = self.gate.desks.get(question.desk).ok_or(Outage::Other)?;
         desk.answer(&question.about, self.now).await
+    }
+
+    async fn renew(&mut self, renewing: &Renewing) -> Result<Arc<Renewed>, RenewalFailure> {
+        let renewal = self.gate.authenticators.get(renewing.authenticator).and_then(|authenticator| authenticator.renewal.as_ref());
+        match renewal {
+            Some(renewal) => renewal.renewals.renew(&renewing.spent, self.now).await.map(Arc::new),
+            None => Err(RenewalFailure::Fatal),
+        }
     }
 }
 
@@ -279,7 +287,7 @@ impl Gate {
             self.observer.note(Event::State { operation: "burn", ok: burned.is_ok() });
             match burned {
                 Ok(Burned::First) => {}
-                Ok(Burned::Again) => return Err(crate::domain::Doubt::Replayed.into()),
+                Ok(Burned::Again | Burned::Forgotten) => return Err(crate::domain::Doubt::Replayed.into()),
                 Err(_outage) => return Err(Refusal::StateUnavailable { retry_after: RETRY }),
             }
         }

@@ -11,6 +11,7 @@ use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
+use crate::renew::contract::Renewals;
 use crate::route::table::Table;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
@@ -61,6 +62,47 @@ pub struct Authenticator {
     pub key: AuthenticatorKey,
     /// Every place it looks at.
     pub looks_at: Box<[Place]>,
+    /// How its credentials are renewed; `None` when they are not.
+    pub renewal: Option<Renewal>,
+}
+
+/// How an authenticator's credentials are renewed, and how the fresh ones reach the client.
+pub struct Renewal {
+    /// Who renews.
+    pub renewals: Arc<dyn Renewals>,
+    /// Where the client brings what is spent; empty when we hold it ourselves.
+    pub refresh_from: Box<[Place]>,
+    /// How long before the end a renewal is begun, at most; each credential has its own moment within it.
+    pub early: Seconds,
+    /// How the fresh pair is handed to the client; `None` when the client holds nothing of it.
+    pub hand_back: Option<HandBack>,
+}
+
+/// How a fresh pair is handed to the client.
+#[derive(Debug, Clone)]
+pub struct HandBack {
+    /// The access credential.
+    pub access: Option<HandTo>,
+    /// The refresh credential.
+    pub refresh: Option<HandTo>,
+    /// The seconds that the access credential lives, as text.
+    pub expires_in: Option<HeaderName>,
+}
+
+/// Where a fresh credential is put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandTo {
+    /// Into this response header.
+    Header(HeaderName),
+    /// Into this cookie, with these attributes behind its value (`; Path=/; Secure; ...`).
+    Cookie {
+        /// The cookie's name.
+        name: Box<str>,
+        /// Its attributes, `Max-Age` not among them.
+        attributes: Box<str>,
+        /// How long the client keeps it; a session cookie without.
+        max_age: Option<Seconds>,
+    },
 }
 
 /// One rule.

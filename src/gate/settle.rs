@@ -3,12 +3,13 @@
 //! A synchronous step says what it lacks; this fetches it, once, and takes the step again. Five rounds are the limit and one
 //! deadline covers them all, so a hostile credential buys a bounded number of look-ups and no loop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::{Answer, Facts, Need, Outage, Question, Refusal, Step};
+use crate::domain::{Answer, Facts, Need, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, Step};
 
 /// How many distinct facts a request may ask for.
 const ROUNDS: usize = 5;
@@ -32,6 +33,9 @@ pub trait Supplier: Send {
     ///
     /// [`Outage`] when it has no answer.
     async fn ask(&mut self, question: &Question) -> Result<Answer, Outage>;
+
+    /// Renews. A failure is an answer too: whether it refuses the request is for the step to say.
+    async fn renew(&mut self, renewing: &Renewing) -> Result<Arc<Renewed>, RenewalFailure>;
 }
 
 /// Takes `step`; while a fact is missing, fetches it and takes the step again.
@@ -65,6 +69,10 @@ where
                     let answer = supplier.ask(question).await.map_err(Outage::refusal)?;
                     facts.add_answer(question.clone(), answer);
                 }
+                Need::Renew(renewing) => {
+                    let outcome = supplier.renew(renewing).await;
+                    facts.add_renewal(renewing.clone(), outcome);
+                }
             }
             match step(facts) {
                 Step::Done(value) => return Ok(value),
@@ -82,7 +90,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Supplier, settle};
-    use crate::domain::{Answer, DeskId, Facts, Need, Outage, Question, Reason, Step};
+    use crate::domain::{Answer, DeskId, Facts, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Step};
 
     /// Answers every question with the number of times it was asked, and counts.
     #[derive(Default)]
@@ -101,6 +109,11 @@ mod tests {
         async fn ask(&mut self, _question: &Question) -> Result<Answer, Outage> {
             self.asked += 1;
             if self.down { Err(Outage::Keys) } else { Ok(Arc::new(self.asked)) }
+        }
+
+        async fn renew(&mut self, _renewing: &Renewing) -> Result<Arc<Renewed>, RenewalFailure> {
+            self.asked += 1;
+            Err(RenewalFailure::Fatal)
         }
     }
 

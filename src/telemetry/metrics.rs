@@ -45,6 +45,8 @@ pub struct Metrics {
     cache: [Counter; 2],
     key_stores: KeyStores,
     introspection: Family<Named, Counter>,
+    renewals: Family<Named, Counter>,
+    renewals_coalesced: Family<[(&'static str, Cow<'static, str>); 1], Counter>,
     state: Family<Words, Counter>,
     governor: Family<Words, Counter>,
     governor_tracked: Family<Word, Gauge>,
@@ -93,6 +95,8 @@ impl Metrics {
             cache: [cache("miss"), cache("hit")],
             key_stores: KeyStores::default(),
             introspection: Family::default(),
+            renewals: Family::default(),
+            renewals_coalesced: Family::default(),
             state: Family::default(),
             governor: Family::default(),
             governor_tracked: Family::default(),
@@ -131,6 +135,8 @@ impl Metrics {
             Metric::KeyStoreKeys => register(registry, metric, self.key_stores.keys.clone()),
             Metric::KeyStoreSkipped => register(registry, metric, self.key_stores.skipped.clone()),
             Metric::IntrospectionRequests => register(registry, metric, self.introspection.clone()),
+            Metric::Renewals => register(registry, metric, self.renewals.clone()),
+            Metric::RenewalsCoalesced => register(registry, metric, self.renewals_coalesced.clone()),
             Metric::StateRequests => register(registry, metric, self.state.clone()),
             Metric::GovernorRequests => register(registry, metric, self.governor.clone()),
             Metric::GovernorTracked => register(registry, metric, self.governor_tracked.clone()),
@@ -199,6 +205,13 @@ impl Observer for Metrics {
             Event::Introspection { authenticator, ok } => {
                 let labels = [("authenticator", Cow::Owned(authenticator.to_owned())), ("result", Cow::Borrowed(result(ok)))];
                 self.introspection.get_or_create(&labels).inc();
+            }
+            Event::Renewal { renewer, coalesced: true, .. } => {
+                self.renewals_coalesced.get_or_create(&[("renewer", Cow::Owned(renewer.to_owned()))]).inc();
+            }
+            Event::Renewal { renewer, result, coalesced: false } => {
+                let labels = [("renewer", Cow::Owned(renewer.to_owned())), ("result", Cow::Borrowed(result))];
+                self.renewals.get_or_create(&labels).inc();
             }
             Event::State { operation, ok } => {
                 self.state.get_or_create(&[("operation", operation), ("result", result(ok))]).inc();

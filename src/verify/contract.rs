@@ -10,7 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Facts, Found, Identity, Observer, Outage, Random, RequestView, Step, Timestamp, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Secret, Step, Timestamp,
+    TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::net::client::Client;
@@ -81,6 +82,15 @@ pub struct SchemeTools<'a> {
     pub random: &'a Arc<dyn Random>,
     /// Who hears of events.
     pub observer: &'a Arc<dyn Observer>,
+}
+
+/// What we hold for a client, to renew with.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The access credential at its end.
+    pub access: Secret,
+    /// What is spent.
+    pub refresh: Secret,
 }
 
 /// Answers questions that take time; asked by the gate's `settle` only.
@@ -163,6 +173,24 @@ pub trait Verifier: Send + Sync {
     fn claimed_id<'c>(&self, credential: &'c Credential<'_>) -> Option<std::borrow::Cow<'c, str>> {
         let _ = credential;
         None
+    }
+
+    /// What a renewal of this credential starts from, when it is we who hold it and not the client (a session). `access` is the
+    /// credential that stands at its end, `refresh` what is spent. `None` when the client brings it.
+    fn held(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Held> {
+        let _ = (credential, facts);
+        None
+    }
+
+    /// Judges what a renewal brought, as of `now`, in place of the credential that had run out.
+    ///
+    /// The gate compares subject and issuer with those of the lapsed identity afterwards; here the new credential is proven, as
+    /// any other of its kind.
+    fn readmit(&self, fresh: &TokenPair, request: &RequestView<'_>, facts: &Facts, now: Timestamp) -> Step<Verified<Arc<Identity>>> {
+        match std::str::from_utf8(fresh.access.expose()) {
+            Ok(text) => self.verify(&Credential { parts: vec![text.into()], places: Vec::new() }, request, facts, now),
+            Err(_) => Step::Refuse(Doubt::Malformed.into()),
+        }
     }
 
     /// Whether browsers send this credential by themselves (a cookie), so that unsafe methods need proof

@@ -236,7 +236,7 @@ impl TicketVerifier {
             not_before: Some(said.issued.minus(self.rules.leeway)),
             scheme: NAME,
             authenticator: Arc::clone(&self.authenticator),
-            burn: single_use.then(|| Burn { key: burn_key(said), until: end }),
+            burn: single_use.then(|| Burn { key: burn_key(said), made: said.issued, until: end }),
             also: Vec::new(),
         }))
     }

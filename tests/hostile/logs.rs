@@ -61,7 +61,7 @@ fn identity(subject: &str, claims: Value) -> Arc<Identity> {
         not_before: None,
         scheme: "jwt",
         authenticator: "user".into(),
-        burn: Some(Burn { key: [0x5e; 32], until: Timestamp(0) }),
+        burn: Some(Burn { key: [0x5e; 32], made: Timestamp(0), until: Timestamp(0) }),
         also: Vec::new(),
     })
 }

@@ -279,7 +279,7 @@ fn only_a_lapsed_ticket_for_a_while_may_be_renewed_from() {
 
 #[tokio::test]
 async fn a_ticket_is_let_in_once_whatever_else_is_presented() {
-    let store = Memory::new(1_000);
+    let store = Memory::new(1_000, Timestamp(0));
     let verifier = verifier(json!({ "single_use": true }));
     let spend = async |text: String, now: i64| match bearer(&text).ask(&verifier, now) {
         Outcome::Known(identity) => Some(store.burn(identity.burn.as_ref().unwrap(), Timestamp(now)).await.unwrap() == Burned::First),

@@ -76,6 +76,10 @@ metrics! {
         "Keys of a fetched set that were skipped as weak or ill-formed";
     IntrospectionRequests Counter "introspection_requests" ["authenticator" "result"]
         "Questions to introspection endpoints";
+    Renewals Counter "renewals" ["renewer" "result"]
+        "Renewals made, by how they ended";
+    RenewalsCoalesced Counter "renewals_coalesced" ["renewer"]
+        "Requests that got what another request had renewed";
     StateRequests Counter "state_requests" ["operation" "result"]
         "Questions to the state store";
     GovernorRequests Counter "governor_requests" ["budget" "result"]

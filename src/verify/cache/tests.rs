@@ -89,7 +89,7 @@ fn a_verdict_is_for_one_authenticator_one_generation_and_one_credential() {
 fn what_may_be_used_once_is_never_remembered() {
     let user = AuthenticatorKey::of("user", "plan");
     let cache = cache();
-    let burn = Some(Burn { key: [1; 32], until: Timestamp(2_000) });
+    let burn = Some(Burn { key: [1; 32], made: Timestamp(0), until: Timestamp(2_000) });
     cache.insert(&user, &credential(&["t"]), 1, &proven(Identity { burn, ..identity(None) }), Timestamp(1_000), LONG);
     assert!(cache.is_empty(), "it would be let in twice");
 }

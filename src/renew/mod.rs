@@ -1,0 +1,11 @@
+//! Stage 2b: a credential that has run out becomes a fresh one. One file per renewer; this roll-call is the list of them.
+//!
+//! Never here: a verdict about anybody; a renewal that was begun by a credential which nobody has proven; a second exchange
+//! for a credential that may be spent.
+
+pub mod contract;
+
+use crate::renew::contract::RenewerEntry;
+
+/// Every renewer, by the name the conf calls it.
+pub const RENEWERS: &[&RenewerEntry] = &[];
