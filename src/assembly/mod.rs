@@ -10,3 +10,4 @@ pub mod machine;
 pub mod process;
 pub mod service;
 pub mod steady;
+pub mod store;

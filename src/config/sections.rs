@@ -43,7 +43,8 @@ pub static CONF: SectionSpec = SectionSpec {
             "state",
             STATE,
             "{ memory: {} }",
-            "Where spent credentials are remembered. Opened only when something is single-use.",
+            "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
+             needs it.",
         ),
         KeySpec::default(
             "startup_wait",
