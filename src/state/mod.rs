@@ -5,11 +5,12 @@
 pub mod contract;
 
 pub mod memory;
+pub mod redis;
 
 use crate::state::contract::StoreEntry;
 
 /// Every state store, by the name the conf calls it.
-pub const STORES: &[&StoreEntry] = &[&memory::ENTRY];
+pub const STORES: &[&StoreEntry] = &[&memory::ENTRY, &redis::ENTRY];
 
 /// What is opened when the conf says nothing.
 pub const DEFAULT: &StoreEntry = &memory::ENTRY;
