@@ -2,14 +2,16 @@
 //!
 //! Never here: credentials in the clear; anything that may be evicted to make room.
 
+mod beginning;
 pub mod contract;
 
+pub mod embedded;
 pub mod memory;
 
 use crate::state::contract::StoreEntry;
 
 /// Every state store, by the name the conf calls it.
-pub const STORES: &[&StoreEntry] = &[&memory::ENTRY];
+pub const STORES: &[&StoreEntry] = &[&embedded::ENTRY, &memory::ENTRY];
 
 /// What is opened when the conf says nothing.
-pub const DEFAULT: &StoreEntry = &memory::ENTRY;
+pub const DEFAULT: &StoreEntry = &embedded::ENTRY;
