@@ -42,7 +42,7 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::default(
             "state",
             STATE,
-            "{ memory: {} }",
+            "{ embedded: {} }",
             "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
              needs it.",
         ),

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::domain::{Burn, Outage, Timestamp};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
+use crate::state::beginning;
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StoreEntry, StorePlan, StoreTools, Written};
 
 /// This store on the roll-call.
@@ -54,7 +55,9 @@ impl StorePlan for MemoryPlan {
     }
 
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {
-        Ok(Arc::new(Memory::new(self.capacity, tools.clock.now())))
+        let born = beginning::next(tools.clock.as_ref());
+        beginning::reached(born, tools.clock.as_ref()).await;
+        Ok(Arc::new(Memory::new(self.capacity, born)))
     }
 }
 
@@ -234,7 +237,7 @@ const LIFE: u64 = 1;
 mod tests {
     use super::Memory;
     use crate::domain::{Burn, Outage, Timestamp};
-    use crate::state::contract::{Burned, StateStore};
+use crate::state::contract::{Burned, StateStore};
 
     #[tokio::test]
     async fn a_mark_stands_until_its_time_and_is_never_evicted() {

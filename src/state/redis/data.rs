@@ -46,13 +46,19 @@ impl DataSet {
         self.prepared(script, now, now.plus(AFTER_LOSS))
     }
 
-    /// Greets a server: in which start of it we are, and whether a start keeps everything.
-    pub(super) fn greeting(&self, run: &str, is_durable: bool, now: Timestamp) -> ScriptInvocation<'_> {
+    /// Greets a server: in which start of it we are, and whether a start keeps everything. A data set that this process has not
+    /// met, and that is not there, remembers from `first` on.
+    pub(super) fn greeting(&self, run: &str, is_durable: bool, now: Timestamp, first: Timestamp) -> ScriptInvocation<'_> {
         let now = self.see(now);
-        let begins = if self.met.load(Ordering::Relaxed) { now.plus(AFTER_LOSS) } else { now };
+        let begins = if self.has_met() { now.plus(AFTER_LOSS) } else { first };
         let mut call = self.prepared(&self.scripts.greet, now, begins);
         call.arg(run).arg(if is_durable { "1" } else { "0" }).arg(now.plus(AFTER_LOSS).0);
         call
+    }
+
+    /// Whether it has been greeted.
+    pub(super) fn has_met(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
     }
 
     /// It has been greeted.

@@ -15,6 +15,7 @@ use redis::{ErrorKind, PushKind, RedisError, ServerErrorKind};
 use tokio::sync::{Notify, watch};
 
 use crate::domain::{Clock, Outage, Random};
+use crate::state::beginning;
 use crate::state::redis::backoff::Backoff;
 use crate::state::redis::data::DataSet;
 use crate::state::redis::dial::{Dialer, trouble};
@@ -184,8 +185,12 @@ impl Keeper {
             })?;
             prove_strict(|wanted| settings.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str()))?;
         }
-        let greeting = self.data.greeting(&server.run, server.is_durable(), self.clock.now());
+        let first = beginning::next(self.clock.as_ref());
+        let greeting = self.data.greeting(&server.run, server.is_durable(), self.clock.now(), first);
         let (found, now_living): (String, String) = greeting.invoke_async(connection).await.map_err(failed)?;
+        if found == "began" && !self.data.has_met() {
+            beginning::reached(first, self.clock.as_ref()).await;
+        }
         self.data.meet();
         let begun_anew = life.as_ref().is_some_and(|known| *known != now_living);
         if begun_anew || found == "lost" {
