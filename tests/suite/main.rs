@@ -29,6 +29,7 @@ mod scheme_key_pair;
 mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
+mod state_redis;
 mod tree;
 mod verify;
 mod whole;
