@@ -90,6 +90,7 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        parameters.distinguished_name = named("authority");
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer = rcgen::CertifiedIssuer::self_signed(parameters, rcgen::KeyPair::generate().unwrap()).unwrap();
         Self { certificate: issuer.pem(), issuer }
@@ -98,9 +99,16 @@ impl Authority {
     /// A certificate for `name` and its key.
     fn sign(&self, name: &str) -> (String, String) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.distinguished_name = named(name);
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
+}
+
+fn named(name: &str) -> rcgen::DistinguishedName {
+    let mut named = rcgen::DistinguishedName::new();
+    named.push(rcgen::DnType::CommonName, name);
+    named
 }
 
 #[tokio::test(flavor = "multi_thread")]
