@@ -17,6 +17,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::Refusal;
+use crate::edge::forward;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::proxy::is_head;
 use crate::edge::respond::{AnswerRequest, answer};
@@ -72,7 +73,7 @@ async fn write(session: &mut Session, trip: &mut Trip, status: u16, fields: &[(H
     let drains = drains(session);
     // Otherwise Pingora gives the connection up because of the unread body, before it is drained.
     session.set_close_on_response_before_downstream_finish(!drains);
-    if try_write(session, status, fields, body).await.is_err() {
+    if try_write(session, status, fields, &trip.hand_back, body).await.is_err() {
         // The client is gone; there is nobody left to tell.
         session.set_keepalive(None);
         return;
@@ -83,11 +84,18 @@ async fn write(session: &mut Session, trip: &mut Trip, status: u16, fields: &[(H
     }
 }
 
-async fn try_write(session: &mut Session, status: u16, fields: &[(HeaderName, HeaderValue)], body: Bytes) -> pingora::Result<()> {
-    let mut head = ResponseHeader::build(status, Some(fields.len() + 4))?;
+async fn try_write(
+    session: &mut Session,
+    status: u16,
+    fields: &[(HeaderName, HeaderValue)],
+    fresh: &[(HeaderName, HeaderValue)],
+    body: Bytes,
+) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build(status, Some(fields.len() + fresh.len() + 4))?;
     for (name, value) in fields {
         head.append_header(name, value.clone())?;
     }
+    forward::hand_back(fresh, &mut head)?;
     let bodiless = is_head(session) || matches!(status, 204 | 304);
     if !bodiless {
         head.insert_header(CONTENT_LENGTH, body.len())?;

@@ -3,8 +3,8 @@
 //! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
-use http::header::{COOKIE, EXPECT, HOST};
-use http::{HeaderMap, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
@@ -54,6 +54,39 @@ pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
     for name in admission.remove_from_response.iter() {
         response.remove_header(name);
     }
+}
+
+/// Writes a fresh pair into the answer. What the upstream says under the same names, or of the same cookies, is not passed on.
+///
+/// # Errors
+///
+/// When a field cannot stand in a response; the client then gets none of it.
+pub fn hand_back(fields: &[(HeaderName, HeaderValue)], response: &mut ResponseHeader) -> pingora::Result<()> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let ours: Vec<&[u8]> = fields.iter().filter(|(name, _)| *name == SET_COOKIE).map(|(_, value)| cookie_name(value)).collect();
+    let theirs: Vec<HeaderValue> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+    if theirs.iter().any(|value| ours.contains(&cookie_name(value))) {
+        response.remove_header(&SET_COOKIE);
+        for value in theirs.into_iter().filter(|value| !ours.contains(&cookie_name(value))) {
+            response.append_header(SET_COOKIE, value)?;
+        }
+    }
+    for (name, value) in fields {
+        if *name == SET_COOKIE {
+            response.append_header(name, value.clone())?;
+        } else {
+            response.insert_header(name, value.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// The name in a `Set-Cookie` (RFC 6265 section 5.2).
+fn cookie_name(value: &HeaderValue) -> &[u8] {
+    let pair = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 /// The same for what it says behind its body, which HTTP/2 passes on.
