@@ -167,7 +167,7 @@ async fn a_process_reloads_drains_and_ends_when_it_is_told_to() {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(process.ask(get("/old")).await.status, 200);
     assert_eq!(process.admin("/livez").await.status, 200);
-    assert!(process.admin("/metrics").await.text().contains("countersign_decisions_total{"));
+    process.counts("countersign_decisions_total{").await;
     assert_eq!(process.admin("/other").await.status, 404);
     for (extra, shows) in [(None, "ready"), (Some("--live"), "alive")] {
         let out = binary().args(["health", "--address", &process.admin.to_string()]).args(extra).output().unwrap();
@@ -197,7 +197,8 @@ async fn a_process_reloads_drains_and_ends_when_it_is_told_to() {
     assert_eq!(client.chunk().await, None);
     let status = process.ended(PATIENCE).await.expect("it ends by itself");
     assert_eq!(status.code(), Some(0));
-    assert_eq!(process.records().lines().count(), 5, "every request is in the record: {}", process.records());
+    let records = process.recorded(5).await;
+    assert_eq!(records.lines().count(), 5, "every request is in the record: {records}");
     let out = binary().args(["health", "--address", &process.admin.to_string()]).output().unwrap();
     assert_eq!(out.status.code(), Some(1), "nobody answers any more");
 }
@@ -242,14 +243,14 @@ rules:
     let with = |key: &str| format!("GET /x HTTP/1.1\r\nHost: a\r\nServer-Key: {}\r\n\r\n", base64(key));
     assert_eq!((process.ask(with("acme:s3cret")).await.status, process.ask(with("berta:other")).await.status), (200, 401));
 
-    folder.write("partners.jsonl.new", server_key("berta", "other", ""));
-    std::fs::rename(folder.path().join("partners.jsonl.new"), folder.path().join("partners.jsonl")).unwrap();
+    folder.write("partners.jsonl", server_key("berta", "other", ""));
     process.says("conf put in force", 1).await;
     assert_eq!((process.ask(with("acme:s3cret")).await.status, process.ask(with("berta:other")).await.status), (401, 200), "another file");
 
-    folder.write("partners.jsonl", "garbage\n");
+    let mut file = std::fs::OpenOptions::new().append(true).open(folder.path().join("partners.jsonl")).unwrap();
+    std::io::Write::write_all(&mut file, b"\ngarbage\n").unwrap();
     process.says("reload changed nothing", 1).await;
-    assert_eq!(process.ask(with("berta:other")).await.status, 200, "garbage in a key file changes nothing");
+    assert_eq!(process.ask(with("berta:other")).await.status, 200, "garbage in a key file changes nothing, though it was written in place");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::judge::Gatekeeper;
 use crate::support::ledger::Ledger;
-use crate::support::raw::Client;
+use crate::support::raw::{Client, PATIENCE};
 use crate::support::upstream::Upstream;
 
 /// A running edge.
@@ -57,10 +57,10 @@ pub fn service(addresses: &[SocketAddr]) -> UpstreamOptions {
         name: "app".into(),
         servers: addresses.iter().map(server).collect(),
         tls: None,
-        connect_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(5),
         tls_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_secs(10),
-        write_timeout: Duration::from_secs(10),
+        read_timeout: PATIENCE,
+        write_timeout: PATIENCE,
         idle_timeout: Duration::from_secs(50),
         tries: 3,
         host: HostShown::Preserved,

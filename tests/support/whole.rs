@@ -44,10 +44,13 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Writes a file whole or not at all, so that whoever watches it never reads half of it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
+        let aside = path.with_extension("being-written");
+        std::fs::write(&aside, content).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
         path
     }
 
