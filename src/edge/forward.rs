@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
+use crate::gate::hygiene;
 use crate::gate::verdict::Admission;
 
 /// Writes the Admission into the request that goes upstream.
@@ -49,16 +50,16 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     request.insert_header(COOKIE, joined)
 }
 
-/// Takes off what the upstream must not say in our name.
+/// Takes off what the upstream must not say in our name, in whatever spelling.
 pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
-    for name in admission.remove_from_response.iter() {
-        response.remove_header(name);
+    for name in hygiene::named_among(&admission.remove_from_response, &response.headers) {
+        response.remove_header(&name);
     }
 }
 
 /// The same for what it says behind its body, which HTTP/2 passes on.
 pub fn clean_trailers(admission: &Admission, trailers: &mut HeaderMap) {
-    for name in admission.remove_from_response.iter() {
+    for name in hygiene::named_among(&admission.remove_from_response, trailers) {
         trailers.remove(name);
     }
 }
