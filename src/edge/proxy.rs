@@ -21,7 +21,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::domain::{Clock, Refusal, Seconds, Stopwatch};
+use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
 use crate::edge::body::{SessionBody, say_continue};
 use crate::edge::forward;
@@ -54,6 +54,8 @@ pub struct Instruments {
     pub clock: Arc<dyn Clock>,
     /// How long things took.
     pub stopwatch: Arc<dyn Stopwatch>,
+    /// Ids of requests that are refused before the gate could name them.
+    pub random: Arc<dyn Random>,
 }
 
 /// Bounds on a request and its connection, as far as they concern the proxy.
