@@ -160,7 +160,7 @@ fn anonymous(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
         }
         Err(_) => answer.text(),
     };
-    let fields = answer.fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("date")).cloned();
+    let fields = answer.fields.iter().filter(|(name, _)| !["date", "x-request-id"].contains(&name.to_ascii_lowercase().as_str())).cloned();
     (answer.status, fields.collect(), body)
 }
 
