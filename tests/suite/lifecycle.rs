@@ -139,6 +139,46 @@ rules:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_to_an_issuer_outlive_a_reload_that_does_not_concern_them() {
+    const RELOADS: usize = 10;
+    let upstream = Upstream::start().await;
+    let issuer = Upstream::scripted(|_| ok(r#"{"active":true,"sub":"anna"}"#)).await;
+    let yaml = |rule: &str, outbound: &str| {
+        format!(
+            r#"
+listeners: [{{ address: 127.0.0.1:0 }}]
+outbound: {{ resolve: {{ {outbound} }} }}
+upstreams: {{ app: http://{} }}
+authenticators:
+  opaque: {{ introspection: {{ endpoint: "http://{}/ask", client_id: us, client_secret: {{ file: secret }}, issuer: "https://id.example" }} }}
+rules:
+  - {{ name: {rule}, match: {{ paths: [/**] }}, authenticate: opaque, forward: app }}
+"#,
+            upstream.address, issuer.address
+        )
+    };
+    let same = "other.example: 127.0.0.1:9";
+    let whole = Whole::start(&yaml("first", same), &[("secret", b"0123456789abcdef")]).await;
+    let ask = async |number: usize| {
+        let token = format!("Bearer opaque-token-{number:016}");
+        assert_eq!(whole.ask("GET", "/x", &[("Authorization", &token)]).await.status, 200, "{number}");
+        assert_eq!(issuer.hits(), number + 1, "each token is asked about");
+    };
+    for number in 0..RELOADS {
+        ask(number).await;
+        whole.reload(&yaml(&format!("rule-{number}"), same)).await.unwrap();
+    }
+    // Not exactly one: a connection may still be on its way back when the next question needs one.
+    let kept = issuer.connections();
+    assert!(kept <= RELOADS / 3, "{kept} connections for {RELOADS} questions with a reload after each");
+    for number in RELOADS..2 * RELOADS {
+        whole.reload(&yaml("first", &format!("other-{number}.example: 127.0.0.1:9"))).await.unwrap();
+        ask(number).await;
+    }
+    assert_eq!(issuer.connections(), kept + RELOADS, "another `outbound` is another client, with connections of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spent_ticket_stays_spent_across_a_reload() {
     let upstream = Upstream::start().await;
     let yaml = scheme_ticket::conf(&upstream);
