@@ -17,6 +17,7 @@ use crate::gate::verdict::Admission;
 ///
 /// When a part of it cannot stand in a request; the request is then not sent.
 pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, request: &mut RequestHeader) -> pingora::Result<()> {
+    let sent = sent_host(request);
     request.set_raw_path(admission.target.wire().as_bytes())?;
     for name in &admission.remove {
         request.remove_header(name);
@@ -27,12 +28,23 @@ pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, requ
     match (upstream.options().host, &admission.host) {
         (HostShown::Own, _) => request.insert_header(HOST, address.authority())?,
         (HostShown::Preserved, Some(judged)) => request.insert_header(HOST, judged.clone())?,
-        (HostShown::Preserved, None) => {}
+        (HostShown::Preserved, None) => {
+            if let Some(sent) = sent {
+                request.insert_header(HOST, sent)?;
+            }
+        }
     }
     for (name, value) in &admission.set {
         request.insert_header(name, value.clone())?;
     }
     Ok(())
+}
+
+/// The host of a request that names it in its target only, as HTTP/2 does: the target is replaced, and a request without a
+/// host cannot go on over HTTP/2. The gate has judged it.
+fn sent_host(request: &RequestHeader) -> Option<HeaderValue> {
+    let authority = request.uri.authority().filter(|_| !request.headers.contains_key(HOST))?;
+    HeaderValue::from_str(authority.as_str()).ok()
 }
 
 /// HTTP/2 splits cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).

@@ -67,6 +67,29 @@ fn what_goes_upstream_is_what_was_judged() {
 }
 
 #[test]
+fn a_host_that_only_the_target_names_is_not_lost_with_it() {
+    let rows = [
+        (HostShown::Preserved, None, None, "a:81", "as over HTTP/2"),
+        (HostShown::Preserved, Some("a"), None, "a", "a field stands as it came"),
+        (HostShown::Preserved, None, Some("judged"), "judged", "the gate's word goes before"),
+        (HostShown::Own, None, None, "inner:8080", "the server's own, where the conf says so"),
+    ];
+    for (shown, field, judged, expected, shows) in rows {
+        let upstreams = upstreams(shown);
+        let upstream = upstreams.get(0).unwrap();
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.set_uri("https://a:81/x".parse().unwrap());
+        if let Some(field) = field {
+            request.insert_header("host", field).unwrap();
+        }
+        let admission = Admission { host: judged.map(HeaderValue::from_static), ..admission() };
+        apply(&admission, upstream, &upstream.pick(&[], 0).unwrap(), &mut request).unwrap();
+        assert_eq!(all(&request, "host"), [expected], "{shows}");
+        assert_eq!(request.raw_path(), b"/a?b", "{shows}: the judged target");
+    }
+}
+
+#[test]
 fn removal_comes_before_setting() {
     let mut admission = admission();
     let name = HeaderName::from_static("x-auth-subject");
