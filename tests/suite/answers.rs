@@ -366,6 +366,7 @@ async fn a_credential_of_ours_takes_the_place_of_the_callers() {
         .run(&house.whole, &house.upstream)
         .await;
     assert_eq!(seen.unwrap().fields("authorization"), ["Bearer a-credential-of-the-proxy"]);
+    house.whole.audit(1).await;
     assert!(!house.whole.written().contains("a-credential-of-the-proxy"));
 }
 
