@@ -3,8 +3,8 @@
 //! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
-use http::header::{COOKIE, EXPECT, HOST};
-use http::{HeaderMap, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, VIA};
+use http::{HeaderMap, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
@@ -13,10 +13,18 @@ use crate::gate::verdict::Admission;
 
 /// Writes the Admission into the request that goes upstream.
 ///
+/// `received` is the version that the client spoke.
+///
 /// # Errors
 ///
 /// When a part of it cannot stand in a request; the request is then not sent.
-pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, request: &mut RequestHeader) -> pingora::Result<()> {
+pub fn apply(
+    admission: &Admission,
+    upstream: &Upstream,
+    address: &Address,
+    received: Version,
+    request: &mut RequestHeader,
+) -> pingora::Result<()> {
     let sent = sent_host(request);
     request.set_raw_path(admission.target.wire().as_bytes())?;
     for name in &admission.remove {
@@ -37,7 +45,19 @@ pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, requ
     for (name, value) in &admission.set {
         request.insert_header(name, value.clone())?;
     }
+    // Behind what earlier proxies said of themselves, who need not be believed.
+    request.append_header(VIA, via(received))?;
     Ok(())
+}
+
+/// Our entry in `Via`, which a gateway owes every request it forwards (RFC 9110 section 7.6.3): the version that was
+/// received, and a pseudonym, since our address is nobody's business.
+fn via(received: Version) -> HeaderValue {
+    HeaderValue::from_static(match received {
+        Version::HTTP_10 => "1.0 countersign",
+        Version::HTTP_2 => "2.0 countersign",
+        _ => "1.1 countersign",
+    })
 }
 
 /// The host of a request that names it in its target only, as HTTP/2 does: the target is replaced, and a request without a

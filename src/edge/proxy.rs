@@ -303,14 +303,14 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         trip: &mut Self::CTX,
     ) -> pingora::Result<()> {
         let (Some(admission), Some(upstream), Some(address)) = (&trip.admission, &trip.upstream, trip.address()) else {
             return Err(Error::explain(ErrorType::InternalError, "nothing is forwarded without an admission"));
         };
-        forward::apply(admission, upstream, address, request)
+        forward::apply(admission, upstream, address, session.req_header().version, request)
     }
 
     async fn request_body_filter(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::{apply, clean_response, clean_trailers};
@@ -42,7 +42,7 @@ fn applied(admission: &Admission, host: HostShown, fields: &[(&'static str, &str
     let upstream = upstreams.get(0).unwrap();
     let address = upstream.pick(&[], 0).unwrap();
     let mut request = request(fields);
-    apply(admission, upstream, &address, &mut request).unwrap();
+    apply(admission, upstream, &address, Version::HTTP_11, &mut request).unwrap();
     request
 }
 
@@ -83,9 +83,27 @@ fn a_host_that_only_the_target_names_is_not_lost_with_it() {
             request.insert_header("host", field).unwrap();
         }
         let admission = Admission { host: judged.map(HeaderValue::from_static), ..admission() };
-        apply(&admission, upstream, &upstream.pick(&[], 0).unwrap(), &mut request).unwrap();
+        apply(&admission, upstream, &upstream.pick(&[], 0).unwrap(), Version::HTTP_2, &mut request).unwrap();
         assert_eq!(all(&request, "host"), [expected], "{shows}");
         assert_eq!(request.raw_path(), b"/a?b", "{shows}: the judged target");
+    }
+}
+
+#[test]
+fn the_upstream_is_told_that_and_how_the_request_came_through_here() {
+    let upstreams = upstreams(HostShown::Preserved);
+    let upstream = upstreams.get(0).unwrap();
+    let rows: [(Version, &[&str], &[&str], &str); 4] = [
+        (Version::HTTP_11, &[], &["1.1 countersign"], "an entry of ours"),
+        (Version::HTTP_10, &[], &["1.0 countersign"], "with the version received"),
+        (Version::HTTP_2, &[], &["2.0 countersign"], "whatever is spoken to the upstream"),
+        (Version::HTTP_11, &["1.1 a, 2.0 b"], &["1.1 a, 2.0 b", "1.1 countersign"], "behind those before us"),
+    ];
+    for (received, sent, expected, shows) in rows {
+        let fields: Vec<_> = sent.iter().map(|via| ("via", *via)).collect();
+        let mut request = request(&fields);
+        apply(&admission(), upstream, &upstream.pick(&[], 0).unwrap(), received, &mut request).unwrap();
+        assert_eq!(all(&request, "via"), expected, "{shows}");
     }
 }
 
