@@ -21,7 +21,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::domain::{Clock, Refusal, Seconds, Stopwatch};
+use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
 use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
@@ -55,6 +55,8 @@ pub struct Instruments {
     pub clock: Arc<dyn Clock>,
     /// How long things took.
     pub stopwatch: Arc<dyn Stopwatch>,
+    /// Ids of requests that are refused before the gate could name them.
+    pub random: Arc<dyn Random>,
 }
 
 /// Bounds on a request and its connection, as far as they concern the proxy.
@@ -304,14 +306,14 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         trip: &mut Self::CTX,
     ) -> pingora::Result<()> {
         let (Some(admission), Some(upstream), Some(address)) = (&trip.admission, &trip.upstream, trip.address()) else {
             return Err(Error::explain(ErrorType::InternalError, "nothing is forwarded without an admission"));
         };
-        forward::apply(admission, upstream, address, request)
+        forward::apply(admission, upstream, address, session.req_header().version, request)
     }
 
     async fn request_body_filter(

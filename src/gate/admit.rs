@@ -165,12 +165,11 @@ impl Gate {
 
         if let Some(asked) = preflight::asked_method(&request)
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
-            && let Some(rule) = self.rules.get(index)
+            && let Some(rule) = self.rules.get(index).inspect(|rule| record.rule = Some(Arc::clone(&rule.name)))
             && (rule.allow_semicolon || !reading.has_semicolon)
             && let Some(mut outcome) =
                 self.preflight(rule, &request, &origin, asked, now, body).await.map_err(|refusal| rule.refuse(refusal))?
         {
-            record.rule = Some(Arc::clone(&rule.name));
             if let Outcome::Admit(admission) = &mut outcome {
                 admission.host = shown;
             }

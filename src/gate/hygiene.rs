@@ -199,6 +199,14 @@ fn names_one_of(pair: &str, names: &[&str]) -> bool {
     form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| names.iter().any(|wanted| *wanted == name))
 }
 
+/// The names among `fields` that are one of `names` once folded. Who reads an answer may fold as upstreams do: a gateway or
+/// a CGI behind the client would take `X_Auth_Subject` for our word.
+#[must_use]
+pub fn named_among(names: &[HeaderName], fields: &HeaderMap) -> Vec<HeaderName> {
+    let is_one = |field: &&HeaderName| names.iter().any(|name| same_folded(name.as_str(), field.as_str()));
+    fields.keys().filter(is_one).cloned().collect()
+}
+
 /// The id this request goes by: the client's when it sends exactly one that is well formed (8 to 64 letters, digits, `-`,
 /// `_` or `.`), else a new one of 32 hex digits.
 #[must_use]

@@ -31,5 +31,6 @@ mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
 mod tree;
+mod upstream_http2;
 mod verify;
 mod whole;

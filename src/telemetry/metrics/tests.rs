@@ -318,7 +318,7 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
     type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
-    let rows: [Row; 18] = [
+    let rows: [Row; 21] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),
