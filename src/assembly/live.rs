@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::assembly::edge as assembly;
-use crate::assembly::gate::{Built, Ground, Kept, build, waiting};
+use crate::assembly::gate::{Built, Carried, Ground, build, waiting};
 use crate::assembly::store::Store;
 use crate::config;
 use crate::config::load::Sources;
@@ -35,7 +35,7 @@ pub struct Live {
 
 /// What belongs to the conf in force beside its gate.
 struct Rest {
-    kept: Vec<Kept>,
+    carried: Carried,
     fixed: Fixed,
     files: Vec<PathBuf>,
 }
@@ -109,14 +109,14 @@ impl Live {
         threads: usize,
     ) -> Result<Started, String> {
         store.open_for(plan).await?;
-        let Built { gate, kept } = build(plan, &ground, &[])?;
+        let Built { gate, carried } = build(plan, &ground, &Carried::default())?;
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
         let options = assembly::options(plan, threads);
         let serving = Serving { judge: Arc::new(gate), upstreams };
         let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
         metrics.config_reloaded(1, true);
-        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone() });
+        let rest = Mutex::new(Rest { carried, fixed: Fixed::of(plan), files: plan.files.clone() });
         let live = Arc::new(Self { edge: edge.handle(), rest, ground, store, metrics, generation: AtomicU64::new(1) });
         Ok(Started { edge, live })
     }
@@ -153,8 +153,8 @@ impl Live {
         self.store.open_for(plan).await.map_err(whole)?;
 
         let mut rest = self.rest.lock();
-        let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
-        rest.kept = kept;
+        let Built { gate, carried } = build(plan, &self.ground, &rest.carried).map_err(whole)?;
+        rest.carried = carried;
         rest.fixed = fixed;
         rest.files.clone_from(&plan.files);
         for (position, listener) in plan.listeners.iter().enumerate() {
@@ -177,7 +177,7 @@ impl Live {
     /// Key stores that have nothing to verify with yet.
     #[must_use]
     pub fn waiting_for(&self, now: Timestamp) -> Vec<Arc<str>> {
-        waiting(&self.rest.lock().kept, now)
+        waiting(&self.rest.lock().carried.kept, now)
     }
 
     /// Files whose change should lead to a reload.

@@ -78,11 +78,11 @@ impl Process {
         let ground = Ground {
             clock: Arc::clone(&tools.clock),
             stopwatch: Arc::clone(&tools.stopwatch),
-            random: tools.random,
+            random: Arc::clone(&tools.random),
             observer,
             state: Arc::clone(&store) as Arc<dyn StateStore>,
         };
-        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch };
+        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
         let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
 
         let (shutdown, watching) = watch::channel(false);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::audit;
 use crate::config::authenticators;
+use crate::config::beside;
 use crate::config::document::Document;
 use crate::config::limits;
 use crate::config::listeners;
@@ -85,6 +86,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
     let (rules, table) = rules?;
+    beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();

@@ -45,6 +45,12 @@ pub trait SchemePlan: Debug + Send + Sync {
         None
     }
 
+    /// Issuers whose tokens it takes for its own wherever it looks, as the conf writes them: a `*` in front stands for one
+    /// label of a host name. Empty for schemes that do not choose by issuer.
+    fn issuers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Names of headers, cookies and query parameters it looks at, for the warnings of `check` and for
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
@@ -71,6 +77,8 @@ pub struct KeyUse {
     pub class: crate::verify::keys::contract::KeyClass,
     /// Where the conf refers to it.
     pub span: crate::settings::Span,
+    /// Whether tokens of several issuers that the conf names are verified with it.
+    pub shared: bool,
 }
 
 /// What schemes are built with.

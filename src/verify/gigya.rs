@@ -158,7 +158,7 @@ impl SchemePlan for GigyaPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::GigyaSecret, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::GigyaSecret, span: self.store_span.clone(), shared: false }]
     }
 
     fn looks_at(&self) -> Vec<Place> {

@@ -117,7 +117,7 @@ impl SchemePlan for TicketPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone(), shared: false }]
     }
 
     fn looks_at(&self) -> Vec<Place> {

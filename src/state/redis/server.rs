@@ -32,7 +32,9 @@ pub(super) enum Trouble {
     #[error("its access rules (ACL) forbid what we need")]
     Forbidden,
     /// It is not one server on its own.
-    #[error("it is in {0} mode; Redis Cluster and Sentinel are not supported: name one server, or the address that always leads to the primary")]
+    #[error(
+        "it is in {0} mode; Redis Cluster and Sentinel are not supported: name one server, or the address that always leads to the primary"
+    )]
     Mode(String),
     /// It is too old.
     #[error("it is version {0}; at least 7.0 is needed")]
@@ -58,13 +60,9 @@ impl Trouble {
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent(_) | Self::Loading | Self::Replica | Self::Answered(_) => false,
-            Self::Credentials
-            | Self::Forbidden
-            | Self::Mode(_)
-            | Self::Old(_)
-            | Self::Silence(_)
-            | Self::Lax { .. }
-            | Self::Unprovable => true,
+            Self::Credentials | Self::Forbidden | Self::Mode(_) | Self::Old(_) | Self::Silence(_) | Self::Lax { .. } | Self::Unprovable => {
+                true
+            }
         }
     }
 }

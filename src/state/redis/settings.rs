@@ -23,7 +23,11 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
     doc: "In a Redis or Valkey server, version 7 or later: for several nodes that share it. How much it remembers when it is killed is its \
           own setting. Not in a cluster.",
     keys: &[
-        KeySpec::required("url", Shape::Text, "The server: `redis://host:6379/0`, or `rediss://` for TLS. The path is the number of the database."),
+        KeySpec::required(
+            "url",
+            Shape::Text,
+            "The server: `redis://host:6379/0`, or `rediss://` for TLS. The path is the number of the database.",
+        ),
         KeySpec::optional("username", Shape::Text, "The user it knows us by (ACL). Only with `password`."),
         KeySpec::optional("password", Shape::Secret, "The password. Read when the process starts."),
         KeySpec::optional(
@@ -31,7 +35,11 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             Shape::File,
             "PEM file of certificates that the server's chain must end in. The system's unless written. Only with `rediss`.",
         ),
-        KeySpec::optional("certificate", Shape::File, "PEM file with the certificate we show to the server. Only with `rediss`, and with `key`."),
+        KeySpec::optional(
+            "certificate",
+            Shape::File,
+            "PEM file with the certificate we show to the server. Only with `rediss`, and with `key`.",
+        ),
         KeySpec::optional("key", Shape::File, "PEM file with its private key, unencrypted."),
         KeySpec::default(
             "prefix",
@@ -137,7 +145,9 @@ fn read_url(text: &str) -> Result<Server, String> {
         "redis" => false,
         "rediss" => true,
         scheme if scheme.contains("sentinel") || scheme.contains("cluster") => {
-            return Err(format!("Redis Sentinel and Cluster are not supported; name one server, or the address that always leads to the primary: {EXPECTED}"));
+            return Err(format!(
+                "Redis Sentinel and Cluster are not supported; name one server, or the address that always leads to the primary: {EXPECTED}"
+            ));
         }
         scheme => return Err(format!("`{scheme}` is not how a Redis is spoken to; {EXPECTED}")),
     };
@@ -158,7 +168,9 @@ fn read_url(text: &str) -> Result<Server, String> {
     }
     let database = match url.path() {
         "" | "/" => Some(0),
-        path => path.strip_prefix('/').filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())).and_then(|number| number.parse().ok()),
+        path => {
+            path.strip_prefix('/').filter(|number| number.bytes().all(|byte| byte.is_ascii_digit())).and_then(|number| number.parse().ok())
+        }
     };
     let database: u32 = database.ok_or_else(|| format!("the path of `url` is the number of a database; {EXPECTED}"))?;
     Ok(Server { host: bare.to_ascii_lowercase(), port: url.port().unwrap_or(6379), database: i64::from(database), secure })

@@ -11,7 +11,8 @@ fn planned(settings: &str) -> (Option<Box<dyn StorePlan>>, Faults) {
     let (mut faults, mut material, names) = (Faults::default(), Material::default(), Names::default());
     let made = rcgen::generate_simple_self_signed(["redis.test".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["other.test".to_owned()]).unwrap();
-    let files = [("one.pem", made.cert.pem()), ("one.key", made.signing_key.serialize_pem()), ("other.key", other.signing_key.serialize_pem())];
+    let files =
+        [("one.pem", made.cert.pem()), ("one.key", made.signing_key.serialize_pem()), ("other.key", other.signing_key.serialize_pem())];
     for (name, text) in files {
         material.files.insert(name.into(), Ok(text.into_bytes().into()));
     }
@@ -32,7 +33,11 @@ fn settings_are_proven_and_every_fault_says_what_would_be_right() {
         ("url: 'rediss://redis.internal:6380'", "", "another machine, over TLS"),
         ("url: 'rediss://redis.internal', ca: one.pem, certificate: one.pem, key: one.key", "", "each proving itself to the other"),
         ("url: 'rediss://redis.internal', username: us, password: 'pass word'", "", "with a user of our own"),
-        ("url: 'redis://127.0.0.1', password: secret, prefix: 'a-b_c.1', strict: true, timeout: 50ms, connect_timeout: 60s", "", "all else"),
+        (
+            "url: 'redis://127.0.0.1', password: secret, prefix: 'a-b_c.1', strict: true, timeout: 50ms, connect_timeout: 60s",
+            "",
+            "all else",
+        ),
         ("prefix: x", "needs `url`", "no server"),
         ("url: 'redis://10.0.0.5'", "everything would go there in plaintext", "another machine in plaintext"),
         ("url: 'redis://redis'", "everything would go there in plaintext", "a name that may be any machine"),

@@ -3,7 +3,7 @@
 use countersign::domain::Outage;
 use countersign::state::contract::{Burned, Cursor};
 
-use crate::state_redis::{NOW, answers, burn, fails, open_with, put, until};
+use crate::state::redis::{NOW, answers, burn, fails, open_with, put, until};
 use crate::support::redis::{DURABLE, RedisServer};
 
 /// Whether a store opens with these settings; why not.
@@ -48,7 +48,9 @@ async fn a_server_of_the_wrong_kind_or_with_another_password_is_refused_at_the_s
 
     let guarded = RedisServer::start_with(&["--requirepass", "right"]);
     let with = |password: &str| format!("url: '{}', timeout: 5s{password}", guarded.url());
-    for (password, shows) in [("", "no password"), (", password: wrong", "a wrong one"), (", username: x, password: right", "of another user")] {
+    for (password, shows) in
+        [("", "no password"), (", password: wrong", "a wrong one"), (", username: x, password: right", "of another user")]
+    {
         let says = refused(&with(password)).await;
         assert!(says.contains("password") && !says.contains("right") && !says.contains("wrong"), "{shows}: {says}");
     }
@@ -73,7 +75,7 @@ async fn the_rights_that_the_documentation_names_are_enough_and_needed() {
     put(&*store, 1, "value").await;
     store.append("entry".into(), countersign::domain::Timestamp(NOW.0 + 60), NOW).await.unwrap();
     assert_eq!(store.since(Cursor::default(), NOW).await.unwrap().entries.len(), 1);
-    assert!(store.remove(&crate::state_redis::record(1), NOW).await.unwrap());
+    assert!(store.remove(&crate::state::redis::record(1), NOW).await.unwrap());
     let listening = || server.ask(&["EVAL", "return redis.call('PUBSUB', 'NUMSUB', '{countersign}:news')[2]", "0"]);
     until("it may listen", || async { listening() == "1" }).await;
 

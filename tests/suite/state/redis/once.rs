@@ -8,7 +8,7 @@ use countersign::domain::{Burn, Timestamp};
 use countersign::state::contract::{Burned, Cursor, Expect, Written};
 use tokio::task::JoinSet;
 
-use crate::state_redis::{NOW, burn, mark, open, put, record};
+use crate::state::redis::{NOW, burn, mark, open, put, record};
 use crate::support::redis::RedisServer;
 
 /// How many try at once.
@@ -99,7 +99,11 @@ async fn a_record_is_written_read_and_removed_as_the_contract_says() {
     assert_eq!(write(Expect::Version(7), b"x", 60, 0).await, Ok(Written::Conflict(None)), "no record has that version");
     let Ok(Written::Done { version: first }) = write(Expect::Absent, b"a:\0\xff\r\n", 60, 0).await else { panic!("not written") };
     let standing = read(59).await.unwrap().unwrap();
-    assert_eq!((standing.value.as_ref(), standing.version, standing.until), (&b"a:\0\xff\r\n"[..], first, Timestamp(NOW.0 + 60)), "any bytes");
+    assert_eq!(
+        (standing.value.as_ref(), standing.version, standing.until),
+        (&b"a:\0\xff\r\n"[..], first, Timestamp(NOW.0 + 60)),
+        "any bytes"
+    );
     assert_eq!(write(Expect::Absent, b"x", 60, 0).await, Ok(Written::Conflict(Some(standing.clone()))), "it is there");
     assert_eq!(write(Expect::Version(first + 1), b"x", 60, 0).await, Ok(Written::Conflict(Some(standing))), "and of another version");
     let Ok(Written::Done { version: second }) = write(Expect::Version(first), b"", 70, 59).await else { panic!("not written") };
@@ -188,7 +192,7 @@ async fn the_log_is_no_longer_than_what_holds_and_a_little() {
 async fn another_prefix_is_another_store() {
     let server = RedisServer::start();
     let one = open(&server.url()).await;
-    let other = crate::state_redis::open_with(&format!("url: '{}', prefix: other, timeout: 5s", server.url()), &[]).await.unwrap();
+    let other = crate::state::redis::open_with(&format!("url: '{}', prefix: other, timeout: 5s", server.url()), &[]).await.unwrap();
     assert_eq!(burn(&*one, 1).await, Ok(Burned::First));
     assert_eq!(burn(&*other, 1).await, Ok(Burned::First), "nothing of one is seen by the other");
     put(&*one, 1, "one").await;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use countersign::domain::Timestamp;
 use countersign::state::contract::{Cursor, Expect, StateStore};
 
-use crate::state_redis::{NOW, RECOVERY, open, open_with, put, record, until};
+use crate::state::redis::{NOW, RECOVERY, open, open_with, put, record, until};
 use crate::support::redis::RedisServer;
 
 /// Longer than any of these waits may take.

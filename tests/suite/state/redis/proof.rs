@@ -10,7 +10,7 @@ use countersign::domain::Random;
 use countersign::state::contract::Burned;
 use tokio::task::JoinSet;
 
-use crate::state_redis::{answers, burn, open};
+use crate::state::redis::{answers, burn, open};
 use crate::support::redis::{DURABLE, RedisServer};
 
 /// Who redeem each ticket at once.

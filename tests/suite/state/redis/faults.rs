@@ -8,7 +8,7 @@ use countersign::domain::Outage;
 use countersign::state::contract::{Burned, StateStore};
 use tokio::task::JoinSet;
 
-use crate::state_redis::{NOW, answers, burn, fails, open, open_with, put, record, until};
+use crate::state::redis::{NOW, answers, burn, fails, open, open_with, put, record, until};
 use crate::support::detour::Detour;
 use crate::support::redis::{DURABLE, RedisServer};
 

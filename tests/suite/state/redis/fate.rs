@@ -4,7 +4,7 @@ use bytes::Bytes;
 use countersign::domain::{Burn, Timestamp};
 use countersign::state::contract::{Burned, Cursor, Expect, Written};
 
-use crate::state_redis::{NOW, answers, burn, mark, open, put, record, until};
+use crate::state::redis::{NOW, answers, burn, mark, open, put, record, until};
 use crate::support::redis::{DURABLE, RedisServer};
 
 /// After a loss, a memory begins this many seconds later.
