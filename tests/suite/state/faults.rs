@@ -150,7 +150,8 @@ async fn a_changed_byte_is_found_or_does_no_harm() {
         for place in 0..copy.witness.len() {
             let mut spoilt = copy.clone();
             spoilt.witness[place] ^= 1;
-            let told = told(&spoilt, how).await.unwrap_or_else(|| panic!("{how}: byte {place} of the witness is changed, and it is believed"));
+            let told =
+                told(&spoilt, how).await.unwrap_or_else(|| panic!("{how}: byte {place} of the witness is changed, and it is believed"));
             assert!(told.contains("damaged witness") && told.contains("move"), "{told}");
         }
     }
@@ -167,7 +168,10 @@ async fn a_file_cut_short_or_drawn_out_is_found_or_does_no_harm() {
             spoilt.database.truncate(length);
             let told = told(&spoilt, &format!("{how}: cut to {length} of {whole}")).await;
             assert!(told.is_some() || whole / 2 < length, "{how}: {length} of {whole} bytes cannot be whole");
-            assert!(told.is_none_or(|told| told.contains("It is not used") && told.contains("are refused")), "what to do, and what it costs");
+            assert!(
+                told.is_none_or(|told| told.contains("It is not used") && told.contains("are refused")),
+                "what to do, and what it costs"
+            );
         }
         for more in [1, 4_096, 1 << 20] {
             let mut spoilt = copy.clone();
@@ -290,6 +294,7 @@ async fn a_full_disk_refuses_what_is_new_forgets_nothing_and_is_over_when_there_
         }
         let file = fs::OpenOptions::new().write(true).open(&ballast).unwrap();
         file.set_len(file.metadata().unwrap().len() - (400 << 10)).unwrap();
+        drop(file);
         let before = acknowledged.len();
         let mut refused = 0;
         while refused < 20 {
