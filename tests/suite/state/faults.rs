@@ -294,6 +294,7 @@ async fn a_full_disk_refuses_what_is_new_forgets_nothing_and_is_over_when_there_
         }
         let file = fs::OpenOptions::new().write(true).open(&ballast).unwrap();
         file.set_len(file.metadata().unwrap().len() - (400 << 10)).unwrap();
+        drop(file);
         let before = acknowledged.len();
         let mut refused = 0;
         while refused < 20 {
