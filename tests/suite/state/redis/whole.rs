@@ -1,4 +1,6 @@
 //! Two proxies and one Redis: a ticket is used once on both of them, and a store that is away takes down nothing else.
+//!
+//! Attacks: F2, F3 of `docs/security.md`.
 
 use tokio::task::JoinSet;
 
