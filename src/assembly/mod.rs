@@ -11,3 +11,4 @@ pub mod outbound;
 pub mod process;
 pub mod service;
 pub mod steady;
+pub mod store;

@@ -77,7 +77,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let governor = limits::governor(root, checking);
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
-    let state = stores::state(root);
+    let state = stores::state(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, checking);

@@ -22,6 +22,7 @@ use crate::domain::{Seconds, Secret};
 use crate::policy::condition::Condition;
 use crate::route::table::Table;
 use crate::settings::Fault;
+use crate::state::contract::StorePlan;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
 
@@ -54,8 +55,8 @@ pub struct Plan {
     pub audit: AuditPlan,
     /// How outbound questions (key sets, introspection) are asked.
     pub outbound: OutboundPlan,
-    /// Where spent credentials are remembered.
-    pub state: StatePlan,
+    /// Where what must not be forgotten is kept.
+    pub state: Box<dyn StorePlan>,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -362,16 +363,6 @@ pub struct OutboundPlan {
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// Fixed addresses of host names; port 0 keeps the URL's port.
     pub resolve: Vec<(Box<str>, SocketAddr)>,
-}
-
-/// Where spent credentials are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatePlan {
-    /// In this process.
-    Memory {
-        /// Live marks at most.
-        capacity: usize,
-    },
 }
 
 impl Plan {

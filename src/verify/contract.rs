@@ -55,6 +55,11 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
 
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
     ///
     /// # Errors

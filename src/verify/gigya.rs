@@ -165,6 +165,10 @@ impl SchemePlan for GigyaPlan {
         self.from.iter().flat_map(|origin| self.names.all().map(|name| origin.place(name))).collect()
     }
 
+    fn remembers(&self) -> bool {
+        self.rules.burn
+    }
+
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         Ok(Arc::new(self.verifier(name, tools.keys)?))
     }

@@ -124,6 +124,11 @@ impl SchemePlan for TicketPlan {
         self.from.iter().map(Source::place).collect()
     }
 
+    fn remembers(&self) -> bool {
+        // Also where the conf does not say `single_use`: a ticket may say so itself.
+        true
+    }
+
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         Ok(Arc::new(self.verifier(name, tools.keys)?))
     }
