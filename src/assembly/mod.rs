@@ -10,5 +10,6 @@ pub mod machine;
 pub mod outbound;
 pub mod process;
 pub mod service;
+pub mod services;
 pub mod steady;
 pub mod store;

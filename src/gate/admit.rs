@@ -20,6 +20,7 @@ use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
 use crate::gate::settle::{Supplier, settle};
 use crate::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use crate::issuer::contract::{Call, Reply};
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
@@ -189,7 +190,8 @@ impl Gate {
 
         // Verify: who is calling?
         let walk = Walk { gate: self, request: &request, now, refused };
-        let proven = self.prove(rule, &walk, body, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
+        let mut facts = Facts::default();
+        let proven = self.prove(rule, &walk, body, &mut facts, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 
@@ -198,29 +200,29 @@ impl Gate {
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 
-        // Countersign: what does the upstream see? Burn: the last act before the permit.
+        // Countersign: what does the upstream see? Burn: the last act before the permit, or before we give something ourselves.
         let outcome = match &rule.action {
-            Action::ServeKeys(document) => Outcome::Serve(Served {
-                status: 200,
-                headers: vec![
-                    (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-                    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-                ],
-                body: document.clone(),
-            }),
+            Action::Serve { service, reads_body } => {
+                let body = if *reads_body { self.read(&facts, body).await } else { Ok(Bytes::new()) };
+                let body = body.map_err(|refusal| rule.refuse(refusal))?;
+                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
+                let reply = service.serve(&call).await.map_err(|refusal| rule.refuse(refusal))?;
+                Outcome::Serve(served(reply))
+            }
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
                 if !body.reserve(forward.upstream) {
                     return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }));
                 }
+                // What comes again because of its upstream was spent when it came first.
+                if refused.is_none() {
+                    self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                }
                 Outcome::Admit(Box::new(admission))
             }
         };
-        // What comes again because of its upstream was spent when it came first.
-        if refused.is_none() {
-            self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
-        }
         record.stages.countersign = elapsed(allowed, self.stopwatch.micros());
         Ok(outcome)
     }
@@ -230,12 +232,12 @@ impl Gate {
         rule: &Rule,
         walk: &Walk<'_, '_>,
         body: &mut dyn BodySource,
+        facts: &mut Facts,
         record: &mut Record,
         trail: &mut Trail,
     ) -> Result<Proven, Refusal> {
-        let mut facts = Facts::default();
         let mut counter = Counter { gate: self, body, now: walk.now, renewing: 0 };
-        let judged = settle(&mut counter, &mut facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
+        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
 
         record.stages.renew = counter.renewing;
         record.authenticator = trail.authenticator.take();
@@ -314,6 +316,14 @@ impl Gate {
         })
     }
 
+    /// The body that a service is asked with: the one the verdict rested on, or read now. A source is asked once only.
+    async fn read(&self, facts: &Facts, body: &mut dyn BodySource) -> Result<Bytes, Refusal> {
+        match facts.body() {
+            Some(known) => Ok(known.clone()),
+            None => body.body(JUDGED_BODY).await.map_err(Outage::refusal),
+        }
+    }
+
     /// Spends what may be used once only. Everything else has said yes by now.
     async fn burn(&self, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
         const RETRY: Seconds = Seconds(5);
@@ -340,7 +350,7 @@ impl Gate {
         body: &mut dyn BodySource,
     ) -> Result<Option<Outcome>, Refusal> {
         match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
-            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::ServeKeys(_)) => Ok(None),
+            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::Serve { .. }) => Ok(None),
             (preflight::Reply::Served(served), _) => Ok(Some(Outcome::Serve(served))),
             (preflight::Reply::Forward, Action::Forward(forward)) => {
                 // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
@@ -365,6 +375,15 @@ fn is_failure(refusal: &Refusal) -> bool {
         Refusal::RenewalRefused => true,
         _ => false,
     }
+}
+
+/// `reply` as it is sent: no cache may keep it unless the service says so.
+fn served(reply: Reply) -> Served {
+    let Reply { status, mut headers, body } = reply;
+    if headers.iter().all(|(name, _)| *name != header::CACHE_CONTROL) {
+        headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    }
+    Served { status, headers, body }
 }
 
 fn elapsed(from: u64, to: u64) -> u32 {
