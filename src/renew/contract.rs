@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -33,6 +34,11 @@ pub trait RenewerPlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Whether it asks the very issuer whose credentials it renews, and so must be told who that is.
+    fn lacks_issuer(&self) -> bool {
+        false
+    }
+
     /// Files whose change should trigger a reload.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -48,6 +54,10 @@ pub trait RenewerPlan: Debug + Send + Sync {
 
 /// What renewers are built with.
 pub struct RenewTools<'a> {
+    /// The issuer of the credentials that are renewed, where [`RenewerPlan::lacks_issuer`] asked for it.
+    pub issuer: Option<&'a str>,
+    /// For one exchange, everything included.
+    pub deadline: Duration,
     /// For exchanges with issuers elsewhere.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::jose::base64url;
 use crate::jose::ticket::{Bindings, Ticket, TicketKey, Unsealed, looks_sealed, open};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources, sole_value};
 
@@ -118,6 +118,14 @@ impl SchemePlan for TicketPlan {
 
     fn key_stores(&self) -> Vec<KeyUse> {
         vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone() }]
+    }
+
+    fn renewability(&self) -> Renewability {
+        if self.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
+    }
+
+    fn sole_issuer(&self) -> Option<&str> {
+        Some(&self.issuer)
     }
 
     fn looks_at(&self) -> Vec<Place> {
