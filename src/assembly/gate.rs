@@ -297,7 +297,7 @@ fn governor(plan: &Plan) -> Option<Arc<Governor>> {
 fn outbound(plan: &Plan) -> Result<Client, String> {
     let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
     let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
-    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
+    Client::new(ClientSettings { ca, resolve, ..ClientSettings::default() })
 }
 
 /// A certificate as PEM (RFC 7468 section 5).

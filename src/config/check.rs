@@ -70,8 +70,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let mut renewers = renewers::renewers(root, checking);
     let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
-    renewers::name_issuers(&authenticators, &mut renewers, root.entries("authenticators"));
-    renewers::bind(&mut authenticators, root.entries("authenticators"), &mut renewers, checking);
+    renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));
     let around = Around { upstreams: &upstream_names, names: &authenticator_names, authenticators: &authenticators };
     let rules = rules::rules(root, &around, checking);

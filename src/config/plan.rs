@@ -23,7 +23,7 @@ use crate::policy::condition::Condition;
 use crate::renew::contract::RenewerPlan;
 use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
-use crate::settings::{Fault, Span};
+use crate::settings::Fault;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
 
@@ -198,10 +198,6 @@ pub struct RenewalPlan {
     pub renewer: Box<dyn RenewerPlan>,
     /// When it is used, and for how long.
     pub handling: Handling,
-    /// Whom it asks, where that is the one issuer of the credentials it renews.
-    pub issuer: Option<Box<str>>,
-    /// Where the conf names it.
-    pub span: Span,
 }
 
 /// What an authenticator uses of a renewer.

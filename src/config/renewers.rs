@@ -42,7 +42,7 @@ fn renewer(entry: &Entry, checking: &mut Checking<'_>) -> Option<RenewalPlan> {
     let handling = Handling::read(&kind.node, checking);
     let renewer = (known.plan)(&kind.node, checking);
     let (handling, renewer) = (handling?, renewer?);
-    Some(RenewalPlan { name: Arc::from(entry.key.as_str()), renewer, handling, issuer: None, span: entry.span.clone() })
+    Some(RenewalPlan { name: Arc::from(entry.key.as_str()), renewer, handling })
 }
 
 /// Says why `refresh_from` knows no `body` and no `query`; that it knows none has been said by the form.
@@ -64,14 +64,14 @@ fn refuse_lasting_places(node: &Node, checking: &mut Checking<'_>) {
 
 /// Binds each authenticator to the renewer it names.
 ///
-/// `written` are the entries of `authenticators`, in the order of the plans.
+/// The entries of both sections are those that the plans were made of, in their order.
 pub(super) fn bind(
+    root: &Root<'_>,
     authenticators: &mut [Option<AuthenticatorPlan>],
-    written: &[Entry],
     renewers: &mut [Option<RenewalPlan>],
     checking: &mut Checking<'_>,
 ) {
-    for (plan, entry) in authenticators.iter_mut().zip(written) {
+    for (plan, entry) in authenticators.iter_mut().zip(root.entries("authenticators")) {
         let Some(plan) = plan else { continue };
         let Some((name, span)) = entry.node.get("renew").and_then(|node| Some((node.as_text()?, &node.span))) else { continue };
         let found = renewers
@@ -82,15 +82,28 @@ pub(super) fn bind(
         let Some((index, renewer)) = found else { continue };
         plan.renewal = bind_one(plan, index, renewer, span, checking);
     }
-    for (index, renewer) in renewers.iter().enumerate() {
-        let is_used = authenticators.iter().flatten().any(|plan| plan.renewal.as_ref().is_some_and(|used| used.renewer == index));
-        let Some(renewer) = renewer.as_ref().filter(|_| is_used) else { continue };
-        if renewer.renewer.lacks_issuer() && renewer.issuer.is_none() {
-            checking.faults.error(
-                &renewer.span,
-                "it is not said who is asked, and those who use it do not all have one issuer whose documents could be looked up; \
-                 write `token_url` or `issuer`",
-            );
+    name_issuers(authenticators, renewers, root.entries("renewers"), checking);
+}
+
+/// Tells each renewer that is used who issues the credentials that it renews, where that is one.
+fn name_issuers(
+    authenticators: &[Option<AuthenticatorPlan>],
+    renewers: &mut [Option<RenewalPlan>],
+    written: &[Entry],
+    checking: &mut Checking<'_>,
+) {
+    for (index, (renewer, entry)) in renewers.iter_mut().zip(written).enumerate() {
+        let Some(renewer) = renewer else { continue };
+        let users = authenticators.iter().flatten().filter(|plan| plan.renewal.as_ref().is_some_and(|used| used.renewer == index));
+        let mut issuers: Vec<Option<&str>> = users.map(|plan| plan.scheme.sole_issuer()).collect();
+        issuers.dedup();
+        let issuer = match issuers.as_slice() {
+            [] => continue,
+            [issuer] => *issuer,
+            _ => None,
+        };
+        if let Err(says) = renewer.renewer.take_issuer(issuer) {
+            checking.faults.error(&entry.span, says);
         }
     }
 }
@@ -134,20 +147,6 @@ fn brought(plan: &AuthenticatorPlan, renewer: &RenewalPlan, span: &Span, checkin
         return None;
     }
     renewer.handling.hand_back(&plan.name, &places, span, checking)
-}
-
-/// Tells each renewer that asks the issuer of its users who that is, where they all have the same.
-pub(super) fn name_issuers(authenticators: &[Option<AuthenticatorPlan>], renewers: &mut [Option<RenewalPlan>], written: &[Entry]) {
-    for renewer in renewers.iter_mut().flatten().filter(|renewer| renewer.renewer.lacks_issuer()) {
-        let users = authenticators.iter().zip(written).filter_map(|(plan, entry)| {
-            (entry.node.get("renew").and_then(Node::as_text) == Some(&*renewer.name)).then_some(plan.as_ref()?)
-        });
-        let mut issuers: Vec<Option<&str>> = users.map(|plan| plan.scheme.sole_issuer()).collect();
-        issuers.dedup();
-        if let [Some(issuer)] = issuers.as_slice() {
-            renewer.issuer = Some((*issuer).into());
-        }
-    }
 }
 
 /// Shows that no response header of a fresh credential bears the name of an identity header: what one of them says must not

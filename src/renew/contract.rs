@@ -34,9 +34,14 @@ pub trait RenewerPlan: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Whether it asks the very issuer whose credentials it renews, and so must be told who that is.
-    fn lacks_issuer(&self) -> bool {
-        false
+    /// Is told who issues the credentials that it renews; `None` when those who use it do not all have one and the same issuer.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: it asks that issuer and cannot do without knowing.
+    fn take_issuer(&mut self, issuer: Option<&str>) -> Result<(), String> {
+        let _ = issuer;
+        Ok(())
     }
 
     /// Files whose change should trigger a reload.
@@ -54,8 +59,6 @@ pub trait RenewerPlan: Debug + Send + Sync {
 
 /// What renewers are built with.
 pub struct RenewTools<'a> {
-    /// The issuer of the credentials that are renewed, where [`RenewerPlan::lacks_issuer`] asked for it.
-    pub issuer: Option<&'a str>,
     /// For one exchange, everything included.
     pub deadline: Duration,
     /// For exchanges with issuers elsewhere.

@@ -55,6 +55,15 @@ pub const GRACE_KEY: KeySpec = KeySpec::default(
     "How long the fresh pair is kept under the spent credential, for requests that left the client before it had the new one.",
 );
 
+/// Whether a lost answer is asked for once more.
+pub const RETRY_KEY: KeySpec = KeySpec::default(
+    "retry_lost_reply",
+    Shape::Bool,
+    "false",
+    "Whether an answer that was lost is asked for once more, with the same credential. Only for issuers that forgive its being spent \
+     twice within a short time; any other takes it for theft and ends the session.",
+);
+
 /// Where the fresh pair is put.
 pub const HAND_BACK_KEY: KeySpec = KeySpec::optional(
     "hand_back",
@@ -440,8 +449,9 @@ fn allowed(name: HeaderName, span: &Span, checking: &mut Checking<'_>) -> Option
     Some(name)
 }
 
-/// Fields that say how a message is read, or belong to one connection.
-fn is_framing(name: &HeaderName) -> bool {
+/// Whether a field says how a message is read, or belongs to one connection.
+#[must_use]
+pub fn is_framing(name: &HeaderName) -> bool {
     const FRAMING: &[&str] = &[
         "accept-ranges",
         "connection",
