@@ -17,6 +17,7 @@ use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
+use crate::config::renewers;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -26,7 +27,7 @@ use crate::settings::section::prove;
 use crate::settings::{Checking, Entry, Faults, Material, Names, Node, Shape, walk};
 
 /// Sections whose entries are named and may be referred to.
-const NAMED: [&str; 3] = ["upstreams", "keys", "authenticators"];
+const NAMED: [&str; 4] = ["upstreams", "keys", "authenticators", "renewers"];
 
 /// Proves `document`.
 ///
@@ -67,8 +68,10 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let upstreams = upstreams::upstreams(root, checking);
     let mut keys = stores::key_stores(root, checking);
     let cache = limits::cache(root);
-    let authenticators = authenticators::authenticators(root, cache.flatten(), checking);
+    let mut renewers = renewers::renewers(root, checking);
+    let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
+    renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));
     let around = Around { upstreams: &upstream_names, names: &authenticator_names, authenticators: &authenticators };
     let rules = rules::rules(root, &around, checking);
@@ -84,7 +87,11 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
+    if let Some((rules, _)) = &rules {
+        renewers::prove_names(&authenticators, rules, checking);
+    }
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
+    let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
     beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
@@ -96,6 +103,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         upstreams,
         keys,
         authenticators: authenticators?,
+        renewers: renewers?,
         rules,
         table: Arc::new(table),
         trusted_proxies,
@@ -181,6 +189,7 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
 /// Every file whose change triggers a reload, each once.
 fn watched(plan: &Plan, material: &Material) -> Vec<PathBuf> {
     let mut files: BTreeSet<PathBuf> = material.files.keys().cloned().collect();
+    files.extend(plan.renewers.iter().flat_map(|renewer| renewer.renewer.files()));
     files.extend(plan.keys.iter().flat_map(|store| store.source.files()));
     files.remove(Path::new(""));
     files.into_iter().collect()

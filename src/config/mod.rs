@@ -23,6 +23,7 @@ pub mod load;
 pub mod pem;
 pub mod plan;
 pub mod reference;
+mod renewers;
 pub mod requirement;
 pub mod root;
 pub mod rules;

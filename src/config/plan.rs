@@ -21,6 +21,8 @@ use crate::countersign::contract::CountersignerPlan;
 use crate::domain::{Seconds, Secret};
 use crate::issuer::contract::ServicePlan;
 use crate::policy::condition::Condition;
+use crate::renew::contract::RenewerPlan;
+use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
 use crate::settings::Fault;
 use crate::state::contract::StorePlan;
@@ -40,6 +42,8 @@ pub struct Plan {
     pub keys: Vec<KeyStorePlan>,
     /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
     pub authenticators: Vec<AuthenticatorPlan>,
+    /// Renewers, in written order; [`RenewerUse`] counts in this order.
+    pub renewers: Vec<RenewalPlan>,
     /// Rules, in written order; the table's rule numbers count in this order.
     pub rules: Vec<RulePlan>,
     /// Which rule a request falls under.
@@ -183,6 +187,30 @@ pub struct AuthenticatorPlan {
     pub scheme: Box<dyn SchemePlan>,
     /// How long its verdicts may be remembered; `None` when they may not.
     pub cache: Option<Seconds>,
+    /// How its credentials are renewed; `None` when they are not.
+    pub renewal: Option<RenewerUse>,
+}
+
+/// A renewer.
+#[derive(Debug)]
+pub struct RenewalPlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// Whom it asks, and how.
+    pub renewer: Box<dyn RenewerPlan>,
+    /// When it is used, and for how long.
+    pub handling: Handling,
+}
+
+/// What an authenticator uses of a renewer.
+#[derive(Debug)]
+pub struct RenewerUse {
+    /// Which of [`Plan::renewers`].
+    pub renewer: usize,
+    /// Whether clients bring what is spent; otherwise we hold it.
+    pub brought: bool,
+    /// Where clients find the fresh pair; `None` when they hold nothing of it.
+    pub hand_back: Option<HandBack>,
 }
 
 /// A rule.

@@ -237,7 +237,7 @@ const LIFE: u64 = 1;
 mod tests {
     use super::Memory;
     use crate::domain::{Burn, Outage, Timestamp};
-use crate::state::contract::{Burned, StateStore};
+    use crate::state::contract::{Burned, StateStore};
 
     #[tokio::test]
     async fn a_mark_stands_until_its_time_and_is_never_evicted() {

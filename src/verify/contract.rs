@@ -61,6 +61,16 @@ pub trait SchemePlan: Debug + Send + Sync {
         false
     }
 
+    /// What a renewal of its credentials would rest on.
+    fn renewability(&self) -> Renewability {
+        Renewability::Never("they have no end that a fresh one would move")
+    }
+
+    /// Who issues its credentials, where that is one, by name.
+    fn sole_issuer(&self) -> Option<&str> {
+        None
+    }
+
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
     ///
     /// # Errors
@@ -73,6 +83,17 @@ pub trait SchemePlan: Debug + Send + Sync {
         let _ = (name, keys);
         None
     }
+}
+
+/// What a renewal of credentials rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewability {
+    /// The client brings what is spent, beside the credential that has run out.
+    Brought,
+    /// We hold it ourselves: [`Verifier::held`].
+    Held,
+    /// They are never renewed; why, as a clause about them.
+    Never(&'static str),
 }
 
 /// A key store that a scheme needs.

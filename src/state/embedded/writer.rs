@@ -23,9 +23,17 @@ use crate::state::embedded::waiting::Waiting;
 /// Something to be done.
 pub(super) enum Act {
     Burn(Burn),
-    Write { key: Key, expect: Expect, value: Bytes, until: Timestamp },
+    Write {
+        key: Key,
+        expect: Expect,
+        value: Bytes,
+        until: Timestamp,
+    },
     Remove(Key),
-    Append { value: Bytes, until: Timestamp },
+    Append {
+        value: Bytes,
+        until: Timestamp,
+    },
     /// Nothing; shows that the writer is there.
     Answer,
 }

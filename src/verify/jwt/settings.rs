@@ -11,7 +11,7 @@ use crate::domain::{Place, Value};
 use crate::jose::algorithm::{Algorithm, Family};
 use crate::jose::claims::LifetimeRules;
 use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemePlan, SchemeTools, Verifier};
 use crate::verify::jwt::NAME;
 use crate::verify::jwt::judge::{Judge, Store};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
@@ -237,6 +237,17 @@ impl SchemePlan for JwtPlan {
 
     fn issuers(&self) -> Vec<String> {
         self.rules.issuers.iter().map(|issuer| issuer.name.written()).collect()
+    }
+
+    fn renewability(&self) -> Renewability {
+        Renewability::Brought
+    }
+
+    fn sole_issuer(&self) -> Option<&str> {
+        match &*self.rules.issuers {
+            [Issuer { name: IssuerName::Exact(name), .. }] => Some(name),
+            _ => None,
+        }
     }
 
     fn looks_at(&self) -> Vec<Place> {
