@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use crate::config::plan::Plan;
-use crate::domain::{Burn, Outage, Timestamp};
+use crate::domain::{Burn, Event, Outage, Timestamp};
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StoreTools, Written};
 
 /// Whether anything in `plan` rests on the state store.
@@ -50,6 +50,12 @@ impl Store {
     fn opened(&self) -> Result<&Arc<dyn StateStore>, Outage> {
         self.open.get().ok_or(Outage::State)
     }
+
+    /// Reports that `operation` was answered, or was not. The gate reports its burns itself.
+    fn noted<T>(&self, operation: &'static str, answer: Result<T, Outage>) -> Result<T, Outage> {
+        self.tools.observer.note(Event::State { operation, ok: answer.is_ok() });
+        answer
+    }
 }
 
 #[async_trait]
@@ -59,15 +65,15 @@ impl StateStore for Store {
     }
 
     async fn read(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, Outage> {
-        self.opened()?.read(key, now).await
+        self.noted("read", self.opened()?.read(key, now).await)
     }
 
     async fn write(&self, key: &Key, expect: Expect, value: Bytes, until: Timestamp, now: Timestamp) -> Result<Written, Outage> {
-        self.opened()?.write(key, expect, value, until, now).await
+        self.noted("write", self.opened()?.write(key, expect, value, until, now).await)
     }
 
     async fn remove(&self, key: &Key, now: Timestamp) -> Result<bool, Outage> {
-        self.opened()?.remove(key, now).await
+        self.noted("remove", self.opened()?.remove(key, now).await)
     }
 
     async fn changed(&self, key: &Key, version: u64, patience: Duration) {
@@ -78,11 +84,11 @@ impl StateStore for Store {
     }
 
     async fn append(&self, value: Bytes, until: Timestamp, now: Timestamp) -> Result<(), Outage> {
-        self.opened()?.append(value, until, now).await
+        self.noted("append", self.opened()?.append(value, until, now).await)
     }
 
     async fn since(&self, cursor: Cursor, now: Timestamp) -> Result<Page, Outage> {
-        self.opened()?.since(cursor, now).await
+        self.noted("since", self.opened()?.since(cursor, now).await)
     }
 
     async fn appended(&self, cursor: Cursor, patience: Duration) {
@@ -93,6 +99,6 @@ impl StateStore for Store {
     }
 
     async fn ping(&self) -> Result<(), Outage> {
-        self.opened()?.ping().await
+        self.noted("ping", self.opened()?.ping().await)
     }
 }

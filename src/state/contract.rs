@@ -54,7 +54,7 @@ pub struct StoreTools {
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes, for jitter and for telling one life of a store from another.
     pub random: Arc<dyn Random>,
-    /// Who hears of what happens outside of any request. The callers of a store report its answers themselves.
+    /// Who hears of what a store does by itself, such as recovering. What it answers is reported by whoever asks.
     pub observer: Arc<dyn Observer>,
 }
 

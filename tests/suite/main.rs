@@ -30,6 +30,7 @@ mod scheme_key_pair;
 mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
+mod state;
 mod tree;
 mod upstream_http2;
 mod verify;
