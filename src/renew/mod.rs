@@ -4,6 +4,7 @@
 //! for a credential that may be spent.
 
 pub mod contract;
+pub mod flight;
 
 use crate::renew::contract::RenewerEntry;
 
