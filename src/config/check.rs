@@ -164,7 +164,7 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
         ActionPlan::Forward(_) => false,
     });
     if sole {
-        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.scheme() == "ticket");
+        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.ticket_life().is_some());
         used.extend(tickets.map(|plan| ("authenticators", plan.name.to_string())));
     }
     for section in NAMED {

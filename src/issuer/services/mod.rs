@@ -3,8 +3,9 @@
 //! Never here: a caller whom nobody has proven where the service gives something away.
 
 pub mod jwks;
+pub mod ticket_mint;
 
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &ticket_mint::ENTRY];
