@@ -4,6 +4,7 @@
 //! of randomness that was not handed in.
 
 pub mod contract;
+pub mod pairs;
 pub mod ticket;
 
 use crate::issuer::contract::ServiceEntry;
