@@ -9,8 +9,9 @@ use std::sync::Arc;
 use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
-use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
-use crate::countersign::contract::{CountersignTools, Countersigner};
+use crate::assembly::services::Services;
+use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
+use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
@@ -107,26 +108,27 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
+    let services = Services::new(plan, ground, &keys)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut signers: Vec<Arc<dyn Countersigner>> = Vec::new();
+    let mut published: Vec<String> = Vec::new();
     let ours = emitted(plan);
     for written in &plan.rules {
+        let why = |why: String| format!("rule `{}`: {why}", written.name);
         let action = match &written.action {
             ActionPlan::Forward(forward) => {
-                let built = build_forward(forward, &tools).map_err(|why| format!("rule `{}`: {why}", written.name))?;
-                signers.extend(built.countersigners.iter().map(Arc::clone));
+                let built = build_forward(forward, &tools).map_err(why)?;
+                published.extend(built.countersigners.iter().filter_map(|signer| signer.public_keys()));
                 Action::Forward(built)
             }
-            ActionPlan::Serve(ServePlan::Jwks) => Action::ServeKeys(bytes::Bytes::new()),
+            ActionPlan::Serve(service) => {
+                let built = services.build(service.as_ref()).map_err(why)?;
+                published.extend(built.public_keys());
+                Action::Serve { service: built, reads_body: service.reads_body() }
+            }
         };
         rules.push(build_rule(written, action, &authenticators)?);
     }
-    let document = public_keys(&signers);
-    for rule in &mut rules {
-        if let Action::ServeKeys(body) = &mut rule.action {
-            *body = document.clone();
-        }
-    }
+    services.publish(&published);
     let gate = Gate {
         table: Arc::clone(&plan.table),
         rules: rules.into(),
@@ -264,20 +266,6 @@ fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
             }
         }
     })
-}
-
-/// One JWKS document of everything that any countersigner signs with, each key once.
-fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
-    let mut keys: Vec<serde_json::Value> = Vec::new();
-    for document in signers.iter().filter_map(|signer| signer.public_keys()) {
-        let parsed: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
-        for key in parsed.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten() {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-    }
-    serde_json::json!({ "keys": keys }).to_string().into()
 }
 
 fn cache(plan: &Plan) -> CredentialCache {

@@ -9,4 +9,5 @@ pub mod live;
 pub mod machine;
 pub mod process;
 pub mod service;
+pub mod services;
 pub mod steady;

@@ -15,7 +15,7 @@ use crate::config::document::Document;
 use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
-use crate::config::plan::Plan;
+use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -79,7 +79,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let state = stores::state(root);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
-        warn_of_unused(root, checking);
+        warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
     }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
@@ -151,13 +151,22 @@ fn guard_inline_secrets(document: &Document, checking: &mut Checking<'_>) {
 }
 
 /// Names that nothing refers to: usually a rule is missing, or a name was mistyped elsewhere.
-fn warn_of_unused(root: &Root<'_>, checking: &mut Checking<'_>) {
+fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
     let mut used: BTreeSet<(&str, String)> = BTreeSet::new();
     walk(Shape::Section(&CONF), root.node(), &mut |shape, node| {
         if let (Shape::Name(of), Some(name)) = (shape, node.as_text()) {
             used.insert((of, name.to_owned()));
         }
     });
+    // Services refer to the only authenticator of tickets without naming it.
+    let sole = rules.iter().any(|rule| match &rule.action {
+        ActionPlan::Serve(service) => service.tickets().iter().any(|tickets| tickets.authenticator.is_none()),
+        ActionPlan::Forward(_) => false,
+    });
+    if sole {
+        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.scheme() == "ticket");
+        used.extend(tickets.map(|plan| ("authenticators", plan.name.to_string())));
+    }
     for section in NAMED {
         for entry in root.entries(section) {
             if !used.contains(&(section, entry.key.clone())) {

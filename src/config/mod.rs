@@ -27,6 +27,7 @@ pub mod root;
 pub mod rules;
 pub mod schema;
 pub mod sections;
+pub mod serve;
 pub mod stores;
 pub mod upstreams;
 

@@ -19,6 +19,7 @@ use url::Url;
 
 use crate::countersign::contract::CountersignerPlan;
 use crate::domain::{Seconds, Secret};
+use crate::issuer::contract::ServicePlan;
 use crate::policy::condition::Condition;
 use crate::route::table::Table;
 use crate::settings::Fault;
@@ -240,7 +241,7 @@ pub enum ActionPlan {
     /// It goes to an upstream.
     Forward(ForwardPlan),
     /// We answer it.
-    Serve(ServePlan),
+    Serve(Box<dyn ServicePlan>),
 }
 
 /// How a request is forwarded.
@@ -252,13 +253,6 @@ pub struct ForwardPlan {
     pub countersigners: Vec<Box<dyn CountersignerPlan>>,
     /// Whether the client's credential stays in the request.
     pub keep_credential: bool,
-}
-
-/// What the proxy answers itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServePlan {
-    /// The public keys of everything that our countersigners sign, as one JWKS document.
-    Jwks,
 }
 
 /// What happens with a CORS preflight that a rule would match.

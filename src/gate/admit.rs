@@ -20,6 +20,7 @@ use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
 use crate::gate::settle::{Supplier, settle};
 use crate::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use crate::issuer::contract::{Call, Reply};
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
@@ -168,7 +169,8 @@ impl Gate {
         record.stages.route = elapsed(started, routed);
 
         // Verify: who is calling?
-        let proven = self.prove(rule, &request, body, now, record).await.map_err(|refusal| rule.refuse(refusal))?;
+        let mut facts = Facts::default();
+        let proven = self.prove(rule, &request, body, &mut facts, now, record).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified);
 
@@ -177,23 +179,23 @@ impl Gate {
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 
-        // Countersign: what does the upstream see? Burn: the last act before the permit.
+        // Countersign: what does the upstream see? Burn: the last act before the permit, or before we give something ourselves.
         let outcome = match &rule.action {
-            Action::ServeKeys(document) => Outcome::Serve(Served {
-                status: 200,
-                headers: vec![
-                    (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-                    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-                ],
-                body: document.clone(),
-            }),
+            Action::Serve { service, reads_body } => {
+                let body = if *reads_body { self.read(&facts, body).await } else { Ok(Bytes::new()) };
+                let body = body.map_err(|refusal| rule.refuse(refusal))?;
+                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
+                let reply = service.serve(&call).await.map_err(|refusal| rule.refuse(refusal))?;
+                Outcome::Serve(served(reply))
+            }
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
+                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
                 Outcome::Admit(Box::new(admission))
             }
         };
-        self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
         record.stages.countersign = elapsed(allowed, self.stopwatch.micros());
         Ok(outcome)
     }
@@ -203,14 +205,14 @@ impl Gate {
         rule: &Rule,
         request: &RequestView<'_>,
         body: &mut dyn BodySource,
+        facts: &mut Facts,
         now: Timestamp,
         record: &mut Record,
     ) -> Result<Proven, Refusal> {
         let walk = Walk { gate: self, request, now };
         let mut trail = Trail::default();
-        let mut facts = Facts::default();
         let mut counter = Counter { gate: self, body, now };
-        let judged = settle(&mut counter, &mut facts, |facts| walk.judge(&rule.requirement, facts, &mut trail)).await;
+        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, &mut trail)).await;
 
         record.authenticator = trail.authenticator;
         record.cache = trail.cache;
@@ -279,6 +281,14 @@ impl Gate {
         })
     }
 
+    /// The body that a service is asked with: the one the verdict rested on, or read now. A source is asked once only.
+    async fn read(&self, facts: &Facts, body: &mut dyn BodySource) -> Result<Bytes, Refusal> {
+        match facts.body() {
+            Some(known) => Ok(known.clone()),
+            None => body.body(JUDGED_BODY).await.map_err(Outage::refusal),
+        }
+    }
+
     /// Spends what may be used once only. Everything else has said yes by now.
     async fn burn(&self, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
         const RETRY: Seconds = Seconds(5);
@@ -305,7 +315,7 @@ impl Gate {
         body: &mut dyn BodySource,
     ) -> Result<Option<Outcome>, Refusal> {
         match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
-            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::ServeKeys(_)) => Ok(None),
+            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::Serve { .. }) => Ok(None),
             (preflight::Reply::Served(served), _) => Ok(Some(Outcome::Serve(served))),
             (preflight::Reply::Forward, Action::Forward(forward)) => {
                 // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
@@ -321,6 +331,15 @@ impl Gate {
             }
         }
     }
+}
+
+/// `reply` as it is sent: no cache may keep it unless the service says so.
+fn served(reply: Reply) -> Served {
+    let Reply { status, mut headers, body } = reply;
+    if headers.iter().all(|(name, _)| *name != header::CACHE_CONTROL) {
+        headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    }
+    Served { status, headers, body }
 }
 
 fn elapsed(from: u64, to: u64) -> u32 {

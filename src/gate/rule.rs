@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::issuer::contract::Service;
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::renew::contract::Renewals;
@@ -135,8 +136,13 @@ pub struct Rule {
 pub enum Action {
     /// Sends it on.
     Forward(Forward),
-    /// Answers with the public keys of our assertions.
-    ServeKeys(bytes::Bytes),
+    /// Answers it here.
+    Serve {
+        /// Who answers.
+        service: Arc<dyn Service>,
+        /// Whether it is asked with the body.
+        reads_body: bool,
+    },
 }
 
 /// How a rule sends requests on.

@@ -14,6 +14,7 @@ use crate::domain::{
     TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::verify::keys::contract::BuiltKeys;
@@ -55,6 +56,12 @@ pub trait SchemePlan: Debug + Send + Sync {
     ///
     /// A sentence for the operator, when the machine lacks something the conf could not show.
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
+
+    /// What it demands of tickets, for whoever mints for it or takes tickets in its place; `None` when it judges no tickets.
+    fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
+        let _ = (name, keys);
+        None
+    }
 }
 
 /// A key store that a scheme needs.

@@ -151,7 +151,7 @@ fn rules_are_proven() {
         ("match: { paths: / }, authenticate: none, forward: ap", "4:64: error:", "`upstreams` defines no `ap`; did you mean `app`?"),
         ("match: { paths: / }, authenticate: none, forward: { upstream: ap }", "4:76: error:", "did you mean `app`?"),
         ("match: { paths: / }, authenticate: none, forward: { upstrem: app, upstream: app }", "4:66: error:", "did you mean `upstream`?"),
-        ("match: { paths: / }, authenticate: none", "4:3: error:", "a rule needs `forward: UPSTREAM`, or `serve: jwks`"),
+        ("match: { paths: / }, authenticate: none", "4:3: error:", "a rule needs `forward: UPSTREAM`, or `serve: SERVICE`"),
         ("match: { paths: / }, authenticate: none, forward: app, serve: jwks", "4:76: error:", "either `forward` or `serve`"),
         ("match: { paths: / }, authenticate: none, serve: jwk", "4:62: error:", "must be one of jwks; found `jwk`; did you mean `jwks`?"),
         ("match: { paths: / }, authenticate: usr, forward: app", "4:49: error:", "`authenticators` defines no `usr`"),
