@@ -204,6 +204,12 @@ impl Issuer {
         json!({ "keys": keys }).to_string()
     }
 
+    /// The keys that verify its access tokens.
+    #[must_use]
+    pub fn verifying_keys(&self) -> &[Arc<VerifyingKey>] {
+        &self.verifying
+    }
+
     /// Opens a family: the first pair of a login.
     ///
     /// # Errors
