@@ -2,9 +2,13 @@
 //!
 //! Never here: a caller whom nobody has proven where the service gives something away.
 
+mod form;
 pub mod jwks;
+mod oauth;
+pub mod revoke;
+pub mod token;
 
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY];
