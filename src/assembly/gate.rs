@@ -9,13 +9,14 @@ use std::sync::Arc;
 use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
-use crate::assembly::services::Services;
+use crate::assembly::services::{Services, issuers};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::{Client, ClientSettings};
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
@@ -82,7 +83,8 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
 /// A sentence for the operator that names the part of the conf it could not build.
 pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, String> {
     let client = Arc::new(outbound(plan)?);
-    let (keys, kept) = build_keys(plan, ground, &client, carried)?;
+    let issuers = issuers(plan, ground)?;
+    let (keys, kept) = build_keys(plan, ground, &client, &issuers, carried)?;
 
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
@@ -108,9 +110,9 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys)?;
+    let services = Services::new(plan, ground, &keys, &issuers)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut published: Vec<String> = Vec::new();
+    let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);
     for written in &plan.rules {
         let why = |why: String| format!("rule `{}`: {why}", written.name);
@@ -177,6 +179,7 @@ fn build_keys(
     plan: &Plan,
     ground: &Ground,
     client: &Arc<Client>,
+    issuers: &BTreeMap<String, Arc<Issuer>>,
     carried: &[Kept],
 ) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
     let tools = KeyTools {
@@ -184,6 +187,7 @@ fn build_keys(
         clock: Arc::clone(&ground.clock),
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
+        issued: Arc::new(issuers.iter().map(|(name, issuer)| (name.clone(), issuer.verifying_keys().to_vec())).collect()),
     };
     let mut keys = BTreeMap::new();
     let mut kept = Vec::new();

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::config::audit;
 use crate::config::authenticators;
 use crate::config::document::Document;
+use crate::config::issuers;
 use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
@@ -25,7 +26,7 @@ use crate::settings::section::prove;
 use crate::settings::{Checking, Entry, Faults, Material, Names, Node, Shape, walk};
 
 /// Sections whose entries are named and may be referred to.
-const NAMED: [&str; 3] = ["upstreams", "keys", "authenticators"];
+const NAMED: [&str; 4] = ["upstreams", "keys", "issuers", "authenticators"];
 
 /// Proves `document`.
 ///
@@ -65,6 +66,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let admin = listeners::admin(root, &listeners, checking);
     let upstreams = upstreams::upstreams(root, checking);
     let mut keys = stores::key_stores(root, checking);
+    let issuers = issuers::issuers(root, checking);
     let cache = limits::cache(root);
     let authenticators = authenticators::authenticators(root, cache.flatten(), checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
@@ -83,6 +85,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
     let (rules, table) = rules?;
     let upstreams = upstreams?;
@@ -93,6 +96,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         admin,
         upstreams,
         keys,
+        issuers: issuers?,
         authenticators: authenticators?,
         rules,
         table: Arc::new(table),

@@ -16,6 +16,7 @@ pub mod authenticators;
 pub mod check;
 pub mod document;
 pub mod forward;
+pub mod issuers;
 pub mod limits;
 pub mod listeners;
 pub mod load;

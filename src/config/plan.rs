@@ -20,6 +20,8 @@ use url::Url;
 use crate::countersign::contract::CountersignerPlan;
 use crate::domain::{Seconds, Secret};
 use crate::issuer::contract::ServicePlan;
+use crate::issuer::pairs::Terms;
+use crate::jose::mint::SigningKey;
 use crate::policy::condition::Condition;
 use crate::route::table::Table;
 use crate::settings::Fault;
@@ -37,6 +39,8 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// Key stores, in written order, then those that authenticators imply (`discovery:ISSUER`).
     pub keys: Vec<KeyStorePlan>,
+    /// Issuers of our own, in written order.
+    pub issuers: Vec<IssuerPlan>,
     /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
     pub authenticators: Vec<AuthenticatorPlan>,
     /// Rules, in written order; the table's rule numbers count in this order.
@@ -171,6 +175,15 @@ pub struct KeyStorePlan {
     pub name: Arc<str>,
     /// Where its keys come from.
     pub source: Box<dyn KeySourcePlan>,
+}
+
+/// An issuer of our own.
+#[derive(Debug, Clone)]
+pub struct IssuerPlan {
+    /// What its pairs have in common; its name among them.
+    pub terms: Terms,
+    /// Keys that sign, the first of them now. At least one.
+    pub keys: Arc<[SigningKey]>,
 }
 
 /// An authenticator.

@@ -2,6 +2,7 @@
 
 use crate::config::audit::AUDIT;
 use crate::config::authenticators::AUTHENTICATORS;
+use crate::config::issuers::ISSUERS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
 use crate::config::rules::RULES;
@@ -20,6 +21,7 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::optional("admin", Shape::Section(&ADMIN), "Where operators look in: `/livez`, `/readyz`, `/metrics`. Off unless written."),
         KeySpec::default("upstreams", UPSTREAMS, "{}", "The services behind, by name: a URL, or the long form."),
         KeySpec::default("keys", KEYS, "{}", "Key stores by name, each of one kind. Authenticators refer to them."),
+        KeySpec::default("issuers", ISSUERS, "{}", "Who gives token pairs in this proxy's own name, by name."),
         KeySpec::default("authenticators", AUTHENTICATORS, "{}", "Ways to prove who is calling, by name, each of one scheme."),
         KeySpec::required("rules", RULES, "Which requests are let through, and where to. What no rule matches is refused."),
         KeySpec::default(

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
+use crate::issuer::pairs::Issuer;
 use crate::jose::ticket::TicketTerms;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
@@ -109,6 +110,8 @@ impl PublishedKeys {
 pub struct ServiceTools<'a> {
     /// The terms of ticket authenticators, by name.
     pub tickets: &'a BTreeMap<String, Arc<TicketTerms>>,
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
     /// The public keys of everything that signs here; complete once everything is built.
     pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.

@@ -4,9 +4,8 @@
 //! of randomness that was not handed in.
 
 pub mod contract;
-mod reply;
+pub mod pairs;
 pub mod services;
-pub mod submission;
 pub mod ticket;
 
 pub use crate::issuer::services::SERVICES;

@@ -4,8 +4,9 @@
 //! for a credential that may be spent.
 
 pub mod contract;
+pub mod local;
 
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
-pub const RENEWERS: &[&RenewerEntry] = &[];
+pub const RENEWERS: &[&RenewerEntry] = &[&local::ENTRY];

@@ -2,10 +2,16 @@
 //!
 //! Never here: a caller whom nobody has proven where the service gives something away.
 
+mod form;
 pub mod jwks;
+mod oauth;
+mod reply;
+pub mod revoke;
+mod submission;
 pub mod ticket_mint;
+pub mod token;
 
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &ticket_mint::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY];

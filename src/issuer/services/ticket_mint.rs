@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::domain::{Identity, Random, Refusal, Seconds, Timestamp, Value};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools, TicketUse};
-use crate::issuer::submission::{Submission, Unread};
+use crate::issuer::services::submission::{Submission, Unread};
 use crate::issuer::ticket::{DEFAULT_LIFE, Mint, Minted, TicketOrder, is_reserved, press};
 use crate::jose::ticket::{Bindings, TicketTerms, id_text};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};

@@ -9,18 +9,18 @@ use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde_json::{Value, json};
 
 use crate::issuer::contract::{Call, Reply};
-use crate::issuer::submission::Unread;
+use crate::issuer::services::submission::Unread;
 
 impl Reply {
     /// `body` as JSON.
     #[must_use]
-    pub fn json(status: u16, body: &Value) -> Self {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
         Self::typed(status, "application/json", body)
     }
 
     /// What is wrong with `call`.
     #[must_use]
-    pub fn problem(call: &Call<'_>, unread: &Unread) -> Self {
+    pub(super) fn problem(call: &Call<'_>, unread: &Unread) -> Self {
         let body = json!({
             "type": "urn:countersign:problem:request_refused",
             "title": "The request cannot be accepted",

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use http::header::CONTENT_TYPE;
 use crate::domain::{RequestView, Value};
 use crate::issuer::contract::Call;
+use crate::issuer::services::form::decoded;
 use crate::jose::json;
 
 /// How deep what is handed in may nest.
@@ -21,7 +22,7 @@ const MOST_FIELDS: usize = 32;
 
 /// What was handed in: values by their path, `bind.address` for the member `address` of the object `bind`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Submission {
+pub(super) struct Submission {
     /// No path twice.
     fields: Vec<(Box<str>, Value)>,
     /// Whether it was a form, in which everything is text.
@@ -30,7 +31,7 @@ pub struct Submission {
 
 /// Why it cannot be read, in words for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+pub(super) struct Unread {
     /// 400, or 415 where the type of the body is none that we read.
     pub status: u16,
     /// What would be right. Holds nothing that was sent.
@@ -178,10 +179,9 @@ fn flat(value: Value) -> Option<Vec<(Box<str>, Value)>> {
 /// The fields of a form; `None` when it has no single reading.
 fn form(body: &[u8]) -> Option<Vec<(Box<str>, Value)>> {
     let mut fields: Vec<(Box<str>, Value)> = Vec::new();
-    for pair in body.split(|byte| *byte == b'&') {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (name, value) = pair.split_at_checked(at)?;
-        let (name, value) = (unescaped(name)?, unescaped(value.get(1..)?)?);
+    for pair in std::str::from_utf8(body).ok()?.split('&') {
+        let (name, value) = pair.split_once('=')?;
+        let (name, value) = (decoded(name)?, decoded(value)?);
         let known = fields.iter().any(|(known, _)| **known == *name);
         if known || name.is_empty() || value.is_empty() || MOST_FIELDS <= fields.len() {
             return None;
@@ -189,31 +189,6 @@ fn form(body: &[u8]) -> Option<Vec<(Box<str>, Value)>> {
         fields.push((name.into(), Value::Text(value.into())));
     }
     Some(fields)
-}
-
-/// `part` with `+` for a space and every escape undone; `None` when an escape is broken, or what comes out is no text.
-fn unescaped(part: &[u8]) -> Option<String> {
-    let mut bytes = Vec::with_capacity(part.len());
-    let mut rest = part;
-    while let [first, later @ ..] = rest {
-        rest = match (first, later) {
-            (b'+', _) => {
-                bytes.push(b' ');
-                later
-            }
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                bytes.push(digit(*high)? << 4 | digit(*low)?);
-                after
-            }
-            (b'%', _) => return None,
-            _ => {
-                bytes.push(*first);
-                later
-            }
-        };
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
