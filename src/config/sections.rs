@@ -4,6 +4,7 @@ use crate::config::audit::AUDIT;
 use crate::config::authenticators::AUTHENTICATORS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
+use crate::config::revocations::REVOCATIONS;
 use crate::config::rules::RULES;
 use crate::config::stores::{KEYS, STATE};
 use crate::config::upstreams::UPSTREAMS;
@@ -45,6 +46,7 @@ pub static CONF: SectionSpec = SectionSpec {
             "{ memory: {} }",
             "Where spent credentials are remembered. Opened only when something is single-use.",
         ),
+        KeySpec::default("revocations", Shape::Section(&REVOCATIONS), "{}", "Whose credentials are no longer taken."),
         KeySpec::default(
             "startup_wait",
             Shape::Duration { min: 0, max: 600 },
