@@ -20,6 +20,7 @@ use crate::issuer::pairs::Issuer;
 use crate::net::client::{Client, ClientSettings};
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools};
 use crate::verify::governor::{Budgets, Governor};
@@ -38,6 +39,8 @@ pub struct Ground {
     pub observer: Arc<dyn Observer>,
     /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken. Outlives every conf, too.
+    pub revoked: Arc<Revocations>,
 }
 
 /// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
@@ -137,6 +140,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
+        revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),

@@ -105,6 +105,7 @@ impl Live {
         threads: usize,
     ) -> Result<Started, String> {
         let Built { gate, kept } = build(plan, &ground, &[])?;
+        ground.revoked.put_conf(Arc::clone(&plan.revocations.listed), plan.revocations.lasts);
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
         let options = assembly::options(plan, threads);
@@ -147,6 +148,7 @@ impl Live {
             )));
         }
         let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
+        self.ground.revoked.put_conf(Arc::clone(&plan.revocations.listed), plan.revocations.lasts);
         rest.kept = kept;
         rest.fixed = fixed;
         rest.files.clone_from(&plan.files);

@@ -17,6 +17,7 @@ use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
+use crate::config::revocations;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -79,6 +80,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root);
+    let revocations = revocations::revocations(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
@@ -107,6 +109,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         audit: audit?,
         outbound: outbound?,
         state: state?,
+        revocations: revocations?,
         startup_wait: top.duration("startup_wait")?,
         grace: top.duration("grace")?,
         threads: limits::number(&top, "threads"),

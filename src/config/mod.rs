@@ -24,6 +24,7 @@ pub mod pem;
 pub mod plan;
 pub mod reference;
 pub mod requirement;
+pub mod revocations;
 pub mod root;
 pub mod rules;
 pub mod schema;

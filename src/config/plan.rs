@@ -18,7 +18,7 @@ use rustls::sign::CertifiedKey;
 use url::Url;
 
 use crate::countersign::contract::CountersignerPlan;
-use crate::domain::{Seconds, Secret};
+use crate::domain::{Revocation, Seconds, Secret};
 use crate::issuer::contract::ServicePlan;
 use crate::issuer::pairs::Terms;
 use crate::jose::mint::SigningKey;
@@ -61,6 +61,8 @@ pub struct Plan {
     pub outbound: OutboundPlan,
     /// Where spent credentials are remembered.
     pub state: StatePlan,
+    /// Whose credentials are no longer taken, as far as the conf says so.
+    pub revocations: RevocationsPlan,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -379,6 +381,15 @@ pub enum StatePlan {
         /// Live marks at most.
         capacity: usize,
     },
+}
+
+/// Whose credentials are no longer taken, as far as the conf says so.
+#[derive(Debug, Clone)]
+pub struct RevocationsPlan {
+    /// The entries of the file, each with its line.
+    pub listed: Arc<[(usize, Arc<Revocation>)]>,
+    /// How long what an operator revokes counts unless the command says otherwise.
+    pub lasts: Seconds,
 }
 
 impl Plan {

@@ -5,6 +5,7 @@ use crate::config::authenticators::AUTHENTICATORS;
 use crate::config::issuers::ISSUERS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
+use crate::config::revocations::REVOCATIONS;
 use crate::config::rules::RULES;
 use crate::config::stores::{KEYS, STATE};
 use crate::config::upstreams::UPSTREAMS;
@@ -47,6 +48,7 @@ pub static CONF: SectionSpec = SectionSpec {
             "{ memory: {} }",
             "Where spent credentials are remembered. Opened only when something is single-use.",
         ),
+        KeySpec::default("revocations", Shape::Section(&REVOCATIONS), "{}", "Whose credentials are no longer taken."),
         KeySpec::default(
             "startup_wait",
             Shape::Duration { min: 0, max: 600 },

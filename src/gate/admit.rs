@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
 use http::{HeaderName, HeaderValue};
+use tokio::sync::watch;
 
-use crate::domain::{Answer, Event, Facts, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
+use crate::domain::{Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;
@@ -79,6 +80,14 @@ impl Rule {
 impl Judge for Gate {
     async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
         self.admit(arrival, body).await
+    }
+
+    fn still_good(&self, identity: &Identity) -> bool {
+        !self.revoked.covers(identity, self.clock.now())
+    }
+
+    fn revisions(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.revoked.revisions())
     }
 }
 

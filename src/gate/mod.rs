@@ -13,6 +13,7 @@ pub mod forwarded;
 pub mod hygiene;
 mod preflight;
 mod prove;
+mod revoker;
 pub mod rule;
 pub mod settle;
 pub mod verdict;

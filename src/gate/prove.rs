@@ -189,7 +189,7 @@ impl Walk<'_, '_> {
                 if let Some((cache_for, generation)) = memory {
                     self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
                 }
-                Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), &credential)))
+                self.proven(authenticator, identity.into_inner(), &credential)
             }
             Step::Need(need) => Step::Need(need),
             Step::Refuse(refusal) => {
@@ -212,18 +212,22 @@ impl Walk<'_, '_> {
         trail.cache = Some(true);
         self.gate.observer.note(Event::CredentialCache { hit: true });
         match crate::verify::cache::check_times(&identity, self.now) {
-            Ok(()) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
+            Ok(()) => self.proven(authenticator, identity.into_inner(), credential),
             Err(doubt) => Step::Refuse(doubt.into()),
         }
     }
 
-    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>) -> Proven {
-        Proven {
+    /// Every proof comes by here, fresh or remembered: it counts unless it was revoked.
+    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>) -> Step<Branch> {
+        if let Err(refusal) = self.gate.revoked.check(&identity, self.now) {
+            return Step::Refuse(refusal);
+        }
+        Step::Done(Branch::Proven(Proven {
             burns: identity.burn.clone().into_iter().collect(),
             ambient: authenticator.verifier.ambient(credential),
             identity: Some(identity),
             places: credential.places.clone(),
-        }
+        }))
     }
 
     /// Adds the places of whatever `requirement` would have looked at; asks for nothing.
