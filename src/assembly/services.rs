@@ -65,6 +65,7 @@ impl<'a> Services<'a> {
             issuers: self.issuers,
             published: &self.published,
             state: &self.ground.state,
+            revoked: &self.ground.revoked,
             random: &self.ground.random,
             observer: &self.ground.observer,
         })

@@ -16,6 +16,7 @@ use crate::issuer::pairs::Issuer;
 use crate::jose::ticket::TicketTerms;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 
 /// One line of the roll-call `issuer::SERVICES`.
 pub struct ServiceEntry {
@@ -116,6 +117,8 @@ pub struct ServiceTools<'a> {
     pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.
     pub state: &'a Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken.
+    pub revoked: &'a Arc<Revocations>,
     /// Unpredictable bytes.
     pub random: &'a Arc<dyn Random>,
     /// Who hears of events.

@@ -9,9 +9,11 @@ mod reply;
 pub mod revoke;
 mod submission;
 pub mod ticket_mint;
+pub mod ticket_redeem;
+pub mod ticket_revoke;
 pub mod token;
 
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY, &ticket_redeem::ENTRY, &ticket_revoke::ENTRY];
