@@ -94,7 +94,8 @@ fn prove_tickets(name: &str, wanted: &TicketUse, authenticators: &[Option<Authen
                 return checking.faults.error(&wanted.span, says);
             }
             _ => {
-                let says = format!("there are several authenticators of the scheme `ticket`; say whose: `{{ {name}: {{ tickets: NAME }} }}`");
+                let says =
+                    format!("there are several authenticators of the scheme `ticket`; say whose: `{{ {name}: {{ tickets: NAME }} }}`");
                 return checking.faults.error(&wanted.span, says);
             }
         },

@@ -142,11 +142,7 @@ fn check_bindings(bindings: Bindings) -> Result<Bindings, MintError> {
     if bindings.device.as_ref().is_some_and(|device| device.is_empty() || !device.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
         return wrong("device");
     }
-    if bindings
-        .host
-        .as_ref()
-        .is_some_and(|host| !is_canonical_host(host))
-    {
+    if bindings.host.as_ref().is_some_and(|host| !is_canonical_host(host)) {
         return wrong("host");
     }
     if bindings.methods.iter().any(|method| method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_graphic())) {

@@ -29,6 +29,7 @@ mod scheme_key_pair;
 mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
+mod ticket_services;
 mod tree;
 mod verify;
 mod whole;

@@ -16,4 +16,5 @@ pub mod token;
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY, &ticket_redeem::ENTRY, &ticket_revoke::ENTRY];
+pub const SERVICES: &[&ServiceEntry] =
+    &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY, &ticket_redeem::ENTRY, &ticket_revoke::ENTRY];

@@ -33,10 +33,7 @@ impl Reply {
     }
 
     fn typed(status: u16, kind: &'static str, body: &Value) -> Self {
-        let headers = vec![
-            (CONTENT_TYPE, HeaderValue::from_static(kind)),
-            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        ];
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(kind)), (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))];
         Self { status, headers, body: Bytes::from(format!("{body}\n")) }
     }
 }

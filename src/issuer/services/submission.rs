@@ -8,11 +8,11 @@
 
 use std::borrow::Cow;
 
-use http::header::CONTENT_TYPE;
 use crate::domain::{RequestView, Value};
 use crate::issuer::contract::Call;
 use crate::issuer::services::form::decoded;
 use crate::jose::json;
+use http::header::CONTENT_TYPE;
 
 /// How deep what is handed in may nest.
 const DEPTH: usize = 3;

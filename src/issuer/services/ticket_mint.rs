@@ -199,9 +199,9 @@ impl fmt::Debug for TicketMint {
 impl Service for TicketMint {
     async fn serve(&self, call: &Call<'_>) -> Result<Reply, Refusal> {
         let caller = call.identity.ok_or(Refusal::CredentialMissing)?;
-        let minted = self.order(call, caller).and_then(|order| {
-            press(&self.mint, order, call.now, self.random.as_ref()).map_err(|fault| Unread::wrong(fault.to_string()))
-        });
+        let minted = self
+            .order(call, caller)
+            .and_then(|order| press(&self.mint, order, call.now, self.random.as_ref()).map_err(|fault| Unread::wrong(fault.to_string())));
         Ok(match minted {
             Ok(minted) => answer(&minted),
             Err(unread) => Reply::problem(call, &unread),

@@ -121,8 +121,7 @@ impl Service for TicketRedeem {
             }
         }
         let Presented { holder, client, .. } = presented;
-        let order =
-            PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.clone(), client };
+        let order = PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.clone(), client };
         match self.issuer.open(order, call.now).await {
             Ok(issued) => oauth::granted(&issued, call.now).ok_or(Refusal::Internal),
             Err(PairFault::Store) => Err(Outage::State.refusal()),

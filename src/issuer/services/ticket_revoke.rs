@@ -39,7 +39,12 @@ static SETTINGS: SectionSpec = SectionSpec {
             Shape::Name("authenticators"),
             "The authenticator of the scheme `ticket` whose tickets are taken back. Needed only where there are several.",
         ),
-        KeySpec::default("by_id", Shape::Bool, "true", "Whether the id alone will do. Otherwise only tickets that are shown are taken back."),
+        KeySpec::default(
+            "by_id",
+            Shape::Bool,
+            "true",
+            "Whether the id alone will do. Otherwise only tickets that are shown are taken back.",
+        ),
     ],
 };
 
