@@ -45,6 +45,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
             "countersign::firewall",
             "systems::contract",
             "state::contract",
+            "state::revoked",
             "domain",
         ],
         "the judge knows contracts only",

@@ -9,16 +9,18 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
-use crate::assembly::services::Services;
+use crate::assembly::services::{Services, issuers};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools};
 use crate::verify::governor::{Budgets, Governor};
@@ -37,6 +39,8 @@ pub struct Ground {
     pub observer: Arc<dyn Observer>,
     /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken. Outlives every conf, too.
+    pub revoked: Arc<Revocations>,
 }
 
 /// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
@@ -93,7 +97,8 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
 pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
     let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
     let client = outbound.client();
-    let (keys, kept) = build_keys(plan, ground, client, &carried.kept)?;
+    let issuers = issuers(plan, ground)?;
+    let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
@@ -119,9 +124,9 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys)?;
+    let services = Services::new(plan, ground, &keys, &issuers)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut published: Vec<String> = Vec::new();
+    let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);
     for written in &plan.rules {
         let why = |why: String| format!("rule `{}`: {why}", written.name);
@@ -146,6 +151,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
+        revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
@@ -188,6 +194,7 @@ fn build_keys(
     plan: &Plan,
     ground: &Ground,
     client: &Arc<Client>,
+    issuers: &BTreeMap<String, Arc<Issuer>>,
     carried: &[Kept],
 ) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
     let tools = KeyTools {
@@ -195,6 +202,7 @@ fn build_keys(
         clock: Arc::clone(&ground.clock),
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
+        issued: Arc::new(issuers.iter().map(|(name, issuer)| (name.clone(), issuer.verifying_keys().to_vec())).collect()),
     };
     let mut keys = BTreeMap::new();
     let mut kept = Vec::new();

@@ -4,15 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::assembly::gate::Ground;
-use crate::config::plan::Plan;
+use crate::config::plan::{IssuerPlan, Plan};
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
+use crate::issuer::pairs::Issuer;
 use crate::jose::ticket::TicketTerms;
 use crate::verify::keys::contract::BuiltKeys;
+
+/// The issuers of `plan`, by name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issuer>>, String> {
+    let build = |written: &IssuerPlan| {
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        let name = written.terms.name.to_string();
+        let built = Issuer::new(written.terms.clone(), Arc::clone(&written.keys), state, random, observer);
+        built.map(|issuer| (name.clone(), Arc::new(issuer))).map_err(|why| format!("issuer `{name}`: {why}"))
+    };
+    plan.issuers.iter().map(build).collect()
+}
 
 /// What the services of one conf are built with.
 pub struct Services<'a> {
     ground: &'a Ground,
     tickets: BTreeMap<String, Arc<TicketTerms>>,
+    issuers: &'a BTreeMap<String, Arc<Issuer>>,
     published: Arc<PublishedKeys>,
 }
 
@@ -22,14 +39,19 @@ impl<'a> Services<'a> {
     /// # Errors
     ///
     /// A sentence for the operator.
-    pub fn new(plan: &Plan, ground: &'a Ground, keys: &BTreeMap<String, BuiltKeys>) -> Result<Self, String> {
+    pub fn new(
+        plan: &Plan,
+        ground: &'a Ground,
+        keys: &BTreeMap<String, BuiltKeys>,
+        issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    ) -> Result<Self, String> {
         let mut tickets = BTreeMap::new();
         for written in &plan.authenticators {
             let Some(terms) = written.scheme.ticket_terms(&written.name, keys) else { continue };
             let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
             tickets.insert(written.name.to_string(), Arc::new(terms));
         }
-        Ok(Self { ground, tickets, published: Arc::default() })
+        Ok(Self { ground, tickets, issuers, published: Arc::default() })
     }
 
     /// Builds one.
@@ -40,8 +62,10 @@ impl<'a> Services<'a> {
     pub fn build(&self, plan: &dyn ServicePlan) -> Result<Arc<dyn Service>, String> {
         plan.build(&ServiceTools {
             tickets: &self.tickets,
+            issuers: self.issuers,
             published: &self.published,
             state: &self.ground.state,
+            revoked: &self.ground.revoked,
             random: &self.ground.random,
             observer: &self.ground.observer,
         })

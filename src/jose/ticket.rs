@@ -74,6 +74,7 @@ pub struct Bindings {
 }
 
 /// A key that seals tickets, set up once.
+#[derive(Clone)]
 pub struct TicketKey {
     id: [u8; KEY_ID],
     extracted: Prk,

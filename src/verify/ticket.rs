@@ -137,6 +137,10 @@ impl SchemePlan for TicketPlan {
         Ok(Arc::new(self.verifier(name, tools.keys)?))
     }
 
+    fn ticket_life(&self) -> Option<Seconds> {
+        Some(self.max_life)
+    }
+
     fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
         Some(self.terms(name, keys))
     }

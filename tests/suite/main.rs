@@ -32,6 +32,7 @@ mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
 mod state;
+mod ticket_services;
 mod tree;
 mod upstream_http2;
 mod verify;

@@ -342,5 +342,9 @@ fn whoever_boards_after_a_landing_flies_anew() {
     let (_next, _own) = first(&board, 1);
     assert_eq!(*written.lock().unwrap(), Some(7));
     let mut seat: Pin<Box<Seat<u8>>> = Box::pin(seat);
-    assert_eq!(seat.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Landed::Brought(7)), "its own seat is not the next one's");
+    assert_eq!(
+        seat.as_mut().poll(&mut Context::from_waker(Waker::noop())),
+        Poll::Ready(Landed::Brought(7)),
+        "its own seat is not the next one's"
+    );
 }
