@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
+use crate::assembly::outbound::Outbound;
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
 use crate::countersign::contract::{CountersignTools, Countersigner};
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
-use crate::net::client::{Client, ClientSettings};
+use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
@@ -58,12 +58,21 @@ impl Drop for Keeper {
     }
 }
 
-/// A gate and the key stores it rests on.
+/// A gate and what it rests on.
 pub struct Built {
     /// The gate.
     pub gate: Gate,
-    /// Its stores of signature keys; `/readyz` waits for them.
+    /// What the next gate may go on with.
+    pub carried: Carried,
+}
+
+/// What outlives a gate where the next conf says the same of it.
+#[derive(Default)]
+pub struct Carried {
+    /// Stores of signature keys; `/readyz` waits for them.
     pub kept: Vec<Kept>,
+    /// The client that asks other machines.
+    pub outbound: Option<Outbound>,
 }
 
 /// The names of those of `kept` that have no set to verify with.
@@ -72,16 +81,18 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
     kept.iter().filter(|kept| !kept.store.ready(now)).map(|kept| Arc::clone(&kept.name)).collect()
 }
 
-/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have.
+/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have, its client with
+/// the connections it has.
 ///
 /// Must be called inside a runtime: key stores are kept fresh by tasks of it.
 ///
 /// # Errors
 ///
 /// A sentence for the operator that names the part of the conf it could not build.
-pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, String> {
-    let client = Arc::new(outbound(plan)?);
-    let (keys, kept) = build_keys(plan, ground, &client, carried)?;
+pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
+    let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
+    let client = outbound.client();
+    let (keys, kept) = build_keys(plan, ground, client, &carried.kept)?;
 
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
@@ -89,7 +100,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         let mut tools = SchemeTools {
             keys: &keys,
             desks: &mut desks,
-            client: &client,
+            client,
             clock: &ground.clock,
             random: &ground.random,
             observer: &ground.observer,
@@ -143,7 +154,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
     };
-    Ok(Built { gate, kept })
+    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound) } })
 }
 
 /// Every header name that any rule of `plan` can emit, each once.
@@ -292,15 +303,4 @@ fn governor(plan: &Plan) -> Option<Arc<Governor>> {
     let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
     let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
     Some(Arc::new(Governor::new(budgets)))
-}
-
-fn outbound(plan: &Plan) -> Result<Client, String> {
-    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
-    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
-    Client::new(ClientSettings { ca, resolve, ..ClientSettings::default() })
-}
-
-/// A certificate as PEM (RFC 7468 section 5).
-fn pem(der: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
 }

@@ -7,6 +7,8 @@ pub mod edge;
 pub mod gate;
 pub mod live;
 pub mod machine;
+pub mod outbound;
 pub mod process;
 pub mod service;
 pub mod steady;
+pub mod store;

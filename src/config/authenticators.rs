@@ -123,6 +123,12 @@ fn prove_fit(plan: &AuthenticatorPlan, needed: &KeyUse, store: &KeyStorePlan, ch
         checking.faults.error(&needed.span, says);
         return;
     }
+    if needed.shared && !store.source.keeps_issuers_apart() {
+        checking.faults.warn(
+            &needed.span,
+            "several issuers share a key store, so the keys of each vouch for all of them; write a mapping from issuer to key store to keep them apart",
+        );
+    }
     let Some(accepted) = plan.scheme.algorithms() else { return };
     let held = match store.source.algorithms() {
         Some(held) => held,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::audit;
 use crate::config::authenticators;
+use crate::config::beside;
 use crate::config::document::Document;
 use crate::config::limits;
 use crate::config::listeners;
@@ -79,7 +80,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let governor = limits::governor(root, checking);
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
-    let state = stores::state(root);
+    let state = stores::state(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, checking);
@@ -92,6 +93,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
     let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
+    beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();

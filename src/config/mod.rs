@@ -13,6 +13,7 @@
 
 pub mod audit;
 pub mod authenticators;
+pub mod beside;
 pub mod check;
 pub mod document;
 pub mod forward;

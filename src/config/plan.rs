@@ -24,6 +24,7 @@ use crate::renew::contract::RenewerPlan;
 use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
 use crate::settings::Fault;
+use crate::state::contract::StorePlan;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
 
@@ -58,8 +59,8 @@ pub struct Plan {
     pub audit: AuditPlan,
     /// How outbound questions (key sets, introspection) are asked.
     pub outbound: OutboundPlan,
-    /// Where spent credentials are remembered.
-    pub state: StatePlan,
+    /// Where what must not be forgotten is kept.
+    pub state: Box<dyn StorePlan>,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -390,16 +391,6 @@ pub struct OutboundPlan {
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// Fixed addresses of host names; port 0 keeps the URL's port.
     pub resolve: Vec<(Box<str>, SocketAddr)>,
-}
-
-/// Where spent credentials are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatePlan {
-    /// In this process.
-    Memory {
-        /// Live marks at most.
-        capacity: usize,
-    },
 }
 
 impl Plan {

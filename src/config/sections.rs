@@ -49,8 +49,9 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::default(
             "state",
             STATE,
-            "{ memory: {} }",
-            "Where spent credentials are remembered. Opened only when something is single-use.",
+            "{ embedded: {} }",
+            "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
+             needs it.",
         ),
         KeySpec::default(
             "startup_wait",

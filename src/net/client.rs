@@ -21,7 +21,7 @@ use url::Url;
 use crate::net::guard::{Reach, is_localhost, permits, permits_literal, plaintext_allowed};
 
 /// What the client is built with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientSettings {
     /// A PEM bundle of the only authorities to trust, instead of the machine's own; `None` for the machine's.
     pub ca: Option<Vec<u8>>,

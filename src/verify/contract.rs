@@ -45,6 +45,12 @@ pub trait SchemePlan: Debug + Send + Sync {
         None
     }
 
+    /// Issuers whose tokens it takes for its own wherever it looks, as the conf writes them: a `*` in front stands for one
+    /// label of a host name. Empty for schemes that do not choose by issuer.
+    fn issuers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Names of headers, cookies and query parameters it looks at, for the warnings of `check` and for
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
@@ -54,9 +60,9 @@ pub trait SchemePlan: Debug + Send + Sync {
         Renewability::Never("they have no end that a fresh one would move")
     }
 
-    /// Who issues its credentials, where that is one, by name.
-    fn sole_issuer(&self) -> Option<&str> {
-        None
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
     }
 
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
@@ -87,6 +93,8 @@ pub struct KeyUse {
     pub class: crate::verify::keys::contract::KeyClass,
     /// Where the conf refers to it.
     pub span: crate::settings::Span,
+    /// Whether tokens of several issuers that the conf names are verified with it.
+    pub shared: bool,
 }
 
 /// What schemes are built with.

@@ -146,6 +146,10 @@ impl KeySourcePlan for IssuerKeyPlan {
         KeyClass::Signature
     }
 
+    fn keeps_issuers_apart(&self) -> bool {
+        true
+    }
+
     fn continuity(&self) -> Option<String> {
         let Self { allow, path, timing, retry, negative_ttl, issuers, authorities } = self;
         Some(format!("issuer_key {allow:?} {path} {timing:?} {retry:?} {negative_ttl:?} {issuers} {}", authorities.text()))
