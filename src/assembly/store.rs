@@ -18,7 +18,7 @@ use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStor
 /// Whether anything in `plan` rests on the state store.
 #[must_use]
 pub fn needed(plan: &Plan) -> bool {
-    plan.authenticators.iter().any(|authenticator| authenticator.scheme.remembers())
+    plan.authenticators.iter().any(|authenticator| authenticator.scheme.remembers() || authenticator.renewal.is_some())
 }
 
 /// The state store, open or not yet.

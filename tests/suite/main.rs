@@ -19,6 +19,7 @@ mod answers;
 mod cli;
 mod conf;
 mod encrypted;
+mod flight;
 mod lifecycle;
 mod oidc;
 mod proxying;
