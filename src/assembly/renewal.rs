@@ -26,6 +26,10 @@ impl Renewing {
     /// A sentence for the operator that names the renewer.
     pub fn build(plan: &Plan, client: &Arc<Client>, ground: &Ground) -> Result<Self, String> {
         let mut built: Vec<Option<Arc<dyn Renewals>>> = Vec::with_capacity(plan.renewers.len());
+        if plan.renewers.is_empty() {
+            return Ok(Self(built));
+        }
+        let client = Arc::new(client.unpooled()?);
         for (index, written) in plan.renewers.iter().enumerate() {
             if !plan.authenticators.iter().any(|authenticator| authenticator.renewal.as_ref().is_some_and(|used| used.renewer == index)) {
                 built.push(None);
@@ -34,7 +38,7 @@ impl Renewing {
             let handling = &written.handling;
             let tools = RenewTools {
                 deadline: handling.flight.duration(),
-                client,
+                client: &client,
                 clock: &ground.clock,
                 random: &ground.random,
                 observer: &ground.observer,

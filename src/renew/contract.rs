@@ -61,7 +61,8 @@ pub trait RenewerPlan: Debug + Send + Sync {
 pub struct RenewTools<'a> {
     /// For one exchange, everything included.
     pub deadline: Duration,
-    /// For exchanges with issuers elsewhere.
+    /// For exchanges with issuers elsewhere. Each has a connection of its own, so that none is lost to one that the issuer was just
+    /// closing.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.
     pub clock: &'a Arc<dyn Clock>,

@@ -11,6 +11,10 @@ pub mod handling;
 pub mod http;
 pub mod oauth2;
 
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
+
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
