@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
+use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
 use crate::assembly::services::{Services, issuers};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
@@ -100,6 +101,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     let issuers = issuers(plan, ground)?;
     let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
+    let renewing = Renewing::build(plan, client, &issuers, ground)?;
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
     for written in &plan.authenticators {
@@ -117,7 +119,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
             verifier,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
-            renewal: None,
+            renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
@@ -155,7 +157,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
-        private_responses: ours.into(),
+        private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
         stopwatch: Arc::clone(&ground.stopwatch),
@@ -179,7 +181,7 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
     names
 }
 
-/// Every header field that any authenticator of `plan` looks at.
+/// Every header field that any authenticator or renewer of `plan` looks at.
 #[must_use]
 pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
     let places = plan.authenticators.iter().flat_map(|authenticator| authenticator.scheme.looks_at());
@@ -187,7 +189,7 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Header(name) => Some(name),
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
-    headers.collect()
+    headers.chain(refresh_headers(plan)).collect()
 }
 
 fn build_keys(

@@ -65,7 +65,8 @@ pub struct RenewTools<'a> {
     pub deadline: Duration,
     /// The issuers of our own, by name.
     pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
-    /// For exchanges with issuers elsewhere.
+    /// For exchanges with issuers elsewhere. Each has a connection of its own, so that none is lost to one that the issuer was just
+    /// closing.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.
     pub clock: &'a Arc<dyn Clock>,

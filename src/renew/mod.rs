@@ -12,6 +12,10 @@ pub mod http;
 pub mod local;
 pub mod oauth2;
 
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
+
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.

@@ -56,19 +56,14 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
 
-    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
-    fn remembers(&self) -> bool {
-        false
-    }
-
     /// What a renewal of its credentials would rest on.
     fn renewability(&self) -> Renewability {
         Renewability::Never("they have no end that a fresh one would move")
     }
 
-    /// Who issues its credentials, where that is one, by name.
-    fn sole_issuer(&self) -> Option<&str> {
-        None
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
     }
 
     /// Builds the verifier. Everything that can go wrong has been found by the plan.

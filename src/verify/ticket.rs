@@ -120,10 +120,6 @@ impl SchemePlan for TicketPlan {
         if self.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
     }
 
-    fn sole_issuer(&self) -> Option<&str> {
-        Some(&self.issuer)
-    }
-
     fn looks_at(&self) -> Vec<Place> {
         self.from.iter().map(Source::place).collect()
     }
