@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use countersign::domain::{Clock, RenewalFailure, Secret, Seconds, Spent, Timestamp};
+use countersign::domain::{Clock, RenewalFailure, Seconds, Secret, Spent, Timestamp};
 use countersign::renew::flight::protocol::{Class, Holder, Lease, Record};
 use countersign::renew::flight::{FlightSettings, record};
 use countersign::state::contract::{Expect, StateStore};
@@ -359,7 +359,12 @@ async fn a_sealed_pair_opens_for_the_credential_that_was_spent_and_for_no_other(
     // Or gives it more time.
     let Some(Record::Done { sealed, ends }) = record::read(&entry.value) else { panic!("a result") };
     let longer = record::write(&Record::Done { sealed, ends: ends.plus(Seconds(3_600)) });
-    nodes[0].store.inner.write(&nodes[0].key(&spent(1)), Expect::Version(entry.version), longer, Timestamp(NOW + 4_000), Timestamp(NOW)).await.unwrap();
+    nodes[0]
+        .store
+        .inner
+        .write(&nodes[0].key(&spent(1)), Expect::Version(entry.version), longer, Timestamp(NOW + 4_000), Timestamp(NOW))
+        .await
+        .unwrap();
     assert_eq!(nodes[1].ask(&spent(1)).await, "unknown", "time is sealed with it");
     assert_eq!(issuer.asked(), 1, "and nobody asks the issuer again");
 
