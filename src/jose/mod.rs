@@ -12,6 +12,7 @@ pub mod der;
 pub mod json;
 pub mod jwk;
 pub mod key;
+pub mod metadata;
 pub mod mint;
 pub mod pem;
 pub mod strength;
