@@ -21,6 +21,7 @@ mod conf;
 mod encrypted;
 mod flight;
 mod lifecycle;
+mod models_cell;
 mod oidc;
 mod proxying;
 mod replay;
