@@ -102,11 +102,11 @@ impl Stage {
 }
 
 impl Opened {
-    /// The store as the next process finds it that starts at `now`.
+    /// The store as the next process finds it that starts `now` seconds after [`NOW`].
     pub async fn again(self, now: i64) -> Self {
         let Self { home, store } = self;
         drop(store);
-        let store = home.open(clock(now)).await;
+        let store = home.open(clock(NOW + now)).await;
         Self { home, store }
     }
 }
