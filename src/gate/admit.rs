@@ -11,7 +11,9 @@ use http::header;
 use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
-use crate::domain::{Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
+use crate::domain::{
+    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp,
+};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;

@@ -317,7 +317,9 @@ impl Known {
             Record::Revoke { revocation, .. } => Some(revocation),
             Record::Withdraw { .. } => None,
         });
-        told.chain(self.file.iter().map(|(_, revocation)| revocation)).filter(|entry| entry.in_force(now)).for_each(|entry| set.insert(entry));
+        told.chain(self.file.iter().map(|(_, revocation)| revocation))
+            .filter(|entry| entry.in_force(now))
+            .for_each(|entry| set.insert(entry));
         set
     }
 

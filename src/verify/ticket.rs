@@ -223,9 +223,11 @@ impl TicketVerifier {
     fn identify(&self, ticket: &Verified<Ticket>, single_use: bool) -> Verified<Arc<Identity>> {
         let said = ticket.get();
         let end = said.expires.plus(self.rules.leeway);
-        let mut claims: Vec<(Box<str>, Value)> = vec![("jti".into(), Value::Text(base64url::encode(&said.id).into()))];
+        // Revocations go by these two, so whoever mints cannot choose them.
+        let mut claims: Vec<(Box<str>, Value)> =
+            vec![("jti".into(), Value::Text(base64url::encode(&said.id).into())), ("iat".into(), Value::Int(said.issued.0))];
         if let Value::Map(members) = &said.claims {
-            claims.extend(members.iter().filter(|(name, _)| **name != *"jti").cloned());
+            claims.extend(members.iter().filter(|(name, _)| !matches!(&**name, "jti" | "iat")).cloned());
         }
         Verified::vouch(Arc::new(Identity {
             subject: said.subject.clone(),

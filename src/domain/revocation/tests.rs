@@ -121,7 +121,9 @@ fn whoever_stands_beside_the_caller_counts_too() {
     middle.also.push(("partner".into(), innermost));
     let mut caller = identity("jwt", "anna", "i", &[]);
     caller.also.push(("user".into(), Arc::new(middle)));
-    for (by, value, covered) in [(By::Subject, "berta", true), (By::Key, "acme", true), (By::Key, "berta", false), (By::Subject, "c", false)] {
+    for (by, value, covered) in
+        [(By::Subject, "berta", true), (By::Key, "acme", true), (By::Key, "berta", false), (By::Subject, "c", false)]
+    {
         assert_eq!(revocation(by, value).covers(&caller, Timestamp(0)), covered, "{by:?} {value}");
     }
 }

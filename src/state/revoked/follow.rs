@@ -138,7 +138,7 @@ impl Revocations {
     }
 
     /// Appends what the log lacks of ours, as long as the store takes it.
-    async fn pay(&self) {
+    pub(super) async fn pay(&self) {
         let now = self.clock.now();
         let owed: Vec<Record> = {
             let known = self.known.lock();

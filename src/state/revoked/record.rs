@@ -62,9 +62,7 @@ impl Record {
 
     pub(super) fn encode(&self) -> Bytes {
         let written = match self {
-            Self::Revoke { id, made, revocation } => {
-                OnTheLog::Revoke { id: id.to_string(), made: made.0, entry: Written::of(revocation) }
-            }
+            Self::Revoke { id, made, revocation } => OnTheLog::Revoke { id: id.to_string(), made: made.0, entry: Written::of(revocation) },
             Self::Withdraw { id, until } => OnTheLog::Withdraw { id: id.to_string(), until: until.0 },
         };
         // Texts and numbers under texts: there is nothing in it that JSON could not say.
@@ -94,8 +92,14 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_as_it_was_written_and_stays_readable() {
-        let revocation =
-            Revocation { by: By::Session, value: "s".into(), issuer: None, issued_before: None, until: Timestamp(9), reason: Box::default() };
+        let revocation = Revocation {
+            by: By::Session,
+            value: "s".into(),
+            issuer: None,
+            issued_before: None,
+            until: Timestamp(9),
+            reason: Box::default(),
+        };
         let id = RevocationId([7; 16]);
         let written = [
             // What releases before this one have written.
