@@ -22,6 +22,7 @@ mod encrypted;
 mod lifecycle;
 mod oidc;
 mod proxying;
+mod revocation;
 mod scheme_gigya;
 mod scheme_introspection;
 mod scheme_jwt;
