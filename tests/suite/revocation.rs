@@ -2,16 +2,19 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::assembly::live;
 use countersign::assembly::machine::Machine;
 use countersign::demo::credentials::claims;
-use countersign::domain::Timestamp;
 use countersign::domain::revocation::KEYED_SCHEMES;
+use countersign::domain::{Burn, Outage, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
+use countersign::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
 use countersign::state::memory::Memory;
 use countersign::verify::SCHEMES;
 use countersign::verify::keys::contract::KeyClass;
@@ -27,7 +30,8 @@ use crate::support::whole::{Folder, NOW, Whole};
 
 const ISSUER: &str = "https://id.example";
 const TOKEN: &str = "an-admin-token-of-the-tests";
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const UPGRADE: &str =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 /// In which every node that shares a store has heard.
 const HEARD: Duration = Duration::from_secs(1);
 
@@ -118,7 +122,7 @@ async fn whoever_is_revoked_is_refused_at_the_very_next_request() {
         (json!({ "token": "t-1" }), bearer(json!({ "jti": "t-1" })), bearer(json!({ "jti": "t-2" })), "one token"),
         (json!({ "session": "e-1" }), bearer(json!({ "sid": "e-1" })), bearer(json!({ "sid": "e-2" })), "one session"),
         (json!({ "family": "f-1" }), bearer(json!({ "fam": "f-1" })), bearer(json!({ "fam": "f-2" })), "one family"),
-        (json!({ "key": "acme" }), key("acme"), key("other"), "one key"),
+        (json!({ "key": "acme" }), key("acme"), key("other"), "E11 one key"),
         (
             json!({ "subject": "s-4", "issued_before": NOW - 5 }),
             bearer(json!({ "sub": "s-4", "iat": NOW - 6 })),
@@ -299,6 +303,156 @@ async fn two_processes_that_share_a_store_agree_within_a_second() {
     tokio::time::timeout(HEARD, admitted()).await.expect("withdrawn on the first");
     here.process.stop().await;
     assert_eq!(ask(&there, "/x", ("Authorization", &token)).await.status, 200, "one that ends leaves the other alone");
+}
+
+/// A store that can be switched off.
+struct Switched {
+    inner: Memory,
+    off: AtomicBool,
+}
+
+impl Switched {
+    fn new(off: bool) -> Arc<Self> {
+        Arc::new(Self { inner: Memory::new(1_000, Timestamp(NOW)), off: AtomicBool::new(off) })
+    }
+
+    fn switch(&self, off: bool) {
+        self.off.store(off, Ordering::SeqCst);
+    }
+
+    fn on(&self) -> Result<&Memory, Outage> {
+        if self.off.load(Ordering::SeqCst) { Err(Outage::State) } else { Ok(&self.inner) }
+    }
+}
+
+#[async_trait]
+impl StateStore for Switched {
+    async fn burn(&self, burn: &Burn, now: Timestamp) -> Result<Burned, Outage> {
+        self.on()?.burn(burn, now).await
+    }
+
+    async fn read(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, Outage> {
+        self.on()?.read(key, now).await
+    }
+
+    async fn write(&self, key: &Key, expect: Expect, value: Bytes, until: Timestamp, now: Timestamp) -> Result<Written, Outage> {
+        self.on()?.write(key, expect, value, until, now).await
+    }
+
+    async fn remove(&self, key: &Key, now: Timestamp) -> Result<bool, Outage> {
+        self.on()?.remove(key, now).await
+    }
+
+    async fn changed(&self, key: &Key, version: u64, patience: Duration) {
+        self.inner.changed(key, version, patience).await;
+    }
+
+    async fn append(&self, value: Bytes, until: Timestamp, now: Timestamp) -> Result<(), Outage> {
+        self.on()?.append(value, until, now).await
+    }
+
+    async fn since(&self, cursor: Cursor, now: Timestamp) -> Result<Page, Outage> {
+        self.on()?.since(cursor, now).await
+    }
+
+    async fn appended(&self, cursor: Cursor, patience: Duration) {
+        self.inner.appended(cursor, patience).await;
+    }
+
+    async fn ping(&self) -> Result<(), Outage> {
+        self.on().map(|_| ())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_cannot_know_who_is_revoked_believes_nobody_until_it_can() {
+    let upstream = Upstream::start().await;
+    let issuer = Issuer::new();
+    let store = Switched::new(true);
+    let whole = Whole::start_over(store.clone(), issuer.folder(), &conf(&upstream)).await;
+    let key = base64("acme:s3cret");
+    let refused = ask(&whole, "/x", ("Server-Key", &key)).await;
+    assert_eq!((refused.status, refused.field("retry-after").is_some()), (503, true));
+    assert_eq!(whole.reason_of(&refused).await, "state_unavailable");
+    assert_eq!(ask(&whole, "/open", ("X", "y")).await.status, 200, "whoever brings nothing is nobody's to revoke");
+    assert_eq!(ask(&whole, "/x", ("Server-Key", &base64("acme:wrong"))).await.status, 401, "what is wrong is wrong without a list");
+    eventually("it is told", || whole.process.readiness().missing().iter().any(|what| &**what == "revocations")).await;
+
+    store.switch(false);
+    eventually("the list is read", || whole.process.readiness().missing().is_empty()).await;
+    assert_eq!(ask(&whole, "/x", ("Server-Key", &key)).await.status, 200);
+    store.switch(true);
+    assert_eq!(ask(&whole, "/x", ("Server-Key", &key)).await.status, 200, "an outage later on refuses nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_an_outage_the_node_that_is_told_obeys_and_says_that_it_is_alone() {
+    let upstream = Upstream::start().await;
+    let issuer = Issuer::new();
+    let store = Switched::new(false);
+    let here = Whole::start_over(store.clone(), issuer.folder(), &conf(&upstream)).await;
+    let there = Whole::start_over(store.clone(), issuer.folder(), &conf(&upstream)).await;
+    let key = base64("acme:s3cret");
+    store.switch(true);
+    let (status, told) = admin(&here, "POST", "/revocations", &json!({ "key": "acme" })).await;
+    assert_eq!((status, &told["everywhere"]), (503, &json!(false)), "{told}");
+    assert_eq!(ask(&here, "/x", ("Server-Key", &key)).await.status, 401, "in force where it was told");
+    assert_eq!(ask(&there, "/x", ("Server-Key", &key)).await.status, 200, "the others cannot know");
+
+    let (address, token) = (here.process.admin().unwrap().to_string(), format!("file:{}", here.folder.path().join("token").display()));
+    let command = |arguments: &[&str]| {
+        let mut command = binary();
+        command.arg("revoke").args(arguments).args(["--address", &address, "--token", &token]);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let output = command(&["subject", "anna"]).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "no success that is only half of one");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("on this node only"));
+    let listed = String::from_utf8(command(&["--list"]).await.unwrap().stdout).unwrap();
+    assert_eq!(listed.matches("on this node only").count(), 2, "{listed}");
+
+    store.switch(false);
+    let heard = async {
+        while ask(&there, "/x", ("Server-Key", &key)).await.status == 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(3 * HEARD, heard).await.expect("passed on once the store answers");
+    let paid = async {
+        while admin(&here, "GET", "/revocations", &Value::Null).await.1.to_string().contains("\"everywhere\":false") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(3 * HEARD, paid).await.expect("nothing is owed any more");
+}
+
+/// A request over HTTP/2 with this server key.
+fn streamed(target: &str, key: &str) -> http::Request<()> {
+    http::Request::builder().uri(format!("http://app.example{target}")).header("server-key", key).body(()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http2_a_stream_is_cut_and_its_siblings_are_not() {
+    let (upstream, events) = open_ended().await;
+    let issuer = Issuer::new();
+    let whole = Whole::start_in(issuer.folder(), &conf(&upstream)).await;
+    let (acme, other) = (base64("acme:s3cret"), base64("other:s3cret"));
+    let socket = tokio::net::TcpStream::connect(whole.address()).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+    let (response, _) = client.send_request(streamed("/events", &acme), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    events.send("one".into()).await.unwrap();
+    assert_eq!(body.data().await.unwrap().unwrap(), "one");
+
+    revoke(&whole, json!({ "key": "acme" })).await;
+    let end = tokio::time::timeout(HEARD, body.data()).await.expect("cut");
+    assert!(!matches!(end, Some(Ok(_))), "with nothing more on it");
+    let (response, _) = client.send_request(streamed("/x", &other), true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200, "on the same connection");
+    let (response, _) = client.send_request(streamed("/x", &acme), true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 401);
+    driving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,12 @@ impl Whole {
         Self::begin(None, folder, yaml, clock_of).await
     }
 
-    async fn begin(state: Option<Arc<dyn StateStore>>, folder: Folder, yaml: &str, clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>) -> Self {
+    async fn begin(
+        state: Option<Arc<dyn StateStore>>,
+        folder: Folder,
+        yaml: &str,
+        clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>,
+    ) -> Self {
         // Whoever is first wins; the tests all want the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let conf = folder.write("countersign.yaml", yaml);
