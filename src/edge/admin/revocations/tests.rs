@@ -60,7 +60,7 @@ impl Revoker for Desk {
                 _ => ListedFrom::Log {
                     made: Timestamp(i64::try_from(number).unwrap()),
                     id: RevocationId((number as u128).to_be_bytes()),
-                    kept: number % 2 == 0,
+                    kept: number.is_multiple_of(2),
                 },
             },
             revocation: Arc::new(Revocation {
