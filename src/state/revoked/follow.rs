@@ -1,7 +1,7 @@
 //! Keeps the list of one node and the log that all nodes share the same.
 //!
 //! What others append is taken in; what the log lacks of ours is appended. The log is read to its end on start, whenever it tells
-//! of news, twice a second otherwise, and from its beginning every few minutes or when it has begun another life: then whatever
+//! of news, twice a second otherwise, and from its beginning every minute or when it has begun another life: then whatever
 //! it no longer holds is written anew, by whoever still knows. While the store does not answer, the last known list stays in
 //! force.
 
@@ -22,7 +22,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// At most. A random part of up to half is added, so that nodes do not come back all at once.
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// How often the log is read from its beginning: a store that lost its last moment without knowing it is found out.
-const WHOLE: Seconds = Seconds(300);
+const WHOLE: Seconds = Seconds(60);
 /// Pieces of the log read at a time, and entries appended, before anything else is done.
 const MOST_PAGES: usize = 10_000;
 const MOST_OWED: usize = 256;
@@ -138,7 +138,7 @@ impl Revocations {
     }
 
     /// Appends what the log lacks of ours, as long as the store takes it.
-    async fn pay(&self) {
+    pub(super) async fn pay(&self) {
         let now = self.clock.now();
         let owed: Vec<Record> = {
             let known = self.known.lock();
