@@ -117,6 +117,7 @@ const EXPOSE: &[&str] = &[
     "src/renew/flight.rs",
     "src/renew/flight/pair.rs",
     "src/renew/flight/seal.rs",
+    "src/state/redis/settings.rs",
     "src/verify/contract.rs",
     "src/verify/gigya/proof.rs",
     "src/verify/introspection/desk.rs",
