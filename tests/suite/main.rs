@@ -22,6 +22,7 @@ mod encrypted;
 mod flight;
 mod lifecycle;
 mod oidc;
+mod oidc_renewal;
 mod proxying;
 mod replay;
 mod scheme_gigya;

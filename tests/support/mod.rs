@@ -9,6 +9,7 @@ pub mod edge;
 pub mod identity;
 pub mod judge;
 pub mod ledger;
+pub mod openid;
 pub mod raw;
 pub mod rows;
 pub mod upstream;
