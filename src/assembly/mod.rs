@@ -11,5 +11,6 @@ pub mod outbound;
 pub mod process;
 pub mod renewal;
 pub mod service;
+pub mod services;
 pub mod steady;
 pub mod store;

@@ -1,6 +1,7 @@
 //! From the renewers of a conf to what the gate asks: one set of flights for each renewer, shared by all authenticators that name
 //! it, and for each authenticator how its fresh credentials reach the client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -9,6 +10,7 @@ use crate::assembly::gate::Ground;
 use crate::config::plan::{Plan, RenewerUse};
 use crate::domain::Place;
 use crate::gate::rule::{HandBack, HandTo, Renewal};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::renew::contract::{FlightTools, RenewTools, Renewals};
 use crate::renew::flight::{FlightSettings, Flights};
@@ -24,7 +26,7 @@ impl Renewing {
     /// # Errors
     ///
     /// A sentence for the operator that names the renewer.
-    pub fn build(plan: &Plan, client: &Arc<Client>, ground: &Ground) -> Result<Self, String> {
+    pub fn build(plan: &Plan, client: &Arc<Client>, issuers: &BTreeMap<String, Arc<Issuer>>, ground: &Ground) -> Result<Self, String> {
         let mut built: Vec<Option<Arc<dyn Renewals>>> = Vec::with_capacity(plan.renewers.len());
         if plan.renewers.is_empty() {
             return Ok(Self(built));
@@ -38,6 +40,7 @@ impl Renewing {
             let handling = &written.handling;
             let tools = RenewTools {
                 deadline: handling.flight.duration(),
+                issuers,
                 client: &client,
                 clock: &ground.clock,
                 random: &ground.random,

@@ -19,6 +19,7 @@ pub mod health;
 pub mod keys;
 pub mod length;
 pub mod mint;
+pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod secret_source;
@@ -61,6 +62,7 @@ enum Verb {
     #[command(subcommand)]
     Keys(keys::Keys),
     Health(health::Health),
+    Revoke(revoke::Revoke),
     Schema(schema::Schema),
     Version(version::Version),
 }
@@ -97,6 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
         Verb::Health(health) => health.run(),
+        Verb::Revoke(revoke) => revoke.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Version(version) => version.run(),
     };

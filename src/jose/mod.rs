@@ -9,6 +9,8 @@ pub mod base64url;
 pub mod claims;
 pub mod compact;
 pub mod der;
+pub mod digest;
+pub mod fields;
 pub mod json;
 pub mod jwk;
 pub mod key;

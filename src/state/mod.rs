@@ -7,6 +7,7 @@ pub mod contract;
 
 pub mod embedded;
 pub mod memory;
+pub mod revoked;
 
 use crate::state::contract::StoreEntry;
 

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Secret, Step, Timestamp,
-    TokenPair, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret, Step,
+    Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::verify::keys::contract::BuiltKeys;
@@ -71,6 +72,17 @@ pub trait SchemePlan: Debug + Send + Sync {
     ///
     /// A sentence for the operator, when the machine lacks something the conf could not show.
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
+
+    /// The longest life it takes a ticket of; `None` when it judges no tickets.
+    fn ticket_life(&self) -> Option<Seconds> {
+        None
+    }
+
+    /// What it demands of tickets, for whoever mints for it or takes tickets in its place; `None` when it judges no tickets.
+    fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
+        let _ = (name, keys);
+        None
+    }
 }
 
 /// What a renewal of credentials rests on.

@@ -4,7 +4,7 @@
 //! that is woken once. A pilot that goes away without landing leaves its seats [`Landed::Lost`], never waiting. It names nothing
 //! but std and `sync` beside it, so that it can be compiled over other locks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
@@ -48,7 +48,8 @@ struct Cell<T> {
 
 struct Held<T> {
     landed: Option<Landed<T>>,
-    waiting: HashMap<u64, Waker>,
+    /// In the order in which they came.
+    waiting: BTreeMap<u64, Waker>,
     /// The number that the next seat gets.
     seats: u64,
 }
@@ -69,7 +70,7 @@ impl<K: Eq + Hash + Clone, T: Clone> Board<K, T> {
         if self.capacity <= flights.len() {
             return Boarding::Crowded;
         }
-        let cell = Arc::new(Cell { held: Mutex::new(Held { landed: None, waiting: HashMap::new(), seats: 0 }) });
+        let cell = Arc::new(Cell { held: Mutex::new(Held { landed: None, waiting: BTreeMap::new(), seats: 0 }) });
         flights.insert(key.clone(), Arc::clone(&cell));
         let seat = Seat::take(&cell);
         Boarding::First(Pilot { flights: Arc::clone(&self.flights), key: key.clone(), cell, landed: false }, seat)

@@ -254,11 +254,10 @@ impl Trip {
     /// One exchange under `lease`, if there is still time for it. It ends within the time of a flight, whatever the renewer does.
     async fn exchange(&self, lease: &Lease, permit: Permit) -> Exchange {
         let settings = &self.deck.settings;
-        let mut terms = Terms { grace: settings.grace, fatal: settings.fatal, transient: settings.transient, unknown: self.unknown() };
         let asked = self.now();
         if !protocol::in_time(lease, asked, settings.flight) {
             // Taking the lease took so long that the exchange could outlast it. Nobody was asked.
-            return Exchange { ended: Ended::Unreached, pair: None, at: asked, terms };
+            return Exchange { ended: Ended::Unreached, pair: None, at: asked, terms: self.terms() };
         }
         // In a task of its own, so that a panic in it is a lost answer; the set takes it down together with this flight.
         let mut task = JoinSet::new();
@@ -266,6 +265,7 @@ impl Trip {
         task.spawn(async move { renewer.renew(&spent, asked).await });
         let answer = tokio::time::timeout(settings.flight.duration(), task.join_next()).await;
         let at = self.now();
+        let mut terms = self.terms();
         let (ended, pair) = match answer {
             Ok(Some(Ok(Ok(pair)))) if !pair.access.is_empty() => {
                 match seal::seal(&pair, &self.key, &self.spent.refresh, at.plus(terms.grace), self.deck.tools.random.as_ref()) {
@@ -287,6 +287,12 @@ impl Trip {
             }
         }
         Exchange { ended, pair, at, terms }
+    }
+
+    /// For how long results are remembered from now on.
+    fn terms(&self) -> Terms {
+        let settings = &self.deck.settings;
+        Terms { grace: settings.grace, fatal: settings.fatal, transient: settings.transient, unknown: self.unknown() }
     }
 
     /// For how long it is remembered that nobody knows: while the access credential lives, within bounds.

@@ -1,5 +1,6 @@
 //! What the tests of renewers share: settings as the conf's own reader takes them, an issuer on loopback, a pair to spend.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -103,7 +104,7 @@ pub(super) fn build(plan: &dyn RenewerPlan, deadline: Duration) -> Arc<dyn Renew
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(NOW.0));
     let random: Arc<dyn Random> = Arc::new(Counting(1.into()));
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let tools = RenewTools { deadline, client: &client, clock: &clock, random: &random, observer: &observer };
+    let tools = RenewTools { deadline, issuers: &BTreeMap::new(), client: &client, clock: &clock, random: &random, observer: &observer };
     plan.build(&"login".into(), &tools).unwrap()
 }
 

@@ -221,6 +221,8 @@ pub enum Fault {
 /// A store that fails as told, and counts what it is asked.
 pub struct Shaky {
     pub inner: Memory,
+    /// How long taking a lease takes.
+    pub slow_lease: Mutex<Duration>,
     /// Which operations fail from now on; the number says how many, `usize::MAX` all.
     faults: Mutex<Vec<(&'static str, Fault, usize)>>,
     pub reads: AtomicUsize,
@@ -231,6 +233,7 @@ impl Shaky {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             inner: Memory::new(100_000, Timestamp(0)),
+            slow_lease: Mutex::default(),
             faults: Mutex::default(),
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
@@ -271,6 +274,10 @@ impl StateStore for Shaky {
     async fn write(&self, key: &Key, expect: Expect, value: Bytes, until: Timestamp, now: Timestamp) -> Result<Written, Outage> {
         self.writes.fetch_add(1, Ordering::SeqCst);
         let operation = if matches!(record::read(&value), Some(Record::Leased(_))) { "lease" } else { "complete" };
+        let slow = *self.slow_lease.lock();
+        if operation == "lease" && !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         match self.fault(operation) {
             Some(Fault::Down) => Err(Outage::State),
             Some(Fault::Unacknowledged) => {
