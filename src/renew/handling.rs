@@ -106,7 +106,7 @@ static HAND_BACK: SectionSpec = SectionSpec {
 static EXPIRES_IN: SectionSpec = SectionSpec {
     title: "`expires_in`",
     doc: "The response header of the seconds that the access credential lives.",
-    keys: &[KeySpec::required("header", Shape::HeaderName, "Its name.")],
+    keys: &[KeySpec::required("header", Shape::HeaderName, "The name of that header.")],
 };
 
 static COOKIE_SECTION: SectionSpec = SectionSpec {

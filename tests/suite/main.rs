@@ -25,6 +25,7 @@ mod models_burn;
 mod models_cell;
 mod models_renewal;
 mod oidc;
+mod oidc_renewal;
 mod proxying;
 mod replay;
 mod revocation;

@@ -8,6 +8,7 @@ use countersign::config::sections::CONF;
 use countersign::config::{Document, Plan, Sources, check, load, reference};
 use countersign::countersign::COUNTERSIGNERS;
 use countersign::domain::Secret;
+use countersign::renew::RENEWERS;
 use countersign::route::table::Match;
 use countersign::settings::{Faults, KeySpec, Level, Node, Presence, SectionSpec, Shape};
 use countersign::verify::SCHEMES;
@@ -166,7 +167,8 @@ fn every_registered_kind_has_an_example_that_shows_all_its_keys() {
     let sources = KEY_SOURCES.iter().map(|entry| (entry.name, entry.shape));
     let countersigners = COUNTERSIGNERS.iter().map(|entry| (entry.name, entry.shape));
     let mut missing = Vec::new();
-    for (name, shape) in schemes.chain(sources).chain(countersigners) {
+    let renewers = RENEWERS.iter().map(|entry| (entry.name, entry.shape));
+    for (name, shape) in schemes.chain(sources).chain(countersigners).chain(renewers) {
         let Ok(text) = fs::read_to_string(at(&format!("conf/examples/{name}.yaml"))) else {
             missing.push(format!("conf/examples/{name}.yaml does not exist"));
             continue;
