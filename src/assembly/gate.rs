@@ -6,16 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
-use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
-use crate::countersign::contract::{CountersignTools, Countersigner};
+use crate::assembly::outbound::Outbound;
+use crate::assembly::services::{Services, issuers};
+use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
+use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
-use crate::net::client::{Client, ClientSettings};
+use crate::issuer::pairs::Issuer;
+use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::state::revoked::Revocations;
@@ -61,12 +63,21 @@ impl Drop for Keeper {
     }
 }
 
-/// A gate and the key stores it rests on.
+/// A gate and what it rests on.
 pub struct Built {
     /// The gate.
     pub gate: Gate,
-    /// Its stores of signature keys; `/readyz` waits for them.
+    /// What the next gate may go on with.
+    pub carried: Carried,
+}
+
+/// What outlives a gate where the next conf says the same of it.
+#[derive(Default)]
+pub struct Carried {
+    /// Stores of signature keys; `/readyz` waits for them.
     pub kept: Vec<Kept>,
+    /// The client that asks other machines.
+    pub outbound: Option<Outbound>,
 }
 
 /// The names of those of `kept` that have no set to verify with.
@@ -75,16 +86,19 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
     kept.iter().filter(|kept| !kept.store.ready(now)).map(|kept| Arc::clone(&kept.name)).collect()
 }
 
-/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have.
+/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have, its client with
+/// the connections it has.
 ///
 /// Must be called inside a runtime: key stores are kept fresh by tasks of it.
 ///
 /// # Errors
 ///
 /// A sentence for the operator that names the part of the conf it could not build.
-pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, String> {
-    let client = Arc::new(outbound(plan)?);
-    let (keys, kept) = build_keys(plan, ground, &client, carried)?;
+pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
+    let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
+    let client = outbound.client();
+    let issuers = issuers(plan, ground)?;
+    let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
@@ -92,7 +106,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         let mut tools = SchemeTools {
             keys: &keys,
             desks: &mut desks,
-            client: &client,
+            client,
             clock: &ground.clock,
             random: &ground.random,
             observer: &ground.observer,
@@ -110,26 +124,27 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
+    let services = Services::new(plan, ground, &keys, &issuers)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut signers: Vec<Arc<dyn Countersigner>> = Vec::new();
+    let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);
     for written in &plan.rules {
+        let why = |why: String| format!("rule `{}`: {why}", written.name);
         let action = match &written.action {
             ActionPlan::Forward(forward) => {
-                let built = build_forward(forward, &tools).map_err(|why| format!("rule `{}`: {why}", written.name))?;
-                signers.extend(built.countersigners.iter().map(Arc::clone));
+                let built = build_forward(forward, &tools).map_err(why)?;
+                published.extend(built.countersigners.iter().filter_map(|signer| signer.public_keys()));
                 Action::Forward(built)
             }
-            ActionPlan::Serve(ServePlan::Jwks) => Action::ServeKeys(bytes::Bytes::new()),
+            ActionPlan::Serve(service) => {
+                let built = services.build(service.as_ref()).map_err(why)?;
+                published.extend(built.public_keys());
+                Action::Serve { service: built, reads_body: service.reads_body() }
+            }
         };
         rules.push(build_rule(written, action, &authenticators)?);
     }
-    let document = public_keys(&signers);
-    for rule in &mut rules {
-        if let Action::ServeKeys(body) = &mut rule.action {
-            *body = document.clone();
-        }
-    }
+    services.publish(&published);
     let gate = Gate {
         table: Arc::clone(&plan.table),
         rules: rules.into(),
@@ -147,7 +162,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
     };
-    Ok(Built { gate, kept })
+    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound) } })
 }
 
 /// Every header name that any rule of `plan` can emit, each once.
@@ -179,6 +194,7 @@ fn build_keys(
     plan: &Plan,
     ground: &Ground,
     client: &Arc<Client>,
+    issuers: &BTreeMap<String, Arc<Issuer>>,
     carried: &[Kept],
 ) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
     let tools = KeyTools {
@@ -186,6 +202,7 @@ fn build_keys(
         clock: Arc::clone(&ground.clock),
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
+        issued: Arc::new(issuers.iter().map(|(name, issuer)| (name.clone(), issuer.verifying_keys().to_vec())).collect()),
     };
     let mut keys = BTreeMap::new();
     let mut kept = Vec::new();
@@ -270,20 +287,6 @@ fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
     })
 }
 
-/// One JWKS document of everything that any countersigner signs with, each key once.
-fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
-    let mut keys: Vec<serde_json::Value> = Vec::new();
-    for document in signers.iter().filter_map(|signer| signer.public_keys()) {
-        let parsed: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
-        for key in parsed.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten() {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-    }
-    serde_json::json!({ "keys": keys }).to_string().into()
-}
-
 fn cache(plan: &Plan) -> CredentialCache {
     CredentialCache::new(
         plan.cache
@@ -296,15 +299,4 @@ fn governor(plan: &Plan) -> Option<Arc<Governor>> {
     let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
     let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
     Some(Arc::new(Governor::new(budgets)))
-}
-
-fn outbound(plan: &Plan) -> Result<Client, String> {
-    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
-    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
-    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
-}
-
-/// A certificate as PEM (RFC 7468 section 5).
-fn pem(der: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
 }

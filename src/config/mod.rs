@@ -13,21 +13,25 @@
 
 pub mod audit;
 pub mod authenticators;
+pub mod beside;
 pub mod check;
 pub mod document;
 pub mod forward;
+pub mod issuers;
 pub mod limits;
 pub mod listeners;
 pub mod load;
 pub mod pem;
 pub mod plan;
 pub mod reference;
+mod renewers;
 pub mod requirement;
 pub mod revocations;
 pub mod root;
 pub mod rules;
 pub mod schema;
 pub mod sections;
+pub mod serve;
 pub mod stores;
 pub mod upstreams;
 

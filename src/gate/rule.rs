@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::issuer::contract::Service;
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::renew::contract::Renewals;
@@ -18,6 +19,7 @@ use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
+use crate::verify::presented::Source;
 
 /// Judges requests. One snapshot serves a request from beginning to end; a reload makes another.
 pub struct Gate {
@@ -73,8 +75,8 @@ pub struct Authenticator {
 pub struct Renewal {
     /// Who renews.
     pub renewals: Arc<dyn Renewals>,
-    /// Where the client brings what is spent; empty when we hold it ourselves.
-    pub refresh_from: Box<[Place]>,
+    /// Where the client brings what is spent, and from where it is removed on every request; empty when we hold it ourselves.
+    pub refresh_from: Box<[Source]>,
     /// How long before the end a renewal is begun, at most; each credential has its own moment within it.
     pub early: Seconds,
     /// How the fresh pair is handed to the client; `None` when the client holds nothing of it.
@@ -138,8 +140,13 @@ pub struct Rule {
 pub enum Action {
     /// Sends it on.
     Forward(Forward),
-    /// Answers with the public keys of our assertions.
-    ServeKeys(bytes::Bytes),
+    /// Answers it here.
+    Serve {
+        /// Who answers.
+        service: Arc<dyn Service>,
+        /// Whether it is asked with the body.
+        reads_body: bool,
+    },
 }
 
 /// How a rule sends requests on.

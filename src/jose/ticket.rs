@@ -10,6 +10,7 @@
 //! Rules: RFC 5116 (AEAD), RFC 5869 (HKDF), RFC 4648 section 5 (base64url, without padding).
 
 mod fields;
+mod terms;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 
 use crate::domain::{Random, Secret, Timestamp, Value};
 use crate::jose::base64url;
+
+pub use crate::jose::ticket::terms::{TicketTerms, burn_key, id_of, id_text};
 
 /// How every ticket of this format starts.
 pub const PREFIX: &str = "ct1.";
@@ -71,6 +74,7 @@ pub struct Bindings {
 }
 
 /// A key that seals tickets, set up once.
+#[derive(Clone)]
 pub struct TicketKey {
     id: [u8; KEY_ID],
     extracted: Prk,

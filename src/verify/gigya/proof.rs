@@ -121,7 +121,7 @@ impl Prover {
             return Err(Doubt::WindowExceeded);
         }
         let issued = ("iat".into(), Value::Int(signed.0));
-        let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), made: start, until: end });
+        let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), made: signed, until: end });
         Ok(Verified::vouch(Arc::new(Identity {
             subject: uid.into(),
             issuer: self.store.clone(),

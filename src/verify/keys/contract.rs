@@ -2,6 +2,7 @@
 //!
 //! Look-ups never wait: they read a snapshot. What is missing is asked for at a [`Desk`], by the gate.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,6 +66,11 @@ pub trait KeySourcePlan: Debug + Send + Sync {
         None
     }
 
+    /// Whether each issuer's keys verify that issuer's tokens only, however many issuers use the store.
+    fn keeps_issuers_apart(&self) -> bool {
+        false
+    }
+
     /// For remote sets: a text that is equal exactly when a reload may go on using the store that is already running.
     /// `None` for everything that is read from files, which a reload reads again.
     fn continuity(&self) -> Option<String>;
@@ -91,6 +97,8 @@ pub struct KeyTools {
     pub random: Arc<dyn Random>,
     /// Who hears of fetches and skipped keys.
     pub observer: Arc<dyn Observer>,
+    /// What verifies the tokens of our own issuers, by their names in the conf.
+    pub issued: Arc<BTreeMap<String, Vec<Arc<VerifyingKey>>>>,
 }
 
 /// A built key store.

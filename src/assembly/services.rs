@@ -1,0 +1,87 @@
+//! Puts the services of a conf together: what the proxy answers itself, and what they share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::assembly::gate::Ground;
+use crate::config::plan::{IssuerPlan, Plan};
+use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
+use crate::issuer::pairs::Issuer;
+use crate::jose::ticket::TicketTerms;
+use crate::verify::keys::contract::BuiltKeys;
+
+/// The issuers of `plan`, by name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issuer>>, String> {
+    let build = |written: &IssuerPlan| {
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        let name = written.terms.name.to_string();
+        let built = Issuer::new(written.terms.clone(), Arc::clone(&written.keys), state, random, observer);
+        built.map(|issuer| (name.clone(), Arc::new(issuer))).map_err(|why| format!("issuer `{name}`: {why}"))
+    };
+    plan.issuers.iter().map(build).collect()
+}
+
+/// What the services of one conf are built with.
+pub struct Services<'a> {
+    ground: &'a Ground,
+    tickets: BTreeMap<String, Arc<TicketTerms>>,
+    issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    published: Arc<PublishedKeys>,
+}
+
+impl<'a> Services<'a> {
+    /// What the services of `plan` need, with the key stores in `keys`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator.
+    pub fn new(
+        plan: &Plan,
+        ground: &'a Ground,
+        keys: &BTreeMap<String, BuiltKeys>,
+        issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    ) -> Result<Self, String> {
+        let mut tickets = BTreeMap::new();
+        for written in &plan.authenticators {
+            let Some(terms) = written.scheme.ticket_terms(&written.name, keys) else { continue };
+            let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+            tickets.insert(written.name.to_string(), Arc::new(terms));
+        }
+        Ok(Self { ground, tickets, issuers, published: Arc::default() })
+    }
+
+    /// Builds one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator.
+    pub fn build(&self, plan: &dyn ServicePlan) -> Result<Arc<dyn Service>, String> {
+        plan.build(&ServiceTools {
+            tickets: &self.tickets,
+            issuers: self.issuers,
+            published: &self.published,
+            state: &self.ground.state,
+            revoked: &self.ground.revoked,
+            random: &self.ground.random,
+            observer: &self.ground.observer,
+        })
+    }
+
+    /// Publishes the keys in `documents`, each a JWKS document, as one, each key once.
+    pub fn publish(&self, documents: &[String]) {
+        let mut keys: Vec<serde_json::Value> = Vec::new();
+        for document in documents {
+            let parsed: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+            for key in parsed.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten() {
+                if !keys.contains(key) {
+                    keys.push(key.clone());
+                }
+            }
+        }
+        self.published.publish(serde_json::json!({ "keys": keys }).to_string().into());
+    }
+}

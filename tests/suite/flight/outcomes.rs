@@ -1,0 +1,1 @@
+//! The table of outcomes in `docs/renewal.md`, row by row.
