@@ -5,5 +5,6 @@ mod faults;
 mod files;
 mod robust;
 mod schema;
+mod services;
 mod stage;
 mod tables;
