@@ -22,6 +22,7 @@ pub mod mint;
 pub mod run;
 pub mod schema;
 pub mod secret_source;
+pub mod ticket;
 pub mod version;
 
 use std::fmt;
@@ -60,6 +61,8 @@ enum Verb {
     Mint(mint::Mint),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Ticket(ticket::Ticket),
     Health(health::Health),
     Schema(schema::Schema),
     Version(version::Version),
@@ -96,6 +99,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(demo) => demo.run(),
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
+        Verb::Ticket(ticket) => ticket.run(),
         Verb::Health(health) => health.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Version(version) => version.run(),

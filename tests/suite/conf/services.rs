@@ -38,7 +38,12 @@ fn a_service_stands_behind_a_rule_that_fits() {
         (NONE_ELSE, format!("{post}serve: ticket.mint"), None, "bare, with the only tickets there are"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{}} }}"), None, "the same in the long form"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ life: 30m, claims: [tenant] }} }}"), None, "as long as they are taken"),
-        (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ life: 31m }} }}"), Some("takes none that live longer than 1800 s"), "too long"),
+        (
+            NONE_ELSE,
+            format!("{post}serve: {{ ticket.mint: {{ life: 31m }} }}"),
+            Some("takes none that live longer than 1800 s"),
+            "too long",
+        ),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ tickets: key }} }}"), Some("of the scheme `server_key`"), "no tickets"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ tickets: pas }} }}"), Some("did you mean `pass`?"), "mistyped"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ subject: anyone }} }}"), Some("one of identity, request"), "for whom"),
@@ -46,7 +51,12 @@ fn a_service_stands_behind_a_rule_that_fits() {
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ scopes: ['a b'] }} }}"), Some("not one scope"), "two scopes in one"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ scopes: [a, a] }} }}"), Some("stands here twice"), "a scope twice"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ claims: [a, a] }} }}"), Some("stands here twice"), "a claim twice"),
-        (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ claims: [jti] }} }}"), Some("has a field of this name"), "a claim that a ticket has"),
+        (
+            NONE_ELSE,
+            format!("{post}serve: {{ ticket.mint: {{ claims: [jti] }} }}"),
+            Some("has a field of this name"),
+            "a claim that a ticket has",
+        ),
         (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{ claims: [minted_by] }} }}"), Some("has a field of this name"), "and our own"),
         (
             NONE_ELSE,
@@ -83,7 +93,12 @@ fn a_service_stands_behind_a_rule_that_fits() {
         ),
         (NONE_ELSE, format!("{post}serve: ticket.redeem"), Some("say whose tokens"), "for which pair?"),
         (NONE_ELSE, format!("{post}serve: {{ ticket.redeem: {{ issuer: our }} }}"), Some("did you mean `ours`?"), "mistyped"),
-        (NONE_ELSE, format!("{post}serve: {{ ticket.mint: {{}}, ticket.revoke: {{}} }}"), Some("it cannot be `ticket.revoke` too"), "two at once"),
+        (
+            NONE_ELSE,
+            format!("{post}serve: {{ ticket.mint: {{}}, ticket.revoke: {{}} }}"),
+            Some("it cannot be `ticket.revoke` too"),
+            "two at once",
+        ),
     ];
     let mut wrong = Vec::new();
     for (other, rule, expected, shows) in rows {
