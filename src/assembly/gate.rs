@@ -9,15 +9,19 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
-use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan, ServePlan};
-use crate::countersign::contract::{CountersignTools, Countersigner};
+use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
+use crate::assembly::services::{Services, issuers};
+use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
+use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools};
 use crate::verify::governor::{Budgets, Governor};
@@ -36,6 +40,8 @@ pub struct Ground {
     pub observer: Arc<dyn Observer>,
     /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken. Outlives every conf, too.
+    pub revoked: Arc<Revocations>,
 }
 
 /// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
@@ -92,8 +98,10 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
 pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
     let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
     let client = outbound.client();
-    let (keys, kept) = build_keys(plan, ground, client, &carried.kept)?;
+    let issuers = issuers(plan, ground)?;
+    let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
+    let renewing = Renewing::build(plan, client, &issuers, ground)?;
     let mut desks = Desks::default();
     let mut authenticators = Vec::with_capacity(plan.authenticators.len());
     for written in &plan.authenticators {
@@ -111,43 +119,45 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
             verifier,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
-            renewal: None,
+            renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
+    let services = Services::new(plan, ground, &keys, &issuers)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut signers: Vec<Arc<dyn Countersigner>> = Vec::new();
+    let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);
     for written in &plan.rules {
+        let why = |why: String| format!("rule `{}`: {why}", written.name);
         let action = match &written.action {
             ActionPlan::Forward(forward) => {
-                let built = build_forward(forward, &tools).map_err(|why| format!("rule `{}`: {why}", written.name))?;
-                signers.extend(built.countersigners.iter().map(Arc::clone));
+                let built = build_forward(forward, &tools).map_err(why)?;
+                published.extend(built.countersigners.iter().filter_map(|signer| signer.public_keys()));
                 Action::Forward(built)
             }
-            ActionPlan::Serve(ServePlan::Jwks) => Action::ServeKeys(bytes::Bytes::new()),
+            ActionPlan::Serve(service) => {
+                let built = services.build(service.as_ref()).map_err(why)?;
+                published.extend(built.public_keys());
+                Action::Serve { service: built, reads_body: service.reads_body() }
+            }
         };
         rules.push(build_rule(written, action, &authenticators)?);
     }
-    let document = public_keys(&signers);
-    for rule in &mut rules {
-        if let Action::ServeKeys(body) = &mut rule.action {
-            *body = document.clone();
-        }
-    }
+    services.publish(&published);
     let gate = Gate {
         table: Arc::clone(&plan.table),
         rules: rules.into(),
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
+        revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
-        private_responses: ours.into(),
+        private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
         stopwatch: Arc::clone(&ground.stopwatch),
@@ -171,7 +181,7 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
     names
 }
 
-/// Every header field that any authenticator of `plan` looks at.
+/// Every header field that any authenticator or renewer of `plan` looks at.
 #[must_use]
 pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
     let places = plan.authenticators.iter().flat_map(|authenticator| authenticator.scheme.looks_at());
@@ -179,13 +189,14 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Header(name) => Some(name),
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
-    headers.collect()
+    headers.chain(refresh_headers(plan)).collect()
 }
 
 fn build_keys(
     plan: &Plan,
     ground: &Ground,
     client: &Arc<Client>,
+    issuers: &BTreeMap<String, Arc<Issuer>>,
     carried: &[Kept],
 ) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
     let tools = KeyTools {
@@ -193,6 +204,7 @@ fn build_keys(
         clock: Arc::clone(&ground.clock),
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
+        issued: Arc::new(issuers.iter().map(|(name, issuer)| (name.clone(), issuer.verifying_keys().to_vec())).collect()),
     };
     let mut keys = BTreeMap::new();
     let mut kept = Vec::new();
@@ -275,20 +287,6 @@ fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
             }
         }
     })
-}
-
-/// One JWKS document of everything that any countersigner signs with, each key once.
-fn public_keys(signers: &[Arc<dyn Countersigner>]) -> bytes::Bytes {
-    let mut keys: Vec<serde_json::Value> = Vec::new();
-    for document in signers.iter().filter_map(|signer| signer.public_keys()) {
-        let parsed: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
-        for key in parsed.get("keys").and_then(|keys| keys.as_array()).into_iter().flatten() {
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
-        }
-    }
-    serde_json::json!({ "keys": keys }).to_string().into()
 }
 
 fn cache(plan: &Plan) -> CredentialCache {

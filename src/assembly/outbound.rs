@@ -45,7 +45,7 @@ impl Outbound {
 fn settings(plan: &Plan) -> ClientSettings {
     let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
     let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
-    ClientSettings { ca, resolve, user_agent: String::new() }
+    ClientSettings { ca, resolve, ..ClientSettings::default() }
 }
 
 /// A certificate as PEM (RFC 7468 section 5).

@@ -2,7 +2,7 @@
 //!
 //! Contradictions between rules are faults and the table's to find (`route::table`); here are warnings only.
 
-use crate::config::plan::{ActionPlan, RequirementPlan, RulePlan, ServePlan};
+use crate::config::plan::{ActionPlan, RequirementPlan, RulePlan};
 use crate::config::root::{Root, opened};
 use crate::config::rules::RULE;
 use crate::route::pattern::{HostPattern, PathPattern, Segment};
@@ -41,9 +41,9 @@ pub(super) fn warn(root: &Root<'_>, plans: &[RulePlan], table: &Table, checking:
 fn empty_key_set(plan: &RulePlan, section: &Section<'_>, plans: &[RulePlan], checking: &mut Checking<'_>) {
     let signs = |plan: &RulePlan| match &plan.action {
         ActionPlan::Forward(forward) => forward.countersigners.iter().any(|countersigner| countersigner.signs()),
-        ActionPlan::Serve(_) => false,
+        ActionPlan::Serve(service) => !service.issuers().is_empty(),
     };
-    if matches!(plan.action, ActionPlan::Serve(ServePlan::Jwks)) && !plans.iter().any(signs) {
+    if matches!(&plan.action, ActionPlan::Serve(service) if service.publishes_keys()) && !plans.iter().any(signs) {
         let says = "no rule signs anything, so this serves an empty set; add an `assertion` to a rule's `forward`, or remove this rule";
         checking.faults.warn(section.span_of("serve"), says);
     }

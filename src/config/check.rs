@@ -13,10 +13,13 @@ use crate::config::audit;
 use crate::config::authenticators;
 use crate::config::beside;
 use crate::config::document::Document;
+use crate::config::issuers;
 use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
-use crate::config::plan::Plan;
+use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
+use crate::config::renewers;
+use crate::config::revocations;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -26,7 +29,7 @@ use crate::settings::section::prove;
 use crate::settings::{Checking, Entry, Faults, Material, Names, Node, Shape, walk};
 
 /// Sections whose entries are named and may be referred to.
-const NAMED: [&str; 3] = ["upstreams", "keys", "authenticators"];
+const NAMED: [&str; 5] = ["upstreams", "keys", "issuers", "authenticators", "renewers"];
 
 /// Proves `document`.
 ///
@@ -66,9 +69,12 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let admin = listeners::admin(root, &listeners, checking);
     let upstreams = upstreams::upstreams(root, checking);
     let mut keys = stores::key_stores(root, checking);
+    let issuers = issuers::issuers(root, checking);
     let cache = limits::cache(root);
-    let authenticators = authenticators::authenticators(root, cache.flatten(), checking);
+    let mut renewers = renewers::renewers(root, checking);
+    let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
+    renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));
     let around = Around { upstreams: &upstream_names, names: &authenticator_names, authenticators: &authenticators };
     let rules = rules::rules(root, &around, checking);
@@ -78,13 +84,19 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root, checking);
+    let revocations = revocations::revocations(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
-        warn_of_unused(root, checking);
+        warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
     }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
+    if let Some((rules, _)) = &rules {
+        renewers::prove_names(&authenticators, rules, checking);
+    }
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
+    let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
     beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
@@ -95,7 +107,9 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         admin,
         upstreams,
         keys,
+        issuers: issuers?,
         authenticators: authenticators?,
+        renewers: renewers?,
         rules,
         table: Arc::new(table),
         trusted_proxies,
@@ -105,6 +119,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         audit: audit?,
         outbound: outbound?,
         state: state?,
+        revocations: revocations?,
         startup_wait: top.duration("startup_wait")?,
         grace: top.duration("grace")?,
         threads: limits::number(&top, "threads"),
@@ -153,13 +168,22 @@ fn guard_inline_secrets(document: &Document, checking: &mut Checking<'_>) {
 }
 
 /// Names that nothing refers to: usually a rule is missing, or a name was mistyped elsewhere.
-fn warn_of_unused(root: &Root<'_>, checking: &mut Checking<'_>) {
+fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
     let mut used: BTreeSet<(&str, String)> = BTreeSet::new();
     walk(Shape::Section(&CONF), root.node(), &mut |shape, node| {
         if let (Shape::Name(of), Some(name)) = (shape, node.as_text()) {
             used.insert((of, name.to_owned()));
         }
     });
+    // Services refer to the only authenticator of tickets without naming it.
+    let sole = rules.iter().any(|rule| match &rule.action {
+        ActionPlan::Serve(service) => service.tickets().iter().any(|tickets| tickets.authenticator.is_none()),
+        ActionPlan::Forward(_) => false,
+    });
+    if sole {
+        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.ticket_life().is_some());
+        used.extend(tickets.map(|plan| ("authenticators", plan.name.to_string())));
+    }
     for section in NAMED {
         for entry in root.entries(section) {
             if !used.contains(&(section, entry.key.clone())) {
@@ -172,6 +196,7 @@ fn warn_of_unused(root: &Root<'_>, checking: &mut Checking<'_>) {
 /// Every file whose change triggers a reload, each once.
 fn watched(plan: &Plan, material: &Material) -> Vec<PathBuf> {
     let mut files: BTreeSet<PathBuf> = material.files.keys().cloned().collect();
+    files.extend(plan.renewers.iter().flat_map(|renewer| renewer.renewer.files()));
     files.extend(plan.keys.iter().flat_map(|store| store.source.files()));
     files.remove(Path::new(""));
     files.into_iter().collect()

@@ -1,12 +1,13 @@
-//! The keys `forward`, `serve` and `preflight` of a rule: what happens with its requests.
+//! The keys `forward` and `preflight` of a rule: what happens with its requests. `serve` has a file of its own.
 //!
 //! What an upstream can be shown of the caller is the roll-call's to say: each countersigner's name is a key of the long form.
 
 use http::HeaderName;
 use url::Url;
 
-use crate::config::plan::{ActionPlan, ForwardPlan, PreflightPlan, ServePlan};
+use crate::config::plan::{ActionPlan, ForwardPlan, PreflightPlan};
 use crate::config::root::opened;
+use crate::config::serve::{self, Served};
 use crate::countersign::COUNTERSIGNERS;
 use crate::countersign::contract::CountersignerPlan;
 use crate::countersign::identity_headers::{self, IdentityHeaders};
@@ -15,9 +16,6 @@ use crate::settings::{Checking, Choice, KeySpec, Node, Section, SectionSpec, Sha
 
 /// The shape of `forward`.
 pub(super) const FORWARD: Shape = Shape::Either(&[Shape::Name("upstreams"), Shape::Section(&FORWARD_SECTION)]);
-
-/// The shape of `serve`.
-pub(super) const SERVE: Shape = Shape::OneOf(&["jwks"]);
 
 /// The shape of `preflight`.
 pub(super) const PREFLIGHT: Shape = Shape::Either(&[Shape::OneOf(&["refuse", "forward"]), ANSWERED]);
@@ -81,16 +79,22 @@ fn answers() -> Vec<Choice> {
 }
 
 /// Proves what a rule does: exactly one of `forward` and `serve`. `public` says that the rule proves no identity.
-pub(super) fn action(rule: &Section<'_>, upstreams: &[&str], public: bool, checking: &mut Checking<'_>) -> Option<ActionPlan> {
+pub(super) fn action(
+    rule: &Section<'_>,
+    upstreams: &[&str],
+    public: bool,
+    served: &Served<'_>,
+    checking: &mut Checking<'_>,
+) -> Option<ActionPlan> {
     match (rule.node("forward"), rule.node("serve")) {
         (Some(node), None) => forward(node, upstreams, public, checking).map(ActionPlan::Forward),
-        (None, Some(_)) => Some(ActionPlan::Serve(ServePlan::Jwks)),
+        (None, Some(node)) => serve::service(node, served, checking).map(ActionPlan::Serve),
         (Some(_), Some(serve)) => {
             checking.faults.error(&serve.span, "a rule has either `forward` or `serve`; remove one");
             None
         }
         (None, None) => {
-            checking.faults.error(rule.span(), "a rule needs `forward: UPSTREAM`, or `serve: jwks` for what the proxy answers itself");
+            checking.faults.error(rule.span(), "a rule needs `forward: UPSTREAM`, or `serve: SERVICE` for what the proxy answers itself");
             None
         }
     }

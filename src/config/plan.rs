@@ -18,8 +18,13 @@ use rustls::sign::CertifiedKey;
 use url::Url;
 
 use crate::countersign::contract::CountersignerPlan;
-use crate::domain::{Seconds, Secret};
+use crate::domain::{Revocation, Seconds, Secret};
+use crate::issuer::contract::ServicePlan;
+use crate::issuer::pairs::Terms;
+use crate::jose::mint::SigningKey;
 use crate::policy::condition::Condition;
+use crate::renew::contract::RenewerPlan;
+use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
 use crate::settings::Fault;
 use crate::state::contract::StorePlan;
@@ -37,8 +42,12 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// Key stores, in written order, then those that authenticators imply (`discovery:ISSUER`).
     pub keys: Vec<KeyStorePlan>,
+    /// Issuers of our own, in written order.
+    pub issuers: Vec<IssuerPlan>,
     /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
     pub authenticators: Vec<AuthenticatorPlan>,
+    /// Renewers, in written order; [`RenewerUse`] counts in this order.
+    pub renewers: Vec<RenewalPlan>,
     /// Rules, in written order; the table's rule numbers count in this order.
     pub rules: Vec<RulePlan>,
     /// Which rule a request falls under.
@@ -56,7 +65,9 @@ pub struct Plan {
     /// How outbound questions (key sets, introspection) are asked.
     pub outbound: OutboundPlan,
     /// Where what must not be forgotten is kept.
-    pub state: Box<dyn StorePlan>,
+    pub state: Arc<dyn StorePlan>,
+    /// Whose credentials are no longer taken, as far as the conf says so.
+    pub revocations: RevocationsPlan,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -173,6 +184,15 @@ pub struct KeyStorePlan {
     pub source: Box<dyn KeySourcePlan>,
 }
 
+/// An issuer of our own.
+#[derive(Debug, Clone)]
+pub struct IssuerPlan {
+    /// What its pairs have in common; its name among them.
+    pub terms: Terms,
+    /// Keys that sign, the first of them now. At least one.
+    pub keys: Arc<[SigningKey]>,
+}
+
 /// An authenticator.
 #[derive(Debug)]
 pub struct AuthenticatorPlan {
@@ -182,6 +202,30 @@ pub struct AuthenticatorPlan {
     pub scheme: Box<dyn SchemePlan>,
     /// How long its verdicts may be remembered; `None` when they may not.
     pub cache: Option<Seconds>,
+    /// How its credentials are renewed; `None` when they are not.
+    pub renewal: Option<RenewerUse>,
+}
+
+/// A renewer.
+#[derive(Debug)]
+pub struct RenewalPlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// Whom it asks, and how.
+    pub renewer: Box<dyn RenewerPlan>,
+    /// When it is used, and for how long.
+    pub handling: Handling,
+}
+
+/// What an authenticator uses of a renewer.
+#[derive(Debug)]
+pub struct RenewerUse {
+    /// Which of [`Plan::renewers`].
+    pub renewer: usize,
+    /// Whether clients bring what is spent; otherwise we hold it.
+    pub brought: bool,
+    /// Where clients find the fresh pair; `None` when they hold nothing of it.
+    pub hand_back: Option<HandBack>,
 }
 
 /// A rule.
@@ -241,7 +285,7 @@ pub enum ActionPlan {
     /// It goes to an upstream.
     Forward(ForwardPlan),
     /// We answer it.
-    Serve(ServePlan),
+    Serve(Box<dyn ServicePlan>),
 }
 
 /// How a request is forwarded.
@@ -253,13 +297,6 @@ pub struct ForwardPlan {
     pub countersigners: Vec<Box<dyn CountersignerPlan>>,
     /// Whether the client's credential stays in the request.
     pub keep_credential: bool,
-}
-
-/// What the proxy answers itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServePlan {
-    /// The public keys of everything that our countersigners sign, as one JWKS document.
-    Jwks,
 }
 
 /// What happens with a CORS preflight that a rule would match.
@@ -363,6 +400,15 @@ pub struct OutboundPlan {
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// Fixed addresses of host names; port 0 keeps the URL's port.
     pub resolve: Vec<(Box<str>, SocketAddr)>,
+}
+
+/// Whose credentials are no longer taken, as far as the conf says so.
+#[derive(Debug, Clone)]
+pub struct RevocationsPlan {
+    /// The entries of the file, each with its line.
+    pub listed: Arc<[(usize, Arc<Revocation>)]>,
+    /// How long what an operator revokes counts unless the command says otherwise.
+    pub lasts: Seconds,
 }
 
 impl Plan {

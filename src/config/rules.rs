@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::config::forward::{self, FORWARD, PREFLIGHT, SERVE};
+use crate::config::forward::{self, FORWARD, PREFLIGHT};
 use crate::config::plan::{AuthenticatorPlan, PreflightPlan, RequirementPlan, RulePlan, Written};
 use crate::config::requirement::{self, AUTHENTICATE};
 use crate::config::root::{Root, fault_of_name, opened};
+use crate::config::serve::{SERVE, Served};
 use crate::domain::Place;
 use crate::policy::condition::Condition;
 use crate::route::pattern::{HostPattern, Methods, PathPattern};
@@ -44,7 +45,11 @@ pub(super) static RULE: SectionSpec = SectionSpec {
             "Scopes the caller must have, each of them. 403 names those that are demanded.",
         ),
         KeySpec::optional("forward", FORWARD, "Where its requests go. Either this or `serve`."),
-        KeySpec::optional("serve", SERVE, "What the proxy answers itself: `jwks`, the public keys of what it signs."),
+        KeySpec::optional(
+            "serve",
+            SERVE,
+            "What the proxy answers itself: the name of a service, or `{ NAME: SETTINGS }`. `jwks` publishes the public keys of what it signs.",
+        ),
         KeySpec::default(
             "preflight",
             PREFLIGHT,
@@ -182,7 +187,8 @@ fn rule(name: &str, section: &Section<'_>, around: &Around<'_>, checking: &mut C
     if let Some(requirement) = &requirement {
         identity_needed(requirement, section, checking);
     }
-    let action = forward::action(section, around.upstreams, public, checking);
+    let served = Served { requirement: requirement.as_ref(), methods: &written.methods, authenticators: around.authenticators };
+    let action = forward::action(section, around.upstreams, public, &served, checking);
     let preflight = forward::preflight(section, &written.methods, checking);
     let csrf = section.text("csrf") != Some("off");
     if let (Some(requirement), Some(preflight)) = (&requirement, &preflight) {

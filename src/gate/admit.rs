@@ -9,8 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
 use http::{HeaderName, HeaderValue};
+use tokio::sync::watch;
 
-use crate::domain::{Answer, Event, Facts, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
+use crate::domain::{
+    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp,
+};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;
@@ -20,6 +23,7 @@ use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
 use crate::gate::settle::{Supplier, settle};
 use crate::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use crate::issuer::contract::{Call, Reply, Service};
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
@@ -89,6 +93,14 @@ impl Judge for Gate {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let verdict = self.decide(arrival, body, Some(authenticator)).await;
         verdict.record.renewed.then_some(verdict)
+    }
+
+    fn still_good(&self, identity: &Identity) -> bool {
+        !self.revoked.covers(identity, self.clock.now())
+    }
+
+    fn revisions(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.revoked.revisions())
     }
 }
 
@@ -189,7 +201,8 @@ impl Gate {
 
         // Verify: who is calling?
         let walk = Walk { gate: self, request: &request, now, refused };
-        let proven = self.prove(rule, &walk, body, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
+        let mut facts = Facts::default();
+        let proven = self.prove(rule, &walk, body, &mut facts, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 
@@ -198,29 +211,29 @@ impl Gate {
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 
-        // Countersign: what does the upstream see? Burn: the last act before the permit.
+        // Countersign: what does the upstream see? Burn: the last act before the permit, or before we give something ourselves.
         let outcome = match &rule.action {
-            Action::ServeKeys(document) => Outcome::Serve(Served {
-                status: 200,
-                headers: vec![
-                    (header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-                    (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
-                ],
-                body: document.clone(),
-            }),
+            Action::Serve { service, reads_body } => {
+                let body = if *reads_body { self.read(&facts, body).await } else { Ok(Bytes::new()) };
+                let body = body.map_err(|refusal| rule.refuse(refusal))?;
+                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
+                let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal))?;
+                Outcome::Serve(served(reply))
+            }
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
                 if !body.reserve(forward.upstream) {
                     return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }));
                 }
+                // What comes again because of its upstream was spent when it came first.
+                if refused.is_none() {
+                    self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                }
                 Outcome::Admit(Box::new(admission))
             }
         };
-        // What comes again because of its upstream was spent when it came first.
-        if refused.is_none() {
-            self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
-        }
         record.stages.countersign = elapsed(allowed, self.stopwatch.micros());
         Ok(outcome)
     }
@@ -230,12 +243,12 @@ impl Gate {
         rule: &Rule,
         walk: &Walk<'_, '_>,
         body: &mut dyn BodySource,
+        facts: &mut Facts,
         record: &mut Record,
         trail: &mut Trail,
     ) -> Result<Proven, Refusal> {
-        let mut facts = Facts::default();
         let mut counter = Counter { gate: self, body, now: walk.now, renewing: 0 };
-        let judged = settle(&mut counter, &mut facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
+        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
 
         record.stages.renew = counter.renewing;
         record.authenticator = trail.authenticator.take();
@@ -314,6 +327,36 @@ impl Gate {
         })
     }
 
+    /// The body that a service is asked with: the one the verdict rested on, or read now. A source is asked once only.
+    async fn read(&self, facts: &Facts, body: &mut dyn BodySource) -> Result<Bytes, Refusal> {
+        match facts.body() {
+            Some(known) => Ok(known.clone()),
+            None => body.body(JUDGED_BODY).await.map_err(Outage::refusal),
+        }
+    }
+
+    /// Asks `service`. A credential that stands in the body of somebody whom nobody has proven is judged by the service, and
+    /// guessing at one costs what it costs elsewhere.
+    async fn ask(&self, service: &dyn Service, reads_body: bool, call: &Call<'_>) -> Result<Reply, Refusal> {
+        let governor = self.governor.as_ref().filter(|_| reads_body && call.identity.is_none());
+        let client = call.request.client;
+        if let Some(governor) = governor.filter(|governor| governor.is_busy(call.now)) {
+            let wait = governor.check(client, None, call.now);
+            let (tracked, _) = governor.tracked();
+            self.observer.note(Event::Governor { budget: "address", refused: wait.is_some(), tracked });
+            if let Some(retry_after) = wait {
+                return Err(Refusal::Throttled { retry_after });
+            }
+        }
+        let reply = service.serve(call).await;
+        if let (Some(governor), Err(Refusal::Doubted(doubt))) = (governor, &reply)
+            && is_guess(doubt)
+        {
+            governor.fail(client, None, call.now);
+        }
+        reply
+    }
+
     /// Spends what may be used once only. Everything else has said yes by now.
     async fn burn(&self, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
         const RETRY: Seconds = Seconds(5);
@@ -340,7 +383,7 @@ impl Gate {
         body: &mut dyn BodySource,
     ) -> Result<Option<Outcome>, Refusal> {
         match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
-            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::ServeKeys(_)) => Ok(None),
+            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::Serve { .. }) => Ok(None),
             (preflight::Reply::Served(served), _) => Ok(Some(Outcome::Serve(served))),
             (preflight::Reply::Forward, Action::Forward(forward)) => {
                 // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
@@ -365,6 +408,15 @@ fn is_failure(refusal: &Refusal) -> bool {
         Refusal::RenewalRefused => true,
         _ => false,
     }
+}
+
+/// `reply` as it is sent: no cache may keep it unless the service says so.
+fn served(reply: Reply) -> Served {
+    let Reply { status, mut headers, body } = reply;
+    if headers.iter().all(|(name, _)| *name != header::CACHE_CONTROL) {
+        headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
+    }
+    Served { status, headers, body }
 }
 
 fn elapsed(from: u64, to: u64) -> u32 {

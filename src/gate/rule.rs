@@ -9,11 +9,13 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::issuer::contract::Service;
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::renew::contract::Renewals;
 use crate::route::table::Table;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
@@ -31,6 +33,8 @@ pub struct Gate {
     pub desks: Desks,
     /// Where single-use credentials are spent.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken; asked about everyone who was proven.
+    pub revoked: Arc<Revocations>,
     /// Verdicts already reached.
     pub cache: Arc<CredentialCache>,
     /// Failure budgets; `None` when switched off.
@@ -136,8 +140,13 @@ pub struct Rule {
 pub enum Action {
     /// Sends it on.
     Forward(Forward),
-    /// Answers with the public keys of our assertions.
-    ServeKeys(bytes::Bytes),
+    /// Answers it here.
+    Serve {
+        /// Who answers.
+        service: Arc<dyn Service>,
+        /// Whether it is asked with the body.
+        reads_body: bool,
+    },
 }
 
 /// How a rule sends requests on.

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
-use crate::jose::ticket::TicketKey;
+use crate::issuer::pairs::Issuer;
+use crate::jose::ticket::TicketTerms;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 
 /// One line of the roll-call `issuer::SERVICES`.
 pub struct ServiceEntry {
@@ -35,7 +37,7 @@ pub struct ServiceEntry {
 /// The settings of one service, proven.
 pub trait ServicePlan: Debug + Send + Sync {
     /// Authenticators whose tickets it makes or takes; each must be of the scheme `ticket`.
-    fn tickets(&self) -> Vec<(String, Span)> {
+    fn tickets(&self) -> Vec<TicketUse> {
         Vec::new()
     }
 
@@ -47,6 +49,16 @@ pub trait ServicePlan: Debug + Send + Sync {
     /// Issuers (section `issuers`) whose pairs it gives, rotates or takes back.
     fn issuers(&self) -> Vec<(String, Span)> {
         Vec::new()
+    }
+
+    /// Whether it hands out the public keys of what is signed here, and nothing else.
+    fn publishes_keys(&self) -> bool {
+        false
+    }
+
+    /// Whether it rests on the state store, which is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        !self.publishes_keys()
     }
 
     /// Whether it reads the request body.
@@ -62,32 +74,61 @@ pub trait ServicePlan: Debug + Send + Sync {
     fn build(&self, tools: &ServiceTools<'_>) -> Result<Arc<dyn Service>, String>;
 }
 
-/// What an authenticator of the scheme `ticket` demands, for whoever mints for it or redeems in its place.
-pub struct TicketTerms {
-    /// The authenticator's name.
-    pub name: Arc<str>,
-    /// Keys that seal and open; the first seals.
-    pub keys: Vec<TicketKey>,
-    /// Who tickets are from.
-    pub issuer: Box<str>,
-    /// Whom they are for.
-    pub audience: Box<str>,
-    /// The longest life one may be given.
-    pub max_life: Seconds,
-    /// Whether every ticket is for one use.
-    pub single_use: bool,
-    /// By how much clocks may differ.
-    pub leeway: Seconds,
-    /// The field that a device binding is compared with.
-    pub device: HeaderName,
+/// An authenticator whose tickets a service makes or takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketUse {
+    /// Its name; `None` for the only one of the scheme `ticket` that there is.
+    pub authenticator: Option<String>,
+    /// The life that tickets made for it may be given, where the conf says one; it must take tickets of that life.
+    pub life: Option<Seconds>,
+    /// Where the conf names it, or where it would.
+    pub span: Span,
+}
+
+impl ServiceTools<'_> {
+    /// The terms of the authenticator that `wanted` means.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when there is none, or more than one that it could be.
+    pub fn terms(&self, wanted: &TicketUse) -> Result<Arc<TicketTerms>, String> {
+        let found = match &wanted.authenticator {
+            Some(name) => self.tickets.get(name),
+            None => self.tickets.values().next().filter(|_| self.tickets.len() == 1),
+        };
+        found.map(Arc::clone).ok_or_else(|| "no authenticator of the scheme `ticket` is meant without doubt".to_owned())
+    }
+}
+
+/// The public keys of everything that signs in this proxy. It fills while the house is put together; nobody is served before that.
+#[derive(Debug, Default)]
+pub struct PublishedKeys(OnceLock<Bytes>);
+
+impl PublishedKeys {
+    /// Publishes `document`, a JWKS document. Once only: later ones are ignored.
+    pub fn publish(&self, document: Bytes) {
+        self.0.get_or_init(|| document);
+    }
+
+    /// The document; `None` as long as nothing has been published.
+    #[must_use]
+    pub fn document(&self) -> Option<&Bytes> {
+        self.0.get()
+    }
 }
 
 /// What services are built with.
 pub struct ServiceTools<'a> {
     /// The terms of ticket authenticators, by name.
     pub tickets: &'a BTreeMap<String, Arc<TicketTerms>>,
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// The public keys of everything that signs here; complete once everything is built.
+    pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.
     pub state: &'a Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken.
+    pub revoked: &'a Arc<Revocations>,
     /// Unpredictable bytes.
     pub random: &'a Arc<dyn Random>,
     /// Who hears of events.

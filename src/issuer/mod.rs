@@ -4,9 +4,8 @@
 //! of randomness that was not handed in.
 
 pub mod contract;
+pub mod pairs;
+pub mod services;
 pub mod ticket;
 
-use crate::issuer::contract::ServiceEntry;
-
-/// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[];
+pub use crate::issuer::services::SERVICES;

@@ -3,13 +3,16 @@
 //! A [`Renewer`] makes one exchange with one issuer and says how it ended. That it is made once per spent credential, on all
 //! nodes, is not its business: `renew::flight` sees to that, and the gate meets both as [`Renewals`].
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::{Clock, Observer, Random, RenewalFailure, Renewed, Spent, SpentKey, Timestamp, TokenPair};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::state::contract::StateStore;
@@ -33,6 +36,16 @@ pub trait RenewerPlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Is told who issues the credentials that it renews; `None` when those who use it do not all have one and the same issuer.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: it asks that issuer and cannot do without knowing.
+    fn take_issuer(&mut self, issuer: Option<&str>) -> Result<(), String> {
+        let _ = issuer;
+        Ok(())
+    }
+
     /// Files whose change should trigger a reload.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -48,7 +61,12 @@ pub trait RenewerPlan: Debug + Send + Sync {
 
 /// What renewers are built with.
 pub struct RenewTools<'a> {
-    /// For exchanges with issuers elsewhere.
+    /// For one exchange, everything included.
+    pub deadline: Duration,
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// For exchanges with issuers elsewhere. Each has a connection of its own, so that none is lost to one that the issuer was just
+    /// closing.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.
     pub clock: &'a Arc<dyn Clock>,

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod embedded;
 pub mod memory;
 pub mod redis;
+pub mod revoked;
 
 use crate::state::contract::StoreEntry;
 

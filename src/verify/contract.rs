@@ -10,10 +10,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Secret, Step, Timestamp,
-    TokenPair, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret, Step,
+    Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::verify::keys::contract::BuiltKeys;
@@ -55,6 +56,11 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
 
+    /// What a renewal of its credentials would rest on.
+    fn renewability(&self) -> Renewability {
+        Renewability::Never("they have no end that a fresh one would move")
+    }
+
     /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
     fn remembers(&self) -> bool {
         false
@@ -66,6 +72,28 @@ pub trait SchemePlan: Debug + Send + Sync {
     ///
     /// A sentence for the operator, when the machine lacks something the conf could not show.
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
+
+    /// The longest life it takes a ticket of; `None` when it judges no tickets.
+    fn ticket_life(&self) -> Option<Seconds> {
+        None
+    }
+
+    /// What it demands of tickets, for whoever mints for it or takes tickets in its place; `None` when it judges no tickets.
+    fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
+        let _ = (name, keys);
+        None
+    }
+}
+
+/// What a renewal of credentials rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewability {
+    /// The client brings what is spent, beside the credential that has run out.
+    Brought,
+    /// We hold it ourselves: [`Verifier::held`].
+    Held,
+    /// They are never renewed; why, as a clause about them.
+    Never(&'static str),
 }
 
 /// A key store that a scheme needs.

@@ -1,8 +1,8 @@
 //! The `ticket` scheme: sealed tickets that we, or another node of ours, have minted.
 //!
-//! A ticket is opened (which proves it), then must be for us, alive, and presented by a request such as it was made for.
-//! Only then is it worth spending, and it is not spent here: the identity says what to burn, the gate does it as its last act.
-//! So a damaged, foreign, expired or misplaced ticket costs no store access and stays unspent.
+//! What is demanded of a ticket, and how one is judged, is said by [`TicketTerms`]; here is where tickets stand in a request. One
+//! that is good is not spent here: the identity says what to burn, the gate does it as its last act. So a damaged, foreign,
+//! expired or misplaced ticket costs no store access and stays unspent.
 //!
 //! Verdicts are not for caching: a ticket may be for one use or one kind of request, and opening one is a key derivation and
 //! one AEAD call, little more than a cache hit. The sealed form is `jose::ticket`'s, minting is `issuer`'s.
@@ -10,18 +10,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderName;
 
-use crate::domain::{
-    Burn, Credential, Doubt, Facts, Found, Identity, Place, Refusal, RequestView, Seconds, Step, Timestamp, Value, Verified,
-};
-use crate::jose::base64url;
-use crate::jose::ticket::{Bindings, Ticket, TicketKey, Unsealed, looks_sealed, open};
+use crate::domain::{Credential, Doubt, Facts, Found, Identity, Place, RequestView, Seconds, Step, Timestamp, Verified};
+use crate::jose::ticket::{TicketKey, TicketTerms, looks_sealed};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
-use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources, sole_value};
+use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources};
 
 /// The scheme's line on the roll-call.
 pub static ENTRY: SchemeEntry = SchemeEntry {
@@ -120,6 +116,10 @@ impl SchemePlan for TicketPlan {
         vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone(), shared: false }]
     }
 
+    fn renewability(&self) -> Renewability {
+        if self.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
+    }
+
     fn looks_at(&self) -> Vec<Place> {
         self.from.iter().map(Source::place).collect()
     }
@@ -132,6 +132,14 @@ impl SchemePlan for TicketPlan {
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         Ok(Arc::new(self.verifier(name, tools.keys)?))
     }
+
+    fn ticket_life(&self) -> Option<Seconds> {
+        Some(self.max_life)
+    }
+
+    fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
+        Some(self.terms(name, keys))
+    }
 }
 
 impl TicketPlan {
@@ -141,152 +149,34 @@ impl TicketPlan {
     ///
     /// A sentence for the operator when the store holds no key that seals tickets.
     pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Result<TicketVerifier, String> {
+        Ok(TicketVerifier { terms: self.terms(name, keys)?, from: self.from.clone() })
+    }
+
+    /// What authenticator `name` demands of tickets, with the keys of the stores in `keys`.
+    fn terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Result<TicketTerms, String> {
         let Some(BuiltKeys::Mac(keys)) = keys.get(&self.store) else {
             return Err(format!("`{}` holds no {}", self.store, KeyClass::Mac.describe()));
         };
         if keys.is_empty() {
             return Err(format!("`{}` holds no key; no ticket could be opened", self.store));
         }
-        let rules = Rules {
+        Ok(TicketTerms {
+            name: Arc::clone(name),
+            keys: keys.iter().map(|key| TicketKey::new(key.id, &key.secret)).collect(),
             issuer: self.issuer.clone(),
             audience: self.audience.clone().unwrap_or_else(|| Box::from(&**name)),
             single_use: self.single_use,
             max_life: self.max_life,
             leeway: self.leeway,
             device: self.device.clone(),
-        };
-        let keys = keys.iter().map(|key| TicketKey::new(key.id, &key.secret)).collect();
-        Ok(TicketVerifier { authenticator: Arc::clone(name), keys, from: self.from.clone(), rules })
+        })
     }
-}
-
-/// What is demanded of an authentic ticket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Rules {
-    /// Who it must be from.
-    issuer: Box<str>,
-    /// Whom it must be for.
-    audience: Box<str>,
-    /// Whether every ticket is for one use.
-    single_use: bool,
-    /// The longest life it may have been given.
-    max_life: Seconds,
-    /// By how much clocks may differ.
-    leeway: Seconds,
-    /// The field that a device binding is compared with.
-    device: HeaderName,
 }
 
 /// Verifies sealed tickets.
 pub struct TicketVerifier {
-    authenticator: Arc<str>,
-    keys: Box<[TicketKey]>,
+    terms: TicketTerms,
     from: Box<[Source]>,
-    rules: Rules,
-}
-
-impl TicketVerifier {
-    /// The order is: proven, for us, not longer-lived than allowed, well presented, and only then alive. So
-    /// [`Doubt::Expired`] speaks of a ticket that was good for this very request once.
-    fn judge(&self, text: &str, request: &RequestView<'_>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Refusal> {
-        let ticket = open(&self.keys, text).map_err(|unsealed| match unsealed {
-            Unsealed::Malformed => Doubt::Malformed,
-            Unsealed::KeyUnknown => Doubt::KeyUnknown,
-            Unsealed::Forged => Doubt::SignatureInvalid,
-        })?;
-        let ticket = Verified::vouch(ticket);
-        let said = ticket.get();
-
-        if said.issuer != self.rules.issuer {
-            return Err(Doubt::IssuerMismatch.into());
-        }
-        if said.audience != self.rules.audience {
-            return Err(Doubt::AudienceMismatch.into());
-        }
-        if said.expires <= said.issued || said.issued.plus(self.rules.max_life) < said.expires || said.subject.is_empty() {
-            return Err(Doubt::ClaimsMalformed.into());
-        }
-        let single_use = self.rules.single_use || said.single_use;
-        if !self.holds(&said.bindings, request) || (single_use && is_rehearsal(&said.bindings, request)) {
-            return Err(Doubt::ClaimMissing.into());
-        }
-        let (start, end) = (said.issued.minus(self.rules.leeway), said.expires.plus(self.rules.leeway));
-        if now < start {
-            return Err(Doubt::NotYetValid.into());
-        }
-        if end <= now {
-            // A ticket for one use is not something to renew from.
-            let lapsed = (!single_use).then(|| Box::new(self.identify(&ticket, single_use)));
-            return Err(Doubt::Expired(lapsed).into());
-        }
-        if single_use && request.headers.get("early-data").is_some() {
-            return Err(Refusal::EarlyData);
-        }
-        Ok(self.identify(&ticket, single_use))
-    }
-
-    fn identify(&self, ticket: &Verified<Ticket>, single_use: bool) -> Verified<Arc<Identity>> {
-        let said = ticket.get();
-        let end = said.expires.plus(self.rules.leeway);
-        let mut claims: Vec<(Box<str>, Value)> = vec![("jti".into(), Value::Text(base64url::encode(&said.id).into()))];
-        if let Value::Map(members) = &said.claims {
-            claims.extend(members.iter().filter(|(name, _)| **name != *"jti").cloned());
-        }
-        Verified::vouch(Arc::new(Identity {
-            subject: said.subject.clone(),
-            issuer: said.issuer.clone(),
-            scopes: said.scopes.clone(),
-            claims: Value::Map(claims.into()),
-            expires: Some(end),
-            not_before: Some(said.issued.minus(self.rules.leeway)),
-            scheme: NAME,
-            authenticator: Arc::clone(&self.authenticator),
-            burn: single_use.then(|| Burn { key: burn_key(said), made: said.issued, until: end }),
-            also: Vec::new(),
-        }))
-    }
-
-    /// Whether the request is such as the ticket was made for.
-    fn holds(&self, bindings: &Bindings, request: &RequestView<'_>) -> bool {
-        let device = |bound: &str| matches!(sole_value(&self.rules.device, request), Ok(Some(sent)) if sent == bound);
-        bindings.address.is_none_or(|bound| bound.to_canonical() == request.client.to_canonical())
-            && bindings.device.as_deref().is_none_or(device)
-            && bindings.host.as_deref().is_none_or(|bound| bound == request.host)
-            && (bindings.methods.is_empty() || bindings.methods.iter().any(|bound| **bound == *request.method))
-            && bindings.path.as_deref().is_none_or(|bound| lies_below(bound, &request.target.path))
-    }
-}
-
-/// Whether `path` is `prefix` or lies below it, segment by segment: `/a` holds `/a` and `/a/b`, not `/ab`.
-fn lies_below(prefix: &str, path: &str) -> bool {
-    match path.strip_prefix(prefix) {
-        Some(rest) => rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'),
-        None => false,
-    }
-}
-
-/// Whether the request only tries what a later one will do: it must not spend a ticket, unless the ticket is bound to its method.
-///
-/// HEAD and OPTIONS (link scanners, preflights) and what browsers fetch ahead (`Sec-Purpose`, and the older names).
-fn is_rehearsal(bindings: &Bindings, request: &RequestView<'_>) -> bool {
-    let ahead = ["sec-purpose", "purpose", "x-purpose", "x-moz"].iter().any(|name| {
-        request.headers.get_all(*name).iter().any(|value| {
-            let value = value.as_bytes().to_ascii_lowercase();
-            [b"prefetch".as_slice(), b"prerender", b"preview"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
-        })
-    });
-    ahead || (bindings.methods.is_empty() && matches!(request.method, "HEAD" | "OPTIONS" | "TRACE"))
-}
-
-/// Names the ticket itself: equal for all authenticators and nodes, whatever place it was presented in.
-fn burn_key(ticket: &Ticket) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    context.update(b"countersign ticket burn");
-    context.update(&ticket.id);
-    context.update(ticket.issuer.as_bytes());
-    let mut key = [0; 32];
-    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    key
 }
 
 impl Verifier for TicketVerifier {
@@ -304,7 +194,7 @@ impl Verifier for TicketVerifier {
         _facts: &Facts,
         now: Timestamp,
     ) -> Step<Verified<Arc<Identity>>> {
-        match self.judge(credential.part(0), request, now) {
+        match self.terms.judge(credential.part(0), request, now) {
             Ok(identity) => Step::Done(identity),
             Err(refusal) => Step::Refuse(refusal),
         }

@@ -53,6 +53,7 @@ impl House {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             random: Arc::new(Counting::new()),
             observer: Arc::new(Silent),
+            issued: Arc::default(),
         };
         let mut stores: BTreeMap<String, BuiltKeys> = BTreeMap::new();
         for (name, written) in keys.as_object().unwrap() {

@@ -10,6 +10,7 @@ pub mod edge;
 pub mod identity;
 pub mod judge;
 pub mod ledger;
+pub mod openid;
 pub mod raw;
 pub mod redis;
 pub mod rows;

@@ -31,6 +31,11 @@ impl StorePlan for RedisPlan {
         super::ENTRY.name
     }
 
+    /// Whoever writes down a server means to share what is in it.
+    fn is_there(&self) -> bool {
+        true
+    }
+
     fn continuity(&self) -> String {
         let Dialer { client: _, timeout, connect_timeout } = &self.dialer;
         format!(

@@ -11,7 +11,7 @@ use crate::domain::{Place, Value};
 use crate::jose::algorithm::{Algorithm, Family};
 use crate::jose::claims::LifetimeRules;
 use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemePlan, SchemeTools, Verifier};
 use crate::verify::jwt::NAME;
 use crate::verify::jwt::judge::{Judge, Store};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
@@ -233,6 +233,10 @@ impl SchemePlan for JwtPlan {
 
     fn algorithms(&self) -> Option<&[Algorithm]> {
         Some(&self.rules.algorithms)
+    }
+
+    fn renewability(&self) -> Renewability {
+        Renewability::Brought
     }
 
     fn issuers(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Single-use tickets at a proxy that is killed at random points: nothing is honoured twice, also not across its ends.
 //!
-//! The real binary, with its state in a file and in Redis. `COUNTERSIGN_PROVE=1` asks for the full figures.
+//! Attacks F4 and F17. The real binary, with its state in a file and in Redis. `COUNTERSIGN_PROVE=1` asks for the full figures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

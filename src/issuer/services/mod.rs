@@ -1,0 +1,20 @@
+//! What the proxy answers itself, one file per service; this roll-call is the list of them.
+//!
+//! Never here: a caller whom nobody has proven where the service gives something away.
+
+mod form;
+pub mod jwks;
+mod oauth;
+mod reply;
+pub mod revoke;
+mod submission;
+pub mod ticket_mint;
+pub mod ticket_redeem;
+pub mod ticket_revoke;
+pub mod token;
+
+use crate::issuer::contract::ServiceEntry;
+
+/// Every service, by the name that stands behind `serve:`.
+pub const SERVICES: &[&ServiceEntry] =
+    &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY, &ticket_redeem::ENTRY, &ticket_revoke::ENTRY];
