@@ -2,6 +2,7 @@
 //!
 //! First the `oauth2` renewer alone, as each kind of client; then the whole proxy before a browser that holds its pair in cookies.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -38,7 +39,14 @@ fn renewer(origin: &str, settings: &str) -> Arc<dyn Renewer> {
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(now().0));
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let tools = RenewTools { deadline: Duration::from_secs(10), client: &client, clock: &clock, random: &random, observer: &observer };
+    let tools = RenewTools {
+        deadline: Duration::from_secs(10),
+        issuers: &BTreeMap::new(),
+        client: &client,
+        clock: &clock,
+        random: &random,
+        observer: &observer,
+    };
     plan.renewers[0].renewer.build(&"login".into(), &tools).unwrap()
 }
 
