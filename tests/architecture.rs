@@ -117,6 +117,7 @@ const EXPOSE: &[&str] = &[
     "src/renew/flight.rs",
     "src/renew/flight/pair.rs",
     "src/renew/flight/seal.rs",
+    "src/state/redis/settings.rs",
     "src/renew/form.rs",
     "src/renew/http/template.rs",
     "src/renew/oauth2/client.rs",

@@ -23,6 +23,7 @@ pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod secret_source;
+pub mod ticket;
 pub mod version;
 
 use std::fmt;
@@ -61,6 +62,8 @@ enum Verb {
     Mint(mint::Mint),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Ticket(ticket::Ticket),
     Health(health::Health),
     Revoke(revoke::Revoke),
     Schema(schema::Schema),
@@ -98,6 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(demo) => demo.run(),
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
+        Verb::Ticket(ticket) => ticket.run(),
         Verb::Health(health) => health.run(),
         Verb::Revoke(revoke) => revoke.run(),
         Verb::Schema(schema) => schema.run(),

@@ -6,6 +6,7 @@ mod files;
 mod renewers;
 mod robust;
 mod schema;
+mod services;
 mod stage;
 mod tables;
 

@@ -17,6 +17,7 @@ mod support;
 
 mod answers;
 mod cli;
+mod cli_ticket;
 mod conf;
 mod encrypted;
 mod flight;

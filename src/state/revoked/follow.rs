@@ -28,6 +28,8 @@ const MOST_PAGES: usize = 10_000;
 const MOST_OWED: usize = 256;
 /// Nodes that find the same log lost do not all write at once: some wait for this many rounds less than others.
 const MOST_ROUNDS: u8 = 4;
+/// Rounds without another attempt after a store that can be read (it is full, say) has not taken an entry.
+const AFTER_REFUSAL: u8 = 4;
 
 /// The log as far as it was read.
 struct Reading {
@@ -72,10 +74,10 @@ impl Revocations {
             if self.whole_read() != before {
                 rounds = self.draw() % MOST_ROUNDS;
             }
-            if rounds == 0 {
-                self.pay().await;
-            } else {
+            if 0 < rounds {
                 rounds -= 1;
+            } else if !self.pay().await {
+                rounds = AFTER_REFUSAL + self.draw() % MOST_ROUNDS;
             }
             let cursor = self.known.lock().cursor;
             self.store.appended(cursor, PATIENCE).await;
@@ -137,8 +139,8 @@ impl Revocations {
         }
     }
 
-    /// Appends what the log lacks of ours, as long as the store takes it.
-    pub(super) async fn pay(&self) {
+    /// Appends what the log lacks of ours; false when the store does not take it.
+    pub(super) async fn pay(&self) -> bool {
         let now = self.clock.now();
         let owed: Vec<Record> = {
             let known = self.known.lock();
@@ -147,10 +149,11 @@ impl Revocations {
         };
         for record in owed {
             if self.append(record.encode(), record.until(), now).await.is_err() {
-                return;
+                return false;
             }
             self.known.lock().mark_kept(&record);
         }
+        true
     }
 
     fn whole_read(&self) -> Option<(Timestamp, u64)> {
