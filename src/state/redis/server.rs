@@ -3,7 +3,7 @@
 //! Pure. A server that is not fit is not used: nothing is asked of a replica, of one that still loads its data, of one that is
 //! part of a cluster.
 //!
-//! Source: the Redis command reference, `INFO`; Valkey keeps these names.
+//! Source: the command references of Redis and of Valkey, `INFO`.
 
 use std::time::Duration;
 
@@ -90,11 +90,12 @@ impl Server {
         let find = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
         let need = |name: &'static str| find(name).ok_or(Trouble::Silence(name));
 
-        let mode = need("redis_mode")?;
+        // Valkey has names of its own for what is Valkey's, from version 8 on.
+        let mode = find("server_mode").or_else(|| find("redis_mode")).ok_or(Trouble::Silence("redis_mode"))?;
         if mode != "standalone" {
             return Err(Trouble::Mode(mode.to_owned()));
         }
-        let version = need("redis_version")?;
+        let version = find("valkey_version").or_else(|| find("redis_version")).ok_or(Trouble::Silence("redis_version"))?;
         let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
         if major < OLDEST {
             return Err(Trouble::Old(version.to_owned()));
@@ -162,6 +163,9 @@ mod tests {
             ("7.0.15", "6.2.14", Err(Trouble::Old("6.2.14".into())), "one that cannot prove its scripts beforehand"),
             ("7.0.15", "unstable", Err(Trouble::Old("unstable".into())), "a version that is none"),
             ("mode:standalone", "mode:cluster", Err(Trouble::Mode("cluster".into())), "part of a cluster"),
+            ("redis_mode:", "valkey_version:8.1.1\r\nserver_mode:", Ok(fit.clone()), "Valkey, which calls it otherwise"),
+            ("redis_mode:standalone", "server_mode:cluster", Err(Trouble::Mode("cluster".into())), "and says so of a cluster"),
+            ("redis_mode:standalone\r\n", "", Err(Trouble::Silence("redis_mode")), "a server that says neither"),
             ("mode:standalone", "mode:sentinel", Err(Trouble::Mode("sentinel".into())), "a sentinel"),
             ("\nloading:0", "\nloading:1", Err(Trouble::Loading), "its data is not there yet"),
             ("role:master", "role:slave", Err(Trouble::Replica), "a replica"),

@@ -6,6 +6,7 @@ mod news;
 mod once;
 mod proof;
 mod trust;
+mod whole;
 
 use std::future::Future;
 use std::sync::Arc;
