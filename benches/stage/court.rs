@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::ambient::Monotonic;
-use countersign::assembly::gate::{Ground, build};
+use countersign::assembly::gate::{Carried, Ground, build};
 use countersign::domain::{Outage, Reason};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::rule::Gate;
@@ -86,7 +86,7 @@ impl Court {
         let ground = Ground { clock, stopwatch: Arc::new(Monotonic::start()), random, observer, state, revoked };
         let built = runtime.block_on(async {
             assert!(ground.revoked.catch_up().await, "a list in memory is there");
-            build(&plan, &ground, &[]).unwrap()
+            build(&plan, &ground, &Carried::default()).unwrap()
         });
         Self { gate: built.gate, _runtime: runtime }
     }

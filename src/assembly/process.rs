@@ -15,16 +15,16 @@ use tokio::task::JoinHandle;
 
 use crate::assembly::gate::Ground;
 use crate::assembly::live::{Live, Started};
+use crate::assembly::store::Store;
 use crate::config::load::Sources;
-use crate::config::plan::{Plan, StatePlan, WhenBehind};
+use crate::config::plan::{Plan, WhenBehind};
 use crate::domain::{Clock, Observer, Random, Stopwatch};
 use crate::edge::admin::Admin;
 use crate::edge::proxy::Instruments;
 use crate::edge::readiness::Readiness;
 use crate::gate::contract::Revoker;
 use crate::settings::{Fault, Level};
-use crate::state::contract::StateStore;
-use crate::state::memory::Memory;
+use crate::state::contract::{StateStore, StoreTools};
 use crate::state::revoked::Revocations;
 use crate::telemetry::audit::{Audit, Overflow};
 use crate::telemetry::metrics::Metrics;
@@ -66,9 +66,7 @@ impl Process {
     ///
     /// A sentence for the operator: a port in use, no CA bundle, no thread.
     pub async fn start(plan: &Plan, tools: Tools, audit: Option<Box<dyn io::Write + Send>>, threads: usize) -> Result<Self, String> {
-        let StatePlan::Memory { capacity } = plan.state;
-        let state = Arc::new(Memory::new(capacity, tools.clock.now()));
-        Self::start_over(state, plan, tools, audit, threads).await
+        Self::begin(None, plan, tools, audit, threads).await
     }
 
     /// The same over a state store that is open already, such as one that several of them share.
@@ -78,6 +76,16 @@ impl Process {
     /// As [`Self::start`].
     pub async fn start_over(
         state: Arc<dyn StateStore>,
+        plan: &Plan,
+        tools: Tools,
+        audit: Option<Box<dyn io::Write + Send>>,
+        threads: usize,
+    ) -> Result<Self, String> {
+        Self::begin(Some(state), plan, tools, audit, threads).await
+    }
+
+    async fn begin(
+        state: Option<Arc<dyn StateStore>>,
         plan: &Plan,
         tools: Tools,
         audit: Option<Box<dyn io::Write + Send>>,
@@ -94,21 +102,24 @@ impl Process {
             .map_err(|error| format!("cannot start the audit writer: {error}"))?;
         let reporter: Arc<dyn Reporter> = Arc::new(Recorder::new(Arc::clone(&metrics), audit.clone()));
         let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
+        let tooling = StoreTools { clock: Arc::clone(&tools.clock), random: Arc::clone(&tools.random), observer: Arc::clone(&observer) };
+        let store = Arc::new(match state {
+            Some(open) => Store::over(open, tooling),
+            None => Store::new(tooling),
+        });
+        let state = Arc::clone(&store) as Arc<dyn StateStore>;
         let revoked = Revocations::new(Arc::clone(&state), Arc::clone(&tools.clock), Arc::clone(&tools.random), Arc::clone(&observer));
         let revoked = Arc::new(revoked);
         let ground = Ground {
             clock: Arc::clone(&tools.clock),
             stopwatch: Arc::clone(&tools.stopwatch),
-            random: tools.random,
+            random: Arc::clone(&tools.random),
             observer,
             state,
             revoked: Arc::clone(&revoked),
         };
-        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch };
-        if !revoked.catch_up().await {
-            tracing::warn!("the list of revocations cannot be read; until it is, whoever must be proven is answered 503");
-        }
-        let Started { edge, live } = Live::start(plan, ground, instruments, Arc::clone(&metrics), threads).await?;
+        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
+        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
 
         let (shutdown, watching) = watch::channel(false);
         let readiness = Arc::new(Readiness::starting());

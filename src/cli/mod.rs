@@ -19,6 +19,7 @@ pub mod health;
 pub mod keys;
 pub mod length;
 pub mod mint;
+pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod secret_source;
@@ -64,6 +65,7 @@ enum Verb {
     #[command(subcommand)]
     Ticket(ticket::Ticket),
     Health(health::Health),
+    Revoke(revoke::Revoke),
     Schema(schema::Schema),
     Version(version::Version),
 }
@@ -101,6 +103,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Keys(keys) => keys.run(),
         Verb::Ticket(ticket) => ticket.run(),
         Verb::Health(health) => health.run(),
+        Verb::Revoke(revoke) => revoke.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Version(version) => version.run(),
     };

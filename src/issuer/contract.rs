@@ -51,6 +51,16 @@ pub trait ServicePlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Whether it hands out the public keys of what is signed here, and nothing else.
+    fn publishes_keys(&self) -> bool {
+        false
+    }
+
+    /// Whether it rests on the state store, which is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        !self.publishes_keys()
+    }
+
     /// Whether it reads the request body.
     fn reads_body(&self) -> bool {
         true

@@ -4,9 +4,19 @@
 //! for a credential that may be spent.
 
 pub mod contract;
+pub mod endpoint;
+pub mod flight;
+pub mod form;
+pub mod handling;
+pub mod http;
 pub mod local;
+pub mod oauth2;
+
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
-pub const RENEWERS: &[&RenewerEntry] = &[&local::ENTRY];
+pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY, &local::ENTRY];

@@ -168,6 +168,11 @@ fn plan(settings: Option<&Node>, at: &Span, checking: &mut Checking<'_>) -> Opti
 }
 
 impl ServicePlan for MintPlan {
+    /// A ticket is remembered when it is spent.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     fn tickets(&self) -> Vec<TicketUse> {
         vec![self.tickets.clone()]
     }

@@ -1,7 +1,7 @@
 //! Keeps the list of one node and the log that all nodes share the same.
 //!
 //! What others append is taken in; what the log lacks of ours is appended. The log is read to its end on start, whenever it tells
-//! of news, twice a second otherwise, and from its beginning every few minutes or when it has begun another life: then whatever
+//! of news, twice a second otherwise, and from its beginning every minute or when it has begun another life: then whatever
 //! it no longer holds is written anew, by whoever still knows. While the store does not answer, the last known list stays in
 //! force.
 
@@ -22,12 +22,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// At most. A random part of up to half is added, so that nodes do not come back all at once.
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
 /// How often the log is read from its beginning: a store that lost its last moment without knowing it is found out.
-const WHOLE: Seconds = Seconds(300);
+const WHOLE: Seconds = Seconds(60);
 /// Pieces of the log read at a time, and entries appended, before anything else is done.
 const MOST_PAGES: usize = 10_000;
 const MOST_OWED: usize = 256;
 /// Nodes that find the same log lost do not all write at once: some wait for this many rounds less than others.
 const MOST_ROUNDS: u8 = 4;
+/// Rounds without another attempt after a store that can be read (it is full, say) has not taken an entry.
+const AFTER_REFUSAL: u8 = 4;
 
 /// The log as far as it was read.
 struct Reading {
@@ -72,10 +74,10 @@ impl Revocations {
             if self.whole_read() != before {
                 rounds = self.draw() % MOST_ROUNDS;
             }
-            if rounds == 0 {
-                self.pay().await;
-            } else {
+            if 0 < rounds {
                 rounds -= 1;
+            } else if !self.pay().await {
+                rounds = AFTER_REFUSAL + self.draw() % MOST_ROUNDS;
             }
             let cursor = self.known.lock().cursor;
             self.store.appended(cursor, PATIENCE).await;
@@ -137,8 +139,8 @@ impl Revocations {
         }
     }
 
-    /// Appends what the log lacks of ours, as long as the store takes it.
-    async fn pay(&self) {
+    /// Appends what the log lacks of ours; false when the store does not take it.
+    pub(super) async fn pay(&self) -> bool {
         let now = self.clock.now();
         let owed: Vec<Record> = {
             let known = self.known.lock();
@@ -147,10 +149,11 @@ impl Revocations {
         };
         for record in owed {
             if self.append(record.encode(), record.until(), now).await.is_err() {
-                return;
+                return false;
             }
             self.known.lock().mark_kept(&record);
         }
+        true
     }
 
     fn whole_read(&self) -> Option<(Timestamp, u64)> {

@@ -137,7 +137,7 @@ mod tests {
             ("{}".into(), "no word"),
             (format!(r#"{{"revoke":{{"id":"{ID}","made":5,"entry":{{}}}}}}"#), "nobody"),
             (format!(r#"{{"revoke":{{"id":"{ID}","made":5,"entry":{{"subject":"a","where":"b"}}}}}}"#), "a word of a later release"),
-            (format!(r#"{{"revoke":{{"id":"7","made":5,"entry":{{"subject":"a"}}}}}}"#), "no name"),
+            (r#"{"revoke":{"id":"7","made":5,"entry":{"subject":"a"}}}"#.into(), "no name"),
             (format!(r#"{{"withdraw":{{"id":"{ID}","until":9,"of":"a"}}}}"#), "a withdrawal that may be narrower"),
             (format!(r#"{{"withdraw":{{"id":"{ID}"}}}}"#), "one that does not say until when"),
             (format!(r#"{{"forget":{{"id":"{ID}","until":9}}}}"#), "another word"),

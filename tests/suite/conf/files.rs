@@ -9,6 +9,7 @@ use countersign::config::{Document, Plan, Sources, check, load, reference};
 use countersign::countersign::COUNTERSIGNERS;
 use countersign::domain::Secret;
 use countersign::issuer::SERVICES;
+use countersign::renew::RENEWERS;
 use countersign::route::table::Match;
 use countersign::settings::{Faults, KeySpec, Level, Node, Presence, SectionSpec, Shape};
 use countersign::verify::SCHEMES;
@@ -168,7 +169,8 @@ fn every_registered_kind_has_an_example_that_shows_all_its_keys() {
     let countersigners = COUNTERSIGNERS.iter().map(|entry| (entry.name, entry.shape));
     let services = SERVICES.iter().map(|entry| (entry.name, entry.shape));
     let mut missing = Vec::new();
-    for (name, shape) in schemes.chain(sources).chain(countersigners).chain(services) {
+    let renewers = RENEWERS.iter().map(|entry| (entry.name, entry.shape));
+    for (name, shape) in schemes.chain(sources).chain(countersigners).chain(services).chain(renewers) {
         // A name with a dot has an underscore there in its file's name.
         let Ok(text) = fs::read_to_string(at(&format!("conf/examples/{}.yaml", name.replace('.', "_")))) else {
             missing.push(format!("conf/examples/{}.yaml does not exist", name.replace('.', "_")));
