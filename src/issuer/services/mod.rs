@@ -7,6 +7,9 @@ pub mod jwks;
 mod oauth;
 mod reply;
 pub mod revoke;
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 mod submission;
 pub mod ticket_mint;
 pub mod ticket_redeem;
