@@ -16,5 +16,6 @@ pub mod jwk;
 pub mod key;
 pub mod mint;
 pub mod pem;
+pub mod session;
 pub mod strength;
 pub mod ticket;
