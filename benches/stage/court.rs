@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::ambient::Monotonic;
-use countersign::assembly::gate::{Ground, build};
+use countersign::assembly::gate::{Carried, Ground, build};
 use countersign::domain::{Outage, Reason};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::rule::Gate;
@@ -85,7 +85,7 @@ impl Court {
             observer: Arc::new(Metrics::new(clock)),
             state: Arc::new(Memory::new(1_000_000, countersign::domain::Timestamp(0))),
         };
-        let built = runtime.block_on(async { build(&plan, &ground, &[]) }).unwrap();
+        let built = runtime.block_on(async { build(&plan, &ground, &Carried::default()) }).unwrap();
         Self { gate: built.gate, _runtime: runtime }
     }
 

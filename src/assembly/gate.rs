@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
 use http::{HeaderName, HeaderValue};
 
+use crate::assembly::outbound::Outbound;
 use crate::assembly::services::{Services, issuers};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
@@ -17,11 +17,11 @@ use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestam
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
 use crate::issuer::pairs::Issuer;
-use crate::net::client::{Client, ClientSettings};
+use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
-use crate::verify::contract::{Desks, SchemeTools};
+use crate::verify::contract::{Desks, SchemeTools, Verifier};
 use crate::verify::governor::{Budgets, Governor};
 use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
 
@@ -60,12 +60,21 @@ impl Drop for Keeper {
     }
 }
 
-/// A gate and the key stores it rests on.
+/// A gate and what it rests on.
 pub struct Built {
     /// The gate.
     pub gate: Gate,
-    /// Its stores of signature keys; `/readyz` waits for them.
+    /// What the next gate may go on with.
+    pub carried: Carried,
+}
+
+/// What outlives a gate where the next conf says the same of it.
+#[derive(Default)]
+pub struct Carried {
+    /// Stores of signature keys; `/readyz` waits for them.
     pub kept: Vec<Kept>,
+    /// The client that asks other machines.
+    pub outbound: Option<Outbound>,
 }
 
 /// The names of those of `kept` that have no set to verify with.
@@ -74,33 +83,46 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
     kept.iter().filter(|kept| !kept.store.ready(now)).map(|kept| Arc::clone(&kept.name)).collect()
 }
 
-/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have.
+/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have, its client with
+/// the connections it has.
 ///
 /// Must be called inside a runtime: key stores are kept fresh by tasks of it.
 ///
 /// # Errors
 ///
 /// A sentence for the operator that names the part of the conf it could not build.
-pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, String> {
-    let client = Arc::new(outbound(plan)?);
+pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
+    let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
+    let client = outbound.client();
     let issuers = issuers(plan, ground)?;
-    let (keys, kept) = build_keys(plan, ground, &client, &issuers, carried)?;
+    let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
     let mut desks = Desks::default();
-    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
-    for written in &plan.authenticators {
+    let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
+    // Those that others lean on come first.
+    let (leaning, upright): (Vec<_>, Vec<_>) = plan.authenticators.iter().partition(|written| written.scheme.leans_on().is_some());
+    for written in upright.into_iter().chain(leaning) {
         let mut tools = SchemeTools {
             keys: &keys,
+            verifiers: &verifiers,
+            state: &ground.state,
             desks: &mut desks,
-            client: &client,
+            client,
             clock: &ground.clock,
             random: &ground.random,
             observer: &ground.observer,
         };
         let verifier = written.scheme.build(&written.name, &mut tools).map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        verifiers.insert(written.name.to_string(), verifier);
+    }
+    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
+    for written in &plan.authenticators {
         authenticators.push(Authenticator {
             name: Arc::clone(&written.name),
-            verifier,
+            verifier: verifiers
+                .get(&*written.name)
+                .map(Arc::clone)
+                .ok_or_else(|| format!("authenticator `{}` was not built", written.name))?,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
             renewal: None,
@@ -147,7 +169,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &[Kept]) -> Result<Built, St
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
     };
-    Ok(Built { gate, kept })
+    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound) } })
 }
 
 /// Every header name that any rule of `plan` can emit, each once.
@@ -284,15 +306,4 @@ fn governor(plan: &Plan) -> Option<Arc<Governor>> {
     let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
     let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
     Some(Arc::new(Governor::new(budgets)))
-}
-
-fn outbound(plan: &Plan) -> Result<Client, String> {
-    let ca = plan.outbound.ca.as_ref().map(|anchors| anchors.iter().map(|der| pem(der)).collect::<String>().into_bytes());
-    let resolve = plan.outbound.resolve.iter().map(|(host, address)| (host.to_string(), *address)).collect();
-    Client::new(ClientSettings { ca, resolve, user_agent: String::new() })
-}
-
-/// A certificate as PEM (RFC 7468 section 5).
-fn pem(der: &[u8]) -> String {
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", base64::engine::general_purpose::STANDARD.encode(der))
 }

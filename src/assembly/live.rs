@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::assembly::edge as assembly;
-use crate::assembly::gate::{Built, Ground, Kept, build, waiting};
+use crate::assembly::gate::{Built, Carried, Ground, build, waiting};
+use crate::assembly::store::Store;
 use crate::config;
 use crate::config::load::Sources;
 use crate::config::plan::Plan;
@@ -26,13 +27,15 @@ pub struct Live {
     /// Held by one reload at a time, for as long as it takes; readiness looks in briefly.
     rest: Mutex<Rest>,
     ground: Ground,
+    /// The store under `ground.state`.
+    store: Arc<Store>,
     metrics: Arc<Metrics>,
     generation: AtomicU64,
 }
 
 /// What belongs to the conf in force beside its gate.
 struct Rest {
-    kept: Vec<Kept>,
+    carried: Carried,
     fixed: Fixed,
     files: Vec<PathBuf>,
 }
@@ -56,7 +59,7 @@ impl Fixed {
         Self {
             listeners: listeners.join("\n"),
             admin: format!("{:?}", plan.admin.as_ref().map(|admin| admin.address)),
-            state: format!("{:?}", plan.state),
+            state: plan.state.continuity(),
             threads: format!("{:?}", plan.threads),
         }
     }
@@ -100,19 +103,21 @@ impl Live {
     pub async fn start(
         plan: &Plan,
         ground: Ground,
+        store: Arc<Store>,
         instruments: Instruments,
         metrics: Arc<Metrics>,
         threads: usize,
     ) -> Result<Started, String> {
-        let Built { gate, kept } = build(plan, &ground, &[])?;
+        store.open_for(plan).await?;
+        let Built { gate, carried } = build(plan, &ground, &Carried::default())?;
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
         let options = assembly::options(plan, threads);
         let serving = Serving { judge: Arc::new(gate), upstreams };
         let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
         metrics.config_reloaded(1, true);
-        let rest = Mutex::new(Rest { kept, fixed: Fixed::of(plan), files: plan.files.clone() });
-        let live = Arc::new(Self { edge: edge.handle(), rest, ground, metrics, generation: AtomicU64::new(1) });
+        let rest = Mutex::new(Rest { carried, fixed: Fixed::of(plan), files: plan.files.clone() });
+        let live = Arc::new(Self { edge: edge.handle(), rest, ground, store, metrics, generation: AtomicU64::new(1) });
         Ok(Started { edge, live })
     }
 
@@ -138,16 +143,18 @@ impl Live {
         };
         let upstreams = assembly::upstreams(plan).map_err(whole)?;
         upstreams.resolve().await;
-
-        let mut rest = self.rest.lock();
         let fixed = Fixed::of(plan);
-        if let Some(section) = rest.fixed.changed(&fixed) {
+        if let Some(section) = self.rest.lock().fixed.changed(&fixed) {
             return Err(whole(format!(
                 "needs_restart: `{section}` cannot change while the process runs; restart it to put this conf in force"
             )));
         }
-        let Built { gate, kept } = build(plan, &self.ground, &rest.kept).map_err(whole)?;
-        rest.kept = kept;
+        // What needed no store so far may do so now; its settings are those of the start.
+        self.store.open_for(plan).await.map_err(whole)?;
+
+        let mut rest = self.rest.lock();
+        let Built { gate, carried } = build(plan, &self.ground, &rest.carried).map_err(whole)?;
+        rest.carried = carried;
         rest.fixed = fixed;
         rest.files.clone_from(&plan.files);
         for (position, listener) in plan.listeners.iter().enumerate() {
@@ -170,7 +177,7 @@ impl Live {
     /// Key stores that have nothing to verify with yet.
     #[must_use]
     pub fn waiting_for(&self, now: Timestamp) -> Vec<Arc<str>> {
-        waiting(&self.rest.lock().kept, now)
+        waiting(&self.rest.lock().carried.kept, now)
     }
 
     /// Files whose change should lead to a reload.

@@ -15,14 +15,15 @@ use tokio::task::JoinHandle;
 
 use crate::assembly::gate::Ground;
 use crate::assembly::live::{Live, Started};
+use crate::assembly::store::Store;
 use crate::config::load::Sources;
-use crate::config::plan::{Plan, StatePlan, WhenBehind};
+use crate::config::plan::{Plan, WhenBehind};
 use crate::domain::{Clock, Observer, Random, Stopwatch};
 use crate::edge::admin::Admin;
 use crate::edge::proxy::Instruments;
 use crate::edge::readiness::Readiness;
 use crate::settings::{Fault, Level};
-use crate::state::memory::Memory;
+use crate::state::contract::{StateStore, StoreTools};
 use crate::telemetry::audit::{Audit, Overflow};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recorder::Recorder;
@@ -72,16 +73,17 @@ impl Process {
             .map_err(|error| format!("cannot start the audit writer: {error}"))?;
         let reporter: Arc<dyn Reporter> = Arc::new(Recorder::new(Arc::clone(&metrics), audit.clone()));
         let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
-        let StatePlan::Memory { capacity } = plan.state;
+        let tooling = StoreTools { clock: Arc::clone(&tools.clock), random: Arc::clone(&tools.random), observer: Arc::clone(&observer) };
+        let store = Arc::new(Store::new(tooling));
         let ground = Ground {
             clock: Arc::clone(&tools.clock),
             stopwatch: Arc::clone(&tools.stopwatch),
-            random: tools.random,
+            random: Arc::clone(&tools.random),
             observer,
-            state: Arc::new(Memory::new(capacity, tools.clock.now())),
+            state: Arc::clone(&store) as Arc<dyn StateStore>,
         };
-        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch };
-        let Started { edge, live } = Live::start(plan, ground, instruments, Arc::clone(&metrics), threads).await?;
+        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
+        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
 
         let (shutdown, watching) = watch::channel(false);
         let readiness = Arc::new(Readiness::starting());

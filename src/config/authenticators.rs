@@ -22,11 +22,18 @@ pub(super) const AUTHENTICATORS: Shape = Shape::Map(&AUTHENTICATOR);
 const AUTHENTICATOR: Shape = Shape::Kind {
     what: "scheme",
     kinds: schemes,
-    beside: &[KeySpec::optional(
-        "cache",
-        CACHE,
-        "How long its verdicts are remembered; `off` judges every request anew. As the section `cache` says unless written.",
-    )],
+    beside: &[
+        KeySpec::optional(
+            "cache",
+            CACHE,
+            "How long its verdicts are remembered; `off` judges every request anew. As the section `cache` says unless written.",
+        ),
+        KeySpec::optional(
+            "renew",
+            Shape::Name("renewers"),
+            "What renews its credentials when they have run out. Not renewed unless written.",
+        ),
+    ],
 };
 
 const CACHE: Shape = Shape::Either(&[OFF, Shape::Section(&CACHE_OF_ONE)]);
@@ -61,7 +68,12 @@ fn authenticator(entry: &Entry, cache: Option<CachePlan>, checking: &mut Checkin
     let (scheme, settings) =
         entry.node.as_map()?.iter().find_map(|kind| Some((SCHEMES.iter().find(|scheme| scheme.name == kind.key)?, &kind.node)))?;
     let plan = (scheme.plan)(settings, checking)?;
-    Some(AuthenticatorPlan { name: Arc::from(entry.key.as_str()), scheme: plan, cache: max_age(entry.node.get("cache"), cache, checking) })
+    Some(AuthenticatorPlan {
+        name: Arc::from(entry.key.as_str()),
+        scheme: plan,
+        cache: max_age(entry.node.get("cache"), cache, checking),
+        renewal: None,
+    })
 }
 
 fn max_age(written: Option<&Node>, cache: Option<CachePlan>, checking: &mut Checking<'_>) -> Option<Seconds> {
@@ -110,6 +122,12 @@ fn prove_fit(plan: &AuthenticatorPlan, needed: &KeyUse, store: &KeyStorePlan, ch
         let says = format!("`{}` needs {}, but `{}` holds {}", plan.name, needed.class.describe(), needed.store, held.describe());
         checking.faults.error(&needed.span, says);
         return;
+    }
+    if needed.shared && !store.source.keeps_issuers_apart() {
+        checking.faults.warn(
+            &needed.span,
+            "several issuers share a key store, so the keys of each vouch for all of them; write a mapping from issuer to key store to keep them apart",
+        );
     }
     let Some(accepted) = plan.scheme.algorithms() else { return };
     let held = match store.source.algorithms() {

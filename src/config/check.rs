@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 
 use crate::config::audit;
 use crate::config::authenticators;
+use crate::config::beside;
 use crate::config::document::Document;
 use crate::config::issuers;
 use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
+use crate::config::renewers;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -26,7 +28,7 @@ use crate::settings::section::prove;
 use crate::settings::{Checking, Entry, Faults, Material, Names, Node, Shape, walk};
 
 /// Sections whose entries are named and may be referred to.
-const NAMED: [&str; 4] = ["upstreams", "keys", "issuers", "authenticators"];
+const NAMED: [&str; 5] = ["upstreams", "keys", "issuers", "authenticators", "renewers"];
 
 /// Proves `document`.
 ///
@@ -68,8 +70,10 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let mut keys = stores::key_stores(root, checking);
     let issuers = issuers::issuers(root, checking);
     let cache = limits::cache(root);
-    let authenticators = authenticators::authenticators(root, cache.flatten(), checking);
+    let mut renewers = renewers::renewers(root, checking);
+    let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
+    renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));
     let around = Around { upstreams: &upstream_names, names: &authenticator_names, authenticators: &authenticators };
     let rules = rules::rules(root, &around, checking);
@@ -78,7 +82,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let governor = limits::governor(root, checking);
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
-    let state = stores::state(root);
+    let state = stores::state(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
@@ -86,8 +90,13 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     let issuers: Option<Vec<_>> = issuers.into_iter().collect();
+    if let Some((rules, _)) = &rules {
+        renewers::prove_names(&authenticators, rules, checking);
+    }
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
+    let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
+    beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();
@@ -98,6 +107,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         keys,
         issuers: issuers?,
         authenticators: authenticators?,
+        renewers: renewers?,
         rules,
         table: Arc::new(table),
         trusted_proxies,
@@ -183,6 +193,7 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
 /// Every file whose change triggers a reload, each once.
 fn watched(plan: &Plan, material: &Material) -> Vec<PathBuf> {
     let mut files: BTreeSet<PathBuf> = material.files.keys().cloned().collect();
+    files.extend(plan.renewers.iter().flat_map(|renewer| renewer.renewer.files()));
     files.extend(plan.keys.iter().flat_map(|store| store.source.files()));
     files.remove(Path::new(""));
     files.into_iter().collect()

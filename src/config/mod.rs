@@ -13,6 +13,7 @@
 
 pub mod audit;
 pub mod authenticators;
+pub mod beside;
 pub mod check;
 pub mod document;
 pub mod forward;
@@ -23,6 +24,7 @@ pub mod load;
 pub mod pem;
 pub mod plan;
 pub mod reference;
+mod renewers;
 pub mod requirement;
 pub mod root;
 pub mod rules;

@@ -23,8 +23,11 @@ use crate::issuer::contract::ServicePlan;
 use crate::issuer::pairs::Terms;
 use crate::jose::mint::SigningKey;
 use crate::policy::condition::Condition;
+use crate::renew::contract::RenewerPlan;
+use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
 use crate::settings::Fault;
+use crate::state::contract::StorePlan;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
 
@@ -43,6 +46,8 @@ pub struct Plan {
     pub issuers: Vec<IssuerPlan>,
     /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
     pub authenticators: Vec<AuthenticatorPlan>,
+    /// Renewers, in written order; [`RenewerUse`] counts in this order.
+    pub renewers: Vec<RenewalPlan>,
     /// Rules, in written order; the table's rule numbers count in this order.
     pub rules: Vec<RulePlan>,
     /// Which rule a request falls under.
@@ -59,8 +64,8 @@ pub struct Plan {
     pub audit: AuditPlan,
     /// How outbound questions (key sets, introspection) are asked.
     pub outbound: OutboundPlan,
-    /// Where spent credentials are remembered.
-    pub state: StatePlan,
+    /// Where what must not be forgotten is kept.
+    pub state: Box<dyn StorePlan>,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -195,6 +200,30 @@ pub struct AuthenticatorPlan {
     pub scheme: Box<dyn SchemePlan>,
     /// How long its verdicts may be remembered; `None` when they may not.
     pub cache: Option<Seconds>,
+    /// How its credentials are renewed; `None` when they are not.
+    pub renewal: Option<RenewerUse>,
+}
+
+/// A renewer.
+#[derive(Debug)]
+pub struct RenewalPlan {
+    /// Its name in the conf.
+    pub name: Arc<str>,
+    /// Whom it asks, and how.
+    pub renewer: Box<dyn RenewerPlan>,
+    /// When it is used, and for how long.
+    pub handling: Handling,
+}
+
+/// What an authenticator uses of a renewer.
+#[derive(Debug)]
+pub struct RenewerUse {
+    /// Which of [`Plan::renewers`].
+    pub renewer: usize,
+    /// Whether clients bring what is spent; otherwise we hold it.
+    pub brought: bool,
+    /// Where clients find the fresh pair; `None` when they hold nothing of it.
+    pub hand_back: Option<HandBack>,
 }
 
 /// A rule.
@@ -369,16 +398,6 @@ pub struct OutboundPlan {
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// Fixed addresses of host names; port 0 keeps the URL's port.
     pub resolve: Vec<(Box<str>, SocketAddr)>,
-}
-
-/// Where spent credentials are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatePlan {
-    /// In this process.
-    Memory {
-        /// Live marks at most.
-        capacity: usize,
-    },
 }
 
 impl Plan {

@@ -5,6 +5,7 @@
 use crate::config::plan::{AuthenticatorPlan, RequirementPlan};
 use crate::domain::Place;
 use crate::settings::{Checking, Choice, Node, Shape, Span};
+use crate::verify::jwt::settings::IssuerName;
 
 /// The shape of `authenticate`.
 pub(super) const AUTHENTICATE: Shape = Shape::Either(&[Shape::OneOf(&["none"]), Shape::Name("authenticators"), TREE]);
@@ -126,6 +127,64 @@ pub(super) fn refuse_unsatisfiable(
             }
         }
     }
+}
+
+/// Notes where two branches of one `any` take tokens of the same issuer from the same place: the first would decide on every
+/// one of them, and whoever was to be let in by the second would be refused.
+pub(super) fn refuse_ambiguous(
+    requirement: &RequirementPlan,
+    authenticators: &[Option<AuthenticatorPlan>],
+    at: &Span,
+    checking: &mut Checking<'_>,
+) {
+    match requirement {
+        RequirementPlan::None | RequirementPlan::One(_) => {}
+        RequirementPlan::Optional(inner) => refuse_ambiguous(inner, authenticators, at, checking),
+        RequirementPlan::All(branches) => {
+            branches.iter().for_each(|branch| refuse_ambiguous(branch, authenticators, at, checking));
+        }
+        RequirementPlan::Any(branches) => {
+            let (mut leaves, mut combined) = (Vec::new(), Vec::new());
+            branches.iter().for_each(|branch| alternatives(branch, &mut leaves, &mut combined));
+            combined.iter().for_each(|branch| refuse_ambiguous(branch, authenticators, at, checking));
+            let plans: Vec<&AuthenticatorPlan> = leaves.iter().filter_map(|index| authenticators.get(*index)?.as_ref()).collect();
+            for (index, plan) in plans.iter().enumerate() {
+                let mut rivals = plans.iter().take(index).filter(|earlier| earlier.name != plan.name);
+                let clash = rivals.find_map(|earlier| Some((earlier, contested(earlier, plan)?)));
+                if let Some((earlier, (issuer, place))) = clash {
+                    let says = format!(
+                        "`{}` and `{}` both take tokens of `{issuer}` from {}, so the first decides on all of them and the second is never \
+                         asked; merge them, or have them look in different places",
+                        earlier.name,
+                        plan.name,
+                        describe(&place),
+                    );
+                    checking.faults.error(at, says);
+                }
+            }
+        }
+    }
+}
+
+/// The authenticators that decide alone in a branch of an `any`, in the order in which they are asked, and the branches in
+/// which several decide together.
+fn alternatives<'r>(branch: &'r RequirementPlan, leaves: &mut Vec<usize>, combined: &mut Vec<&'r RequirementPlan>) {
+    match branch {
+        RequirementPlan::None => {}
+        RequirementPlan::One(index) => leaves.push(*index),
+        RequirementPlan::Optional(inner) => alternatives(inner, leaves, combined),
+        RequirementPlan::Any(branches) => branches.iter().for_each(|branch| alternatives(branch, leaves, combined)),
+        RequirementPlan::All(_) => combined.push(branch),
+    }
+}
+
+/// An issuer and a place that both plans would take a token of.
+fn contested(one: &AuthenticatorPlan, other: &AuthenticatorPlan) -> Option<(String, Place)> {
+    let places = one.scheme.looks_at();
+    let place = other.scheme.looks_at().into_iter().find(|place| places.contains(place))?;
+    let issuers = one.scheme.issuers();
+    let meets = |name: &String| issuers.iter().any(|issuer| IssuerName::read(issuer).meets(&IssuerName::read(name)));
+    other.scheme.issuers().into_iter().find(meets).map(|issuer| (issuer, place))
 }
 
 /// The one place an authenticator looks at; `None` when there are several, or when it is the body.

@@ -49,6 +49,11 @@ impl<'n> Root<'n> {
         Section::unproven(spec, &self.empty)
     }
 
+    /// A mapping in which nothing is written.
+    pub(super) fn nothing(&self) -> &Node {
+        &self.empty
+    }
+
     /// The top level itself, read key by key: a key whose value is at fault reads as its default.
     pub(super) fn top(&self) -> Section<'_> {
         Section::unproven(&CONF, self.node)

@@ -21,7 +21,7 @@ use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span
 /// The shape of `rules`.
 pub(super) const RULES: Shape = Shape::List { of: &Shape::Section(&RULE), lone: false, min: 1 };
 
-static RULE: SectionSpec = SectionSpec {
+pub(super) static RULE: SectionSpec = SectionSpec {
     title: "a rule",
     doc: "Of the rules that match, the most specific one counts, wherever it stands: host exact before `*.suffix` before any; then path segment \
           by segment literal before `{name}` before `**`; then methods named before any.",
@@ -178,6 +178,7 @@ fn rule(name: &str, section: &Section<'_>, around: &Around<'_>, checking: &mut C
     let requirement = authenticate.and_then(|node| requirement::requirement(node, around.names, checking));
     if let (Some(node), Some(requirement)) = (authenticate, &requirement) {
         requirement::refuse_unsatisfiable(requirement, around.authenticators, &node.span, checking);
+        requirement::refuse_ambiguous(requirement, around.authenticators, &node.span, checking);
     }
     let conditions = conditions(section, checking);
     let scopes = scopes(section, checking);

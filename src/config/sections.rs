@@ -5,6 +5,7 @@ use crate::config::authenticators::AUTHENTICATORS;
 use crate::config::issuers::ISSUERS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
+use crate::config::renewers::RENEWERS_SHAPE;
 use crate::config::rules::RULES;
 use crate::config::stores::{KEYS, STATE};
 use crate::config::upstreams::UPSTREAMS;
@@ -23,6 +24,12 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::default("keys", KEYS, "{}", "Key stores by name, each of one kind. Authenticators refer to them."),
         KeySpec::default("issuers", ISSUERS, "{}", "Who gives token pairs in this proxy's own name, by name."),
         KeySpec::default("authenticators", AUTHENTICATORS, "{}", "Ways to prove who is calling, by name, each of one scheme."),
+        KeySpec::default(
+            "renewers",
+            RENEWERS_SHAPE,
+            "{}",
+            "Ways to renew a credential that has run out, by name, each of one kind. Authenticators refer to them.",
+        ),
         KeySpec::required("rules", RULES, "Which requests are let through, and where to. What no rule matches is refused."),
         KeySpec::default(
             "trusted_proxies",
@@ -44,8 +51,9 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::default(
             "state",
             STATE,
-            "{ memory: {} }",
-            "Where spent credentials are remembered. Opened only when something is single-use.",
+            "{ embedded: {} }",
+            "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
+             needs it.",
         ),
         KeySpec::default(
             "startup_wait",

@@ -1,13 +1,14 @@
-//! The sections `keys` and `state`: where keys come from, and where spent credentials are remembered.
+//! The sections `keys` and `state`: where keys come from, and where what must not be forgotten is kept.
 //!
-//! Which kinds of key stores there are is the roll-call's to say; each kind proves its own settings.
+//! Which kinds of stores there are is for their roll-calls to say; each kind proves its own settings.
 
 use std::sync::Arc;
 
-use crate::config::limits::number;
-use crate::config::plan::{KeyStorePlan, StatePlan};
-use crate::config::root::{Root, fault_of_name, opened};
-use crate::settings::{Checking, Choice, KeySpec, SectionSpec, Shape, sound};
+use crate::config::plan::KeyStorePlan;
+use crate::config::root::{Root, fault_of_name};
+use crate::settings::{Checking, Choice, Shape, sound};
+use crate::state::contract::StorePlan;
+use crate::state::{DEFAULT, STORES};
 use crate::verify::keys::KEY_SOURCES;
 
 /// The shape of `keys`.
@@ -18,23 +19,12 @@ const KEY_STORE: Shape = Shape::Kind { what: "key source", kinds: key_sources, b
 /// The shape of `state`.
 pub(super) const STATE: Shape = Shape::Kind { what: "state store", kinds: state_stores, beside: &[] };
 
-static MEMORY: SectionSpec = SectionSpec {
-    title: "`memory`",
-    doc: "In this process: for one node. Lost when it ends, so a single-use credential of its last minutes could be used once more.",
-    keys: &[KeySpec::default(
-        "capacity",
-        Shape::Count { min: 1, max: 100_000_000 },
-        "1000000",
-        "Spent credentials remembered at once, about 72 bytes each. None is evicted before its end: a full store answers 503.",
-    )],
-};
-
 fn key_sources() -> Vec<Choice> {
     KEY_SOURCES.iter().map(|entry| Choice { name: entry.name, shape: entry.shape, doc: entry.doc }).collect()
 }
 
 fn state_stores() -> Vec<Choice> {
-    vec![Choice { name: "memory", shape: Shape::Section(&MEMORY), doc: MEMORY.doc }]
+    STORES.iter().map(|entry| Choice { name: entry.name, shape: entry.shape, doc: entry.doc }).collect()
 }
 
 /// Proves `keys`, in written order. Those at fault are left out; the faults have been noted.
@@ -58,11 +48,12 @@ pub(super) fn key_stores(root: &Root<'_>, checking: &mut Checking<'_>) -> Vec<Ke
 }
 
 /// Proves `state`.
-pub(super) fn state(root: &Root<'_>) -> Option<StatePlan> {
-    let written = root.get("state");
-    let section = match written {
-        None => root.defaults(&MEMORY),
-        Some(node) => opened(&MEMORY, &node.sole_entry()?.node)?,
-    };
-    Some(StatePlan::Memory { capacity: number(&section, "capacity")? })
+pub(super) fn state(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Box<dyn StorePlan>> {
+    let Some(written) = root.get("state") else { return (DEFAULT.plan)(root.nothing(), checking) };
+    if !sound(STATE, written) {
+        return None;
+    }
+    let kind = written.sole_entry()?;
+    let entry = STORES.iter().find(|entry| entry.name == kind.key)?;
+    (entry.plan)(&kind.node, checking)
 }

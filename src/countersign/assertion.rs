@@ -131,6 +131,10 @@ impl CountersignerPlan for AssertionPlan {
         vec![self.header.clone()]
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     fn build(&self, tools: &CountersignTools) -> Result<Arc<dyn Countersigner>, String> {
         Ok(Arc::new(Assertion { plan: self.clone(), random: Arc::clone(&tools.random) }))
     }

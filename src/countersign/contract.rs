@@ -27,6 +27,11 @@ pub trait CountersignerPlan: Debug + Send + Sync {
     /// Every header name it can ever emit; the firewall strips them from clients on every route.
     fn names(&self) -> Vec<HeaderName>;
 
+    /// Whether it signs with a key of ours, so that upstreams want the public one.
+    fn signs(&self) -> bool {
+        false
+    }
+
     /// Builds it.
     ///
     /// # Errors

@@ -17,10 +17,12 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::Refusal;
+use crate::edge::forward;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::proxy::is_head;
 use crate::edge::respond::{AnswerRequest, answer};
 use crate::edge::trip::Trip;
+use crate::gate::hygiene;
 use crate::gate::verdict::{Refused, Served};
 use crate::telemetry::report::{Ending, Happening};
 
@@ -43,6 +45,7 @@ pub(super) async fn refuse(session: &mut Session, trip: &mut Trip, refused: &Ref
 
 /// The same for a request that was admitted and could not be forwarded; `status` replaces the usual one.
 pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Refused, status: Option<u16>) {
+    name(session, trip);
     let written = {
         let request = session.req_header();
         let field = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
@@ -65,14 +68,22 @@ pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Re
 /// Writes an answer of the gate's.
 pub(super) async fn serve(session: &mut Session, trip: &mut Trip, served: Served) {
     trip.ending = Ending::Served;
+    name(session, trip);
     write(session, trip, served.status, &served.headers, served.body).await;
+}
+
+/// A request that was refused before the gate could name it goes by an id all the same.
+fn name(session: &Session, trip: &mut Trip) {
+    if trip.record.request_id.is_empty() {
+        trip.record.request_id = hygiene::request_id(&session.req_header().headers, trip.shared.instruments.random.as_ref());
+    }
 }
 
 async fn write(session: &mut Session, trip: &mut Trip, status: u16, fields: &[(HeaderName, HeaderValue)], body: Bytes) {
     let drains = drains(session);
     // Otherwise Pingora gives the connection up because of the unread body, before it is drained.
     session.set_close_on_response_before_downstream_finish(!drains);
-    if try_write(session, status, fields, body).await.is_err() {
+    if try_write(session, trip, status, fields, body).await.is_err() {
         // The client is gone; there is nobody left to tell.
         session.set_keepalive(None);
         return;
@@ -83,11 +94,20 @@ async fn write(session: &mut Session, trip: &mut Trip, status: u16, fields: &[(H
     }
 }
 
-async fn try_write(session: &mut Session, status: u16, fields: &[(HeaderName, HeaderValue)], body: Bytes) -> pingora::Result<()> {
-    let mut head = ResponseHeader::build(status, Some(fields.len() + 4))?;
+async fn try_write(
+    session: &mut Session,
+    trip: &Trip,
+    status: u16,
+    fields: &[(HeaderName, HeaderValue)],
+    body: Bytes,
+) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build(status, Some(fields.len() + trip.hand_back.len() + 5))?;
     for (name, value) in fields {
         head.append_header(name, value.clone())?;
     }
+    // Here and not in the body alone: HEAD, redirects, preflights and what a rule serves have no body that could say it.
+    head.insert_header(hygiene::REQUEST_ID, &*trip.record.request_id)?;
+    forward::hand_back(&trip.hand_back, &mut head)?;
     let bodiless = is_head(session) || matches!(status, 204 | 304);
     if !bodiless {
         head.insert_header(CONTENT_LENGTH, body.len())?;

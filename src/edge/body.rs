@@ -10,10 +10,43 @@ use bytes::{Bytes, BytesMut};
 use pingora::proxy::Session;
 
 use crate::domain::Outage;
+use crate::edge::upstream::{Place, Upstreams};
 use crate::gate::arrival::BodySource;
 
 /// What Pingora keeps of a body, to the byte.
 pub const MOST_KEPT: usize = 64 * 1024;
+
+/// What the edge does for a verdict: it reads the body, and takes a place at the upstream.
+pub struct Means<'e, B> {
+    /// Reads the body.
+    pub body: B,
+    /// Where places are taken.
+    pub upstreams: &'e Upstreams,
+    /// The place that was taken.
+    pub place: &'e mut Option<Place>,
+}
+
+#[async_trait]
+impl<B: BodySource> BodySource for Means<'_, B> {
+    async fn body(&mut self, limit: usize) -> Result<Bytes, Outage> {
+        self.body.body(limit).await
+    }
+
+    fn reserve(&mut self, upstream: usize) -> bool {
+        *self.place = self.upstreams.get(upstream).and_then(|upstream| upstream.enter());
+        self.place.is_some()
+    }
+}
+
+/// A body that is not there.
+pub struct NoBody;
+
+#[async_trait]
+impl BodySource for NoBody {
+    async fn body(&mut self, _limit: usize) -> Result<Bytes, Outage> {
+        Ok(Bytes::new())
+    }
+}
 
 /// Reads the body of one session, once.
 pub struct SessionBody<'s> {

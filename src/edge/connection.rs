@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{self, H2Accept, HttpSession};
@@ -21,6 +22,7 @@ use crate::edge::head::{HeadFault, HeadLimits};
 use crate::edge::proxy::{Instruments, Proxy, Shared};
 use crate::edge::tls::{Agreed, Handshaker};
 use crate::edge::wire::{Connection, Wire};
+use crate::gate::hygiene;
 use crate::gate::verdict::Record;
 use crate::telemetry::report::{Ending, Happening, Visit};
 
@@ -106,8 +108,8 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
             Turn::Request => {}
             Turn::Over => return,
             Turn::Refused(fault) => {
-                note_refused(hall, &wire.connection, fault);
-                guard.answer_and_finish(&bare_answer(fault), hall.limits.head_timeout).await;
+                let request_id = note_refused(hall, &wire.connection, fault);
+                guard.answer_and_finish(&bare_answer(fault, &request_id), hall.limits.head_timeout).await;
                 return;
             }
             Turn::Preface => return serve_http2(hall, guard, shutdown).await,
@@ -200,11 +202,14 @@ async fn serve_stream(hall: Arc<Hall>, mut session: HttpSession, connection: Arc
 }
 
 /// Counts and records a request that was refused before our side of Pingora saw it: by the guard, or (`unseen`) by a rule
-/// of Pingora's own, which shows nobody that it did.
-fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) {
-    let Instruments { reporter, clock, .. } = &hall.shared.instruments;
+/// of Pingora's own, which shows nobody that it did. Returns the id it is recorded under, which is always a new one: what
+/// the head said of itself is not believed.
+fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) -> Arc<str> {
+    let Instruments { reporter, clock, random, .. } = &hall.shared.instruments;
+    let request_id = hygiene::request_id(&HeaderMap::new(), random.as_ref());
     reporter.happened(Happening::HeadRefused { why: fault.why });
-    let record = Record { reason: Some(fault.reason), client: Some(connection.peer.ip()), ..Record::default() };
+    let record =
+        Record { request_id: Arc::clone(&request_id), reason: Some(fault.reason), client: Some(connection.peer.ip()), ..Record::default() };
     reporter.visited(&Visit {
         record: &record,
         ending: Ending::Refused,
@@ -218,6 +223,7 @@ fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) {
         host: "",
         path: "",
     });
+    request_id
 }
 
 /// Counts a task that panicked: the panic cost it, and nothing else.
@@ -233,16 +239,16 @@ pub(super) async fn drained(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|draining| *draining).await;
 }
 
-/// The answer to a head that nothing could be read from: no request id, no dialect, nothing of the client's.
-fn bare_answer(fault: HeadFault) -> Vec<u8> {
+/// The answer to a head that nothing could be read from: no dialect, nothing of the client's.
+fn bare_answer(fault: HeadFault, request_id: &str) -> Vec<u8> {
     let HeadFault { status, reason, .. } = fault;
     let phrase = http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let body = format!(
-        r#"{{"type":"urn:countersign:problem:request_refused","title":"The request cannot be accepted","status":{status},"reason":"request_refused"}}"#
+        r#"{{"type":"urn:countersign:problem:request_refused","title":"The request cannot be accepted","status":{status},"reason":"request_refused","request_id":"{request_id}"}}"#
     );
     let allow = if reason == crate::domain::Reason::MethodRefused { "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nCache-Control: no-store\r\n{allow}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\nCache-Control: no-store\r\nX-Request-Id: {request_id}\r\n{allow}Connection: close\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -3,19 +3,29 @@
 //! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
-use http::header::{COOKIE, EXPECT, HOST};
-use http::{HeaderMap, HeaderValue};
+use http::header::{COOKIE, EXPECT, HOST, SET_COOKIE, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
+use crate::gate::hygiene;
 use crate::gate::verdict::Admission;
 
 /// Writes the Admission into the request that goes upstream.
 ///
+/// `received` is the version that the client spoke.
+///
 /// # Errors
 ///
 /// When a part of it cannot stand in a request; the request is then not sent.
-pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, request: &mut RequestHeader) -> pingora::Result<()> {
+pub fn apply(
+    admission: &Admission,
+    upstream: &Upstream,
+    address: &Address,
+    received: Version,
+    request: &mut RequestHeader,
+) -> pingora::Result<()> {
+    let sent = sent_host(request);
     request.set_raw_path(admission.target.wire().as_bytes())?;
     for name in &admission.remove {
         request.remove_header(name);
@@ -26,12 +36,35 @@ pub fn apply(admission: &Admission, upstream: &Upstream, address: &Address, requ
     match (upstream.options().host, &admission.host) {
         (HostShown::Own, _) => request.insert_header(HOST, address.authority())?,
         (HostShown::Preserved, Some(judged)) => request.insert_header(HOST, judged.clone())?,
-        (HostShown::Preserved, None) => {}
+        (HostShown::Preserved, None) => {
+            if let Some(sent) = sent {
+                request.insert_header(HOST, sent)?;
+            }
+        }
     }
     for (name, value) in &admission.set {
         request.insert_header(name, value.clone())?;
     }
+    // Behind what earlier proxies said of themselves, who need not be believed.
+    request.append_header(VIA, via(received))?;
     Ok(())
+}
+
+/// Our entry in `Via`, which a gateway owes every request it forwards (RFC 9110 section 7.6.3): the version that was
+/// received, and a pseudonym, since our address is nobody's business.
+fn via(received: Version) -> HeaderValue {
+    HeaderValue::from_static(match received {
+        Version::HTTP_10 => "1.0 countersign",
+        Version::HTTP_2 => "2.0 countersign",
+        _ => "1.1 countersign",
+    })
+}
+
+/// The host of a request that names it in its target only, as HTTP/2 does: the target is replaced, and a request without a
+/// host cannot go on over HTTP/2. The gate has judged it.
+fn sent_host(request: &RequestHeader) -> Option<HeaderValue> {
+    let authority = request.uri.authority().filter(|_| !request.headers.contains_key(HOST))?;
+    HeaderValue::from_str(authority.as_str()).ok()
 }
 
 /// HTTP/2 splits cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
@@ -49,16 +82,49 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     request.insert_header(COOKIE, joined)
 }
 
-/// Takes off what the upstream must not say in our name.
+/// Takes off what the upstream must not say in our name, in whatever spelling.
 pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
-    for name in admission.remove_from_response.iter() {
-        response.remove_header(name);
+    for name in hygiene::named_among(&admission.remove_from_response, &response.headers) {
+        response.remove_header(&name);
     }
+}
+
+/// Writes a fresh pair into the answer. What the upstream says under the same names, or of the same cookies, is not passed on.
+///
+/// # Errors
+///
+/// When a field cannot stand in a response; the client then gets none of it.
+pub fn hand_back(fields: &[(HeaderName, HeaderValue)], response: &mut ResponseHeader) -> pingora::Result<()> {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    let ours: Vec<&[u8]> = fields.iter().filter(|(name, _)| *name == SET_COOKIE).map(|(_, value)| cookie_name(value)).collect();
+    let theirs: Vec<HeaderValue> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
+    if theirs.iter().any(|value| ours.contains(&cookie_name(value))) {
+        response.remove_header(&SET_COOKIE);
+        for value in theirs.into_iter().filter(|value| !ours.contains(&cookie_name(value))) {
+            response.append_header(SET_COOKIE, value)?;
+        }
+    }
+    for (name, value) in fields {
+        if *name == SET_COOKIE {
+            response.append_header(name, value.clone())?;
+        } else {
+            response.insert_header(name, value.clone())?;
+        }
+    }
+    Ok(())
+}
+
+/// The name in a `Set-Cookie` (RFC 6265 section 5.2).
+fn cookie_name(value: &HeaderValue) -> &[u8] {
+    let pair = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii()
 }
 
 /// The same for what it says behind its body, which HTTP/2 passes on.
 pub fn clean_trailers(admission: &Admission, trailers: &mut HeaderMap) {
-    for name in admission.remove_from_response.iter() {
+    for name in hygiene::named_among(&admission.remove_from_response, trailers) {
         trailers.remove(name);
     }
 }

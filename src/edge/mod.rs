@@ -19,6 +19,7 @@ mod answering;
 pub mod body;
 pub mod forward;
 pub mod proxy;
+mod replay;
 mod trip;
 mod unpanicked;
 pub mod upstream;

@@ -21,18 +21,19 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use crate::domain::{Clock, Refusal, Seconds, Stopwatch};
+use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
-use crate::edge::body::{SessionBody, say_continue};
+use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
 use crate::edge::guard_stream::GuardStream;
+use crate::edge::replay;
 use crate::edge::trip::{Asked, Trip};
 use crate::edge::unpanicked::unpanicked;
 use crate::edge::upstream::handshake::{Handshake, HandshakeConnect};
-use crate::edge::upstream::{Upstream, Upstreams};
+use crate::edge::upstream::{Place, Upstream, Upstreams};
 use crate::edge::view;
 use crate::edge::wire::Wire;
-use crate::gate::arrival::{Arrival, BodySource};
+use crate::gate::arrival::Arrival;
 use crate::gate::contract::Judge;
 use crate::gate::verdict::{Admission, Outcome, Record, Verdict};
 use crate::telemetry::report::{Ending, Happening, Reporter, UpstreamResult};
@@ -54,6 +55,8 @@ pub struct Instruments {
     pub clock: Arc<dyn Clock>,
     /// How long things took.
     pub stopwatch: Arc<dyn Stopwatch>,
+    /// Ids of requests that are refused before the gate could name them.
+    pub random: Arc<dyn Random>,
 }
 
 /// Bounds on a request and its connection, as far as they concern the proxy.
@@ -110,43 +113,43 @@ const SLOWEST_BODY: u64 = 64;
 /// What is given when an upstream has its fill.
 const COME_AGAIN: Seconds = Seconds(1);
 
-/// A body that is not there.
-struct NoBody;
-
-#[async_trait]
-impl BodySource for NoBody {
-    async fn body(&mut self, _limit: usize) -> Result<Bytes, crate::domain::Outage> {
-        Ok(Bytes::new())
-    }
-}
-
 impl Proxy {
     /// Judges, whatever happens: a judge that panics has refused.
-    async fn judge(&self, session: &mut Session, trip: &Trip, wire: &Wire, expects_continue: &mut bool) -> Verdict {
-        let judge = &trip.serving.judge;
+    async fn judge(&self, session: &mut Session, trip: &mut Trip, wire: &Wire, expects_continue: &mut bool) -> Verdict {
+        let serving = Arc::clone(&trip.serving);
+        let upstreams = &serving.upstreams;
         let verdict = if session.is_body_empty() {
             let arrival = view::arrival(session.req_header(), &wire.connection);
-            unpanicked(judge.judge(&arrival, &mut NoBody)).await
+            let mut means = Means { body: NoBody, upstreams, place: &mut trip.place };
+            unpanicked(serving.judge.judge(&arrival, &mut means)).await
         } else {
-            self.judge_with_body(session, judge.as_ref(), wire, expects_continue).await
+            self.judge_with_body(session, &serving, &mut trip.place, wire, expects_continue).await
         };
         verdict.unwrap_or_else(|| {
             self.0.instruments.reporter.happened(Happening::Panicked);
-            Verdict { outcome: Outcome::Refuse(Box::new(refused(Refusal::Internal))), record: Record::default() }
+            Verdict { outcome: Outcome::Refuse(Box::new(refused(Refusal::Internal))), record: Record::default(), hand_back: Vec::new() }
         })
     }
 
     /// The judge looks at the head while it may have the body read, which takes the session as a whole. So the head is
     /// taken out for that long; nothing that reads a body looks at it, since its framing has been set up by now.
-    async fn judge_with_body(&self, session: &mut Session, judge: &dyn Judge, wire: &Wire, expects_continue: &mut bool) -> Option<Verdict> {
+    async fn judge_with_body(
+        &self,
+        session: &mut Session,
+        serving: &Serving,
+        place: &mut Option<Place>,
+        wire: &Wire,
+        expects_continue: &mut bool,
+    ) -> Option<Verdict> {
         let placeholder = RequestHeader::build("POST", b"/", Some(0)).ok()?;
         let request = std::mem::replace(session.req_header_mut(), placeholder);
         let arrival: Arrival<'_> = view::arrival(&request, &wire.connection);
         let announced = announced_length(&request);
         let patience = self.0.limits.body_timeout;
-        let mut body = SessionBody { session, announced, expects_continue: *expects_continue, patience };
-        let verdict = unpanicked(judge.judge(&arrival, &mut body)).await;
-        *expects_continue = body.expects_continue;
+        let body = SessionBody { session, announced, expects_continue: *expects_continue, patience };
+        let mut means = Means { body, upstreams: &serving.upstreams, place };
+        let verdict = unpanicked(serving.judge.judge(&arrival, &mut means)).await;
+        *expects_continue = means.body.expects_continue;
         *session.req_header_mut() = request;
         verdict
     }
@@ -172,9 +175,10 @@ impl Proxy {
         expects_continue: bool,
     ) -> Result<(), Refusal> {
         let upstream: &Arc<Upstream> = trip.serving.upstreams.get(admission.upstream).ok_or(Refusal::Internal)?;
-        let place = upstream.enter().ok_or(Refusal::Undecidable { retry_after: COME_AGAIN })?;
+        if trip.place.is_none() {
+            trip.place = Some(upstream.enter().ok_or(Refusal::Undecidable { retry_after: COME_AGAIN })?);
+        }
         trip.upstream = Some(upstream.clone());
-        trip.place = Some(place);
         trip.admission = Some(admission);
         trip.ending = Ending::Admitted;
         if expects_continue {
@@ -272,8 +276,9 @@ impl ProxyHttp for Proxy {
         }
         let mut expected = expected.unwrap_or(false);
 
-        let Verdict { outcome, record } = self.judge(session, trip, &wire, &mut expected).await;
+        let Verdict { outcome, record, hand_back } = self.judge(session, trip, &wire, &mut expected).await;
         trip.record = record;
+        trip.hand_back = hand_back;
         match outcome {
             Outcome::Refuse(refused) => answering::refuse(session, trip, &refused).await,
             Outcome::Serve(served) => answering::serve(session, trip, served).await,
@@ -301,14 +306,14 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_request_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         request: &mut RequestHeader,
         trip: &mut Self::CTX,
     ) -> pingora::Result<()> {
         let (Some(admission), Some(upstream), Some(address)) = (&trip.admission, &trip.upstream, trip.address()) else {
             return Err(Error::explain(ErrorType::InternalError, "nothing is forwarded without an admission"));
         };
-        forward::apply(admission, upstream, address, request)
+        forward::apply(admission, upstream, address, session.req_header().version, request)
     }
 
     async fn request_body_filter(
@@ -336,7 +341,7 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         trip: &mut Self::CTX,
     ) -> pingora::Result<()> {
@@ -358,6 +363,9 @@ impl ProxyHttp for Proxy {
         }
         trip.upstream_status = Some(status.as_u16());
         trip.end_attempt(if status.is_server_error() { UpstreamResult::ServerError } else { UpstreamResult::Answered });
+        if status == http::StatusCode::UNAUTHORIZED {
+            replay::renew(session, trip).await?;
+        }
         Ok(())
     }
 
@@ -386,6 +394,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() && !switched {
             return Ok(());
         }
+        forward::hand_back(&trip.hand_back, response)?;
         trip.status = response.status.as_u16();
         // What follows a handshake that failed was meant for another protocol.
         if self.0.is_draining() || session.is_upgrade_req() {
@@ -435,6 +444,10 @@ impl ProxyHttp for Proxy {
         trip: &mut Self::CTX,
         client_reused: bool,
     ) -> Box<Error> {
+        if replay::is_asked_for(&error) {
+            error.set_retry(!session.as_ref().retry_buffer_truncated());
+            return error;
+        }
         if *error.esource() == ErrorSource::Upstream {
             let late = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
             // A pooled connection that the upstream closed while it lay idle says nothing about the server.

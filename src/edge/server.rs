@@ -264,7 +264,7 @@ async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutd
         connections.spawn(async move {
             let open = Open::new(&hall);
             connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
-            drop((open, entry));
+            drop((entry, open));
         });
     }
     drop(door.listener);

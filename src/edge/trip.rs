@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::domain::{Reason, Refusal};
 use crate::edge::proxy::{Serving, Shared};
 use crate::edge::upstream::handshake::Handshake;
@@ -42,6 +44,10 @@ pub struct Trip {
     pub(super) given_up: Option<Refusal>,
     /// Bytes of the body seen in this attempt.
     pub(super) body_bytes: u64,
+    /// Fields that hand a fresh pair to the client.
+    pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
+    /// Whether its one more try after a 401 has been used.
+    pub(super) replayed: bool,
     reported: bool,
 }
 
@@ -80,6 +86,8 @@ impl Trip {
             attempt: None,
             given_up: None,
             body_bytes: 0,
+            hand_back: Vec::new(),
+            replayed: false,
             reported: false,
             shared,
         }
@@ -130,7 +138,7 @@ impl Trip {
             arrived_millis: self.arrived_millis,
             status: self.status,
             upstream_status: self.upstream_status,
-            renewed: false,
+            renewed: self.record.renewed,
             duration_micros: self.elapsed_micros(),
             upstream_micros: self.upstream_micros,
             method: asked.map_or("", |asked| &asked.method),

@@ -30,11 +30,16 @@ use crate::verify::governor::is_guess;
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
 const JUDGED_BODY: usize = 64 * 1024;
 
+/// When to come again to an upstream that has its fill.
+const COME_AGAIN: Seconds = Seconds(1);
+
 /// Answers what a walk asks for: the body from the edge, everything else from the desks.
 struct Counter<'a> {
     gate: &'a Gate,
     body: &'a mut dyn BodySource,
     now: Timestamp,
+    /// Microseconds spent on renewals.
+    renewing: u32,
 }
 
 #[async_trait]
@@ -50,10 +55,11 @@ impl Supplier for Counter<'_> {
 
     async fn renew(&mut self, renewing: &Renewing) -> Result<Arc<Renewed>, RenewalFailure> {
         let renewal = self.gate.authenticators.get(renewing.authenticator).and_then(|authenticator| authenticator.renewal.as_ref());
-        match renewal {
-            Some(renewal) => renewal.renewals.renew(&renewing.spent, self.now).await.map(Arc::new),
-            None => Err(RenewalFailure::Fatal),
-        }
+        let Some(renewal) = renewal else { return Err(RenewalFailure::Fatal) };
+        let started = self.gate.stopwatch.micros();
+        let outcome = renewal.renewals.renew(&renewing.spent, self.now).await.map(Arc::new);
+        self.renewing = self.renewing.saturating_add(elapsed(started, self.gate.stopwatch.micros()));
+        outcome
     }
 }
 
@@ -80,16 +86,28 @@ impl Judge for Gate {
     async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
         self.admit(arrival, body).await
     }
+
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
+        let verdict = self.decide(arrival, body, Some(authenticator)).await;
+        verdict.record.renewed.then_some(verdict)
+    }
 }
 
 impl Gate {
-    /// Judges a request: route, verify, policy, countersign, burn.
+    /// Judges a request: route, verify, renew, policy, countersign, burn.
     pub async fn admit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
+        self.decide(arrival, body, None).await
+    }
+
+    /// The same for a request that comes for the first time, or again because its upstream has `refused` the credential of an
+    /// authenticator.
+    async fn decide(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Option<usize>) -> Verdict {
         let now = self.clock.now();
         let request_id: Arc<str> = hygiene::request_id(arrival.headers, self.random.as_ref());
         let mut record = Record { request_id: Arc::clone(&request_id), ..Record::default() };
 
-        let outcome = match self.visit(arrival, body, now, &mut record).await {
+        let mut trail = Trail::default();
+        let outcome = match self.visit(arrival, body, now, refused, &mut record, &mut trail).await {
             Ok(outcome) => outcome,
             Err(Stop { refusal, rule }) => {
                 record.reason = Some(refusal.reason());
@@ -100,7 +118,8 @@ impl Gate {
                 }))
             }
         };
-        Verdict { outcome, record }
+        record.renewed = trail.renewed;
+        Verdict { outcome, record, hand_back: trail.hand_back }
     }
 
     async fn visit<'g>(
@@ -108,7 +127,9 @@ impl Gate {
         arrival: &Arrival<'_>,
         body: &mut dyn BodySource,
         now: Timestamp,
+        refused: Option<usize>,
         record: &mut Record,
+        trail: &mut Trail,
     ) -> Result<Outcome, Stop<'g>> {
         let started = self.stopwatch.micros();
 
@@ -145,12 +166,11 @@ impl Gate {
 
         if let Some(asked) = preflight::asked_method(&request)
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
-            && let Some(rule) = self.rules.get(index)
+            && let Some(rule) = self.rules.get(index).inspect(|rule| record.rule = Some(Arc::clone(&rule.name)))
             && (rule.allow_semicolon || !reading.has_semicolon)
             && let Some(mut outcome) =
                 self.preflight(rule, &request, &origin, asked, now, body).await.map_err(|refusal| rule.refuse(refusal))?
         {
-            record.rule = Some(Arc::clone(&rule.name));
             if let Outcome::Admit(admission) = &mut outcome {
                 admission.host = shown;
             }
@@ -169,10 +189,11 @@ impl Gate {
         record.stages.route = elapsed(started, routed);
 
         // Verify: who is calling?
+        let walk = Walk { gate: self, request: &request, now, refused };
         let mut facts = Facts::default();
-        let proven = self.prove(rule, &request, body, &mut facts, now, record).await.map_err(|refusal| rule.refuse(refusal))?;
+        let proven = self.prove(rule, &walk, body, &mut facts, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
-        record.stages.verify = elapsed(routed, verified);
+        record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 
         // Policy: may they do this?
         self.allow(rule, &request, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
@@ -192,7 +213,13 @@ impl Gate {
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
-                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                if !body.reserve(forward.upstream) {
+                    return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }));
+                }
+                // What comes again because of its upstream was spent when it came first.
+                if refused.is_none() {
+                    self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                }
                 Outcome::Admit(Box::new(admission))
             }
         };
@@ -203,24 +230,23 @@ impl Gate {
     async fn prove(
         &self,
         rule: &Rule,
-        request: &RequestView<'_>,
+        walk: &Walk<'_, '_>,
         body: &mut dyn BodySource,
         facts: &mut Facts,
-        now: Timestamp,
         record: &mut Record,
+        trail: &mut Trail,
     ) -> Result<Proven, Refusal> {
-        let walk = Walk { gate: self, request, now };
-        let mut trail = Trail::default();
-        let mut counter = Counter { gate: self, body, now };
-        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, &mut trail)).await;
+        let mut counter = Counter { gate: self, body, now: walk.now, renewing: 0 };
+        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
 
-        record.authenticator = trail.authenticator;
+        record.stages.renew = counter.renewing;
+        record.authenticator = trail.authenticator.take();
         record.cache = trail.cache;
         match &judged {
             Ok(proven) => record.identity.clone_from(&proven.identity),
-            Err(Refusal::Doubted(doubt)) if is_guess(doubt) => {
+            Err(refusal) if is_failure(refusal) => {
                 if let Some(governor) = &self.governor {
-                    governor.fail(request.client, trail.claimed_id.as_deref(), now);
+                    governor.fail(walk.request.client, trail.claimed_id.as_deref(), walk.now);
                 }
             }
             Err(_) => {}
@@ -256,8 +282,16 @@ impl Gate {
         self.firewall.sweep(request.headers, &mut remove)?;
 
         let mut target = request.target.clone();
-        if !forward.keep_credential {
-            hygiene::remove_credentials(request, &proven.places, &mut target, &mut remove, &mut set);
+        match (&proven.fresh, forward.keep_credential) {
+            (_, false) => {
+                let places = proven.places.iter().chain(&proven.spendable);
+                hygiene::remove_credentials(request, places, &mut target, &mut remove, &mut set);
+            }
+            (None, true) => hygiene::remove_credentials(request, proven.spendable.iter(), &mut target, &mut remove, &mut set),
+            (Some((renewed, places)), true) => {
+                hygiene::remove_credentials(request, proven.spendable.iter(), &mut target, &mut remove, &mut set);
+                hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
+            }
         }
         for countersigner in &forward.countersigners {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
@@ -277,6 +311,7 @@ impl Gate {
             set,
             cut_at: proven.identity.as_ref().and_then(|identity| identity.expires),
             remove_from_response: Arc::clone(&self.private_responses),
+            renewable: proven.renewable,
             _made_by_the_gate: (),
         })
     }
@@ -322,7 +357,7 @@ impl Gate {
                 body.body(0).await.map_err(Outage::refusal)?;
                 // Without identity and without credentials, ours among them.
                 let mut proven = Proven::default();
-                Walk { gate: self, request, now }.places(&rule.requirement, &Facts::default(), &mut proven.places);
+                Walk { gate: self, request, now, refused: None }.places(&rule.requirement, &Facts::default(), &mut proven.places);
                 let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false };
                 let mut admission = self.countersign(&bare, request, origin, &proven, now)?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
@@ -330,6 +365,15 @@ impl Gate {
                 Ok(Some(Outcome::Admit(Box::new(admission))))
             }
         }
+    }
+}
+
+/// Whether a refusal counts against the budget of failures: a guess at a credential, or at one that renews.
+fn is_failure(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Doubted(doubt) => is_guess(doubt),
+        Refusal::RenewalRefused => true,
+        _ => false,
     }
 }
 

@@ -38,4 +38,12 @@ pub trait BodySource: Send {
     ///
     /// [`Outage::BodyTooLarge`] past the limit, [`Outage::BodyUnread`] when the client broke off or was too slow.
     async fn body(&mut self, limit: usize) -> Result<Bytes, Outage>;
+
+    /// Takes a place at the upstream of this number for the request; false when it has its fill.
+    ///
+    /// Asked once everything else has said yes and before anything is spent, so that a full upstream spends nothing.
+    fn reserve(&mut self, upstream: usize) -> bool {
+        let _ = upstream;
+        true
+    }
 }

@@ -24,4 +24,14 @@ use crate::gate::verdict::Verdict;
 pub trait Judge: Send + Sync + 'static {
     /// Judges `arrival`.
     async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict;
+
+    /// Judges a request once more whose upstream has answered 401, with the credential of `authenticator` renewed first
+    /// (`Admission::renewable`). Nothing is spent again that was spent for the first judgement.
+    ///
+    /// Where that ends in another Admission the request is sent once more; where not, the upstream's own answer stands, with
+    /// `Verdict::hand_back` written on it all the same. `None` when nothing was renewed.
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
+        let _ = (arrival, body, authenticator);
+        None
+    }
 }

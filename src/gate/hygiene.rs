@@ -14,7 +14,7 @@ use http::header::{CONNECTION, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::countersign::firewall::{Firewall, same_folded};
-use crate::domain::{Place, Random, Refusal, RequestView, Target};
+use crate::domain::{Place, Random, Refusal, RequestView, Secret, Target};
 use crate::route::host;
 
 /// `X-Request-Id`.
@@ -75,9 +75,9 @@ pub fn judged_host(headers: &HeaderMap, authority: Option<&str>, absolute: Optio
 /// else stays byte for byte, except that several `Cookie` lines become one. What stood in the body stays there.
 ///
 /// `target` is rewritten, `remove` gets the names of fields to remove, `set` the `Cookie` field that replaces the client's.
-pub fn remove_credentials(
+pub fn remove_credentials<'p>(
     request: &RequestView<'_>,
-    places: &[Place],
+    places: impl Iterator<Item = &'p Place>,
     target: &mut Target,
     remove: &mut Vec<HeaderName>,
     set: &mut Vec<(HeaderName, HeaderValue)>,
@@ -112,6 +112,63 @@ pub fn remove_credentials(
     }
 }
 
+/// Changes a request so that `fresh` stands wherever the credential stood that it renews, for upstreams that are shown credentials.
+///
+/// A header keeps the auth-scheme in front of its value. `target` and `set` are as [`remove_credentials`] left them.
+///
+/// # Errors
+///
+/// [`Refusal::Internal`] when `fresh` cannot stand there; what has run out is not sent in its place.
+pub fn replace_credential(
+    request: &RequestView<'_>,
+    places: &[Place],
+    fresh: &Secret,
+    target: &mut Target,
+    set: &mut Vec<(HeaderName, HeaderValue)>,
+) -> Result<(), Refusal> {
+    let fresh = std::str::from_utf8(fresh.expose()).map_err(|_| Refusal::Internal)?;
+    for place in places {
+        match place {
+            Place::Header(name) => {
+                let sent = request.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let scheme = sent.split_once(' ').map_or_else(String::new, |(scheme, _)| format!("{scheme} "));
+                put(set, name, HeaderValue::try_from(scheme + fresh))?;
+            }
+            Place::Cookie(name) => {
+                let left = set.iter().find(|(set, _)| *set == COOKIE).map(|(_, value)| value.clone());
+                let left = left.or_else(|| without_cookies(request.headers, &[]));
+                let left = left.as_ref().and_then(|value| value.to_str().ok()).ok_or(Refusal::Internal)?;
+                let pairs = left.split("; ").map(|pair| match pair.split_once('=') {
+                    Some((called, _)) if called.trim() == &**name => format!("{called}={fresh}"),
+                    _ => pair.to_owned(),
+                });
+                put(set, &COOKIE, HeaderValue::try_from(pairs.collect::<Vec<_>>().join("; ")))?;
+            }
+            Place::Query(name) => {
+                let query = target.query.as_deref().unwrap_or_default();
+                let encoded: String = form_urlencoded::byte_serialize(fresh.as_bytes()).collect();
+                let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+                    Some((called, _)) if names_one_of(pair, &[name]) => format!("{called}={encoded}"),
+                    _ => pair.to_owned(),
+                });
+                target.query = Some(pairs.collect::<Vec<_>>().join("&").into());
+            }
+            // What stood in a body stays there; an upstream that reads it sees what the client sent.
+            Place::Body => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets one field, in place of one of that name that is to be set already.
+fn put<E>(set: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: Result<HeaderValue, E>) -> Result<(), Refusal> {
+    let mut value = value.map_err(|_| Refusal::Internal)?;
+    value.set_sensitive(true);
+    set.retain(|(other, _)| other != name);
+    set.push((name.clone(), value));
+    Ok(())
+}
+
 /// All cookies but those called one of `names`, as one field; `None` when none is left.
 fn without_cookies(headers: &HeaderMap, names: &[&str]) -> Option<HeaderValue> {
     let mut kept: Vec<u8> = Vec::new();
@@ -140,6 +197,14 @@ fn without_cookies(headers: &HeaderMap, names: &[&str]) -> Option<HeaderValue> {
 /// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space).
 fn names_one_of(pair: &str, names: &[&str]) -> bool {
     form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| names.iter().any(|wanted| *wanted == name))
+}
+
+/// The names among `fields` that are one of `names` once folded. Who reads an answer may fold as upstreams do: a gateway or
+/// a CGI behind the client would take `X_Auth_Subject` for our word.
+#[must_use]
+pub fn named_among(names: &[HeaderName], fields: &HeaderMap) -> Vec<HeaderName> {
+    let is_one = |field: &&HeaderName| names.iter().any(|name| same_folded(name.as_str(), field.as_str()));
+    fields.keys().filter(is_one).cloned().collect()
 }
 
 /// The id this request goes by: the client's when it sends exactly one that is well formed (8 to 64 letters, digits, `-`,

@@ -10,6 +10,8 @@ pub mod contract;
 pub mod admit;
 pub mod arrival;
 pub mod forwarded;
+mod fresh;
+mod hand_back;
 pub mod hygiene;
 mod preflight;
 mod prove;

@@ -7,9 +7,16 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, RequestView, Step, Timestamp, Verified};
+use http::{HeaderName, HeaderValue};
+
+use crate::domain::{
+    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Step, Timestamp, Verified,
+};
+use crate::gate::fresh::{Fresh, Occasion, is_due};
+use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
 use crate::policy::requirement::Requirement;
+use crate::verify::presented::Source;
 
 /// What the requirement came to.
 #[derive(Debug, Default)]
@@ -22,6 +29,12 @@ pub(super) struct Proven {
     pub(super) burns: Vec<Burn>,
     /// Whether a browser would have sent the credential by itself.
     pub(super) ambient: bool,
+    /// Where something stands that renews; it never goes upstream, not even where credentials do.
+    pub(super) spendable: Vec<Place>,
+    /// The authenticator whose credential could be renewed should the upstream not take it.
+    pub(super) renewable: Option<usize>,
+    /// What stands in place of the credential that was presented, and where that one stood.
+    pub(super) fresh: Option<(Arc<Renewed>, Vec<Place>)>,
 }
 
 /// What is remembered of the walk for the record and the failure budgets, whether it ends well or not.
@@ -33,6 +46,10 @@ pub(super) struct Trail {
     pub(super) cache: Option<bool>,
     /// The id that a doubted credential claims.
     pub(super) claimed_id: Option<Box<str>>,
+    /// What hands a fresh pair to the client, whatever becomes of the request: the old one is spent.
+    pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
+    /// Whether a credential was renewed on the way.
+    pub(super) renewed: bool,
 }
 
 /// A branch of the tree, judged.
@@ -50,6 +67,8 @@ pub(super) struct Walk<'g, 'r> {
     pub(super) gate: &'g Gate,
     pub(super) request: &'g RequestView<'r>,
     pub(super) now: Timestamp,
+    /// The authenticator whose credential the upstream has not taken: it must be renewed, good as it looks.
+    pub(super) refused: Option<usize>,
 }
 
 impl Walk<'_, '_> {
@@ -68,7 +87,7 @@ impl Walk<'_, '_> {
         match requirement {
             Requirement::None => Step::Done(Branch::Proven(Proven::default())),
             Requirement::One(index) => match self.gate.authenticators.get(*index) {
-                Some(authenticator) => self.one(authenticator, facts, trail),
+                Some(authenticator) => self.one(*index, authenticator, facts, trail),
                 None => Step::Refuse(Refusal::Internal),
             },
             Requirement::Any(branches) => self.any(branches, facts, trail),
@@ -132,7 +151,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn one(&self, authenticator: &Authenticator, facts: &Facts, trail: &mut Trail) -> Step<Branch> {
+    fn one(&self, index: usize, authenticator: &Authenticator, facts: &Facts, trail: &mut Trail) -> Step<Branch> {
         let verifier = &authenticator.verifier;
         let memory = authenticator.cache_for.zip(verifier.cache_generation());
         let recall = |credential: &Credential<'_>| {
@@ -144,7 +163,8 @@ impl Walk<'_, '_> {
         if let Some(credential) = &glanced
             && let Some(identity) = recall(credential)
         {
-            return self.remembered(authenticator, identity, credential, trail);
+            let judged = self.remembered(authenticator, identity, trail);
+            return self.conclude(index, authenticator, credential, judged, facts, trail);
         }
         let credential = match verifier.find(self.request, facts) {
             Step::Done(Found::Present(credential)) => credential,
@@ -162,7 +182,8 @@ impl Walk<'_, '_> {
             if glanced.is_none()
                 && let Some(identity) = recall(&credential)
             {
-                return self.remembered(authenticator, identity, &credential, trail);
+                let judged = self.remembered(authenticator, identity, trail);
+                return self.conclude(index, authenticator, &credential, judged, facts, trail);
             }
             trail.cache = Some(false);
             self.gate.observer.note(Event::CredentialCache { hit: false });
@@ -189,15 +210,67 @@ impl Walk<'_, '_> {
                 if let Some((cache_for, generation)) = memory {
                     self.gate.cache.insert(&authenticator.key, &credential, generation, &identity, self.now, cache_for);
                 }
-                Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), &credential)))
+                self.conclude(index, authenticator, &credential, Ok(identity), facts, trail)
             }
             Step::Need(need) => Step::Need(need),
             Step::Refuse(refusal) => {
                 let claimed_id = claimed_id.or_else(|| verifier.claimed_id(&credential));
                 trail.claimed_id = claimed_id.map(|id| id.into_owned().into_boxed_str());
-                Step::Refuse(refusal)
+                self.conclude(index, authenticator, &credential, Err(refusal), facts, trail)
             }
         }
+    }
+
+    /// What a judged credential comes to: good as it is, or good once it has been renewed, or not good.
+    fn conclude(
+        &self,
+        index: usize,
+        authenticator: &Authenticator,
+        credential: &Credential<'_>,
+        judged: Result<Verified<Arc<Identity>>, Refusal>,
+        facts: &Facts,
+        trail: &mut Trail,
+    ) -> Step<Branch> {
+        let Some(renewal) = &authenticator.renewal else {
+            return match judged {
+                Ok(identity) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
+                Err(refusal) => Step::Refuse(refusal),
+            };
+        };
+        let refused = self.refused == Some(index);
+        // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
+        let (lapsed, without, standing) = match judged {
+            Ok(identity) if refused => (identity, Refusal::RenewalRefused, None),
+            Ok(identity) if is_due(identity.get(), renewal.early, self.now) => (identity.clone(), Refusal::RenewalRefused, Some(identity)),
+            Ok(identity) => {
+                let mut proven = self.proven(authenticator, identity.into_inner(), credential);
+                proven.spendable = renewal.refresh_from.iter().map(Source::place).collect();
+                proven.renewable = Some(index);
+                return Step::Done(Branch::Proven(proven));
+            }
+            Err(Refusal::Doubted(Doubt::Expired(Some(lapsed)))) => (Verified::clone(&lapsed), Doubt::Expired(Some(lapsed)).into(), None),
+            Err(refusal) => return Step::Refuse(refusal),
+        };
+        let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
+        let (identity, renewed) = match (self.fresh(&occasion, without, facts), standing) {
+            (Fresh::Lack(need), _) => return Step::Need(need),
+            (Fresh::Have(identity, renewed), _) => (identity, Some(renewed)),
+            (Fresh::None(_), Some(standing)) => (standing, None),
+            (Fresh::None(refusal), None) => return Step::Refuse(refusal),
+        };
+        if let (Some(renewed), Some(to)) = (&renewed, &renewal.hand_back) {
+            match hand_back::fields(to, &renewed.pair, self.now) {
+                Ok(fields) => trail.hand_back = fields,
+                Err(refusal) => return Step::Refuse(refusal),
+            }
+        }
+        trail.renewed |= renewed.is_some();
+        let mut proven = self.proven(authenticator, identity.into_inner(), credential);
+        proven.spendable = renewal.refresh_from.iter().map(Source::place).collect();
+        proven.renewable = renewed.is_none().then_some(index);
+        // What we hold ourselves (a session) the client goes on presenting as it did.
+        proven.fresh = renewed.filter(|_| renewal.hand_back.is_some()).map(|renewed| (renewed, credential.places.clone()));
+        Step::Done(Branch::Proven(proven))
     }
 
     /// A verdict that was reached before; what was good then may have ended since.
@@ -205,16 +278,13 @@ impl Walk<'_, '_> {
         &self,
         authenticator: &Authenticator,
         identity: Verified<Arc<Identity>>,
-        credential: &Credential<'_>,
         trail: &mut Trail,
-    ) -> Step<Branch> {
+    ) -> Result<Verified<Arc<Identity>>, Refusal> {
         trail.authenticator = Some(Arc::clone(&authenticator.name));
         trail.cache = Some(true);
         self.gate.observer.note(Event::CredentialCache { hit: true });
-        match crate::verify::cache::check_times(&identity, self.now) {
-            Ok(()) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
-            Err(doubt) => Step::Refuse(doubt.into()),
-        }
+        crate::verify::cache::check_times(&identity, self.now)?;
+        Ok(identity)
     }
 
     fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>) -> Proven {
@@ -223,6 +293,7 @@ impl Walk<'_, '_> {
             ambient: authenticator.verifier.ambient(credential),
             identity: Some(identity),
             places: credential.places.clone(),
+            ..Proven::default()
         }
     }
 
@@ -232,6 +303,8 @@ impl Walk<'_, '_> {
             Requirement::None => {}
             Requirement::One(index) => {
                 let Some(authenticator) = self.gate.authenticators.get(*index) else { return };
+                // What renews goes as well, wherever it stands.
+                places.extend(authenticator.renewal.iter().flat_map(|renewal| renewal.refresh_from.iter().map(Source::place)));
                 match authenticator.verifier.find(self.request, facts) {
                     Step::Done(Found::Present(credential)) => places.extend(credential.places),
                     // What stands in a body stays there, so there is nothing to look for in one.
@@ -271,5 +344,15 @@ fn join(sum: Proven, next: Proven) -> Proven {
     places.extend(next.places);
     let mut burns = sum.burns;
     burns.extend(next.burns);
-    Proven { identity, places, burns, ambient: sum.ambient || next.ambient }
+    let mut spendable = sum.spendable;
+    spendable.extend(next.spendable);
+    Proven {
+        identity,
+        places,
+        burns,
+        ambient: sum.ambient || next.ambient,
+        spendable,
+        renewable: sum.renewable.or(next.renewable),
+        fresh: sum.fresh.or(next.fresh),
+    }
 }

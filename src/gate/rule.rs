@@ -18,6 +18,7 @@ use crate::state::contract::StateStore;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
+use crate::verify::presented::Source;
 
 /// Judges requests. One snapshot serves a request from beginning to end; a reload makes another.
 pub struct Gate {
@@ -71,8 +72,8 @@ pub struct Authenticator {
 pub struct Renewal {
     /// Who renews.
     pub renewals: Arc<dyn Renewals>,
-    /// Where the client brings what is spent; empty when we hold it ourselves.
-    pub refresh_from: Box<[Place]>,
+    /// Where the client brings what is spent, and from where it is removed on every request; empty when we hold it ourselves.
+    pub refresh_from: Box<[Source]>,
     /// How long before the end a renewal is begun, at most; each credential has its own moment within it.
     pub early: Seconds,
     /// How the fresh pair is handed to the client; `None` when the client holds nothing of it.

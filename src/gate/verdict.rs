@@ -13,6 +13,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Who, which rule, how long.
     pub record: Record,
+    /// Fields that hand a fresh pair to the client, on whatever response it gets: the old pair is spent.
+    pub hand_back: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What happens with the request now.
@@ -44,6 +46,8 @@ pub struct Admission {
     pub cut_at: Option<Timestamp>,
     /// Response fields to remove: the upstream must not speak in our headers.
     pub remove_from_response: Arc<[HeaderName]>,
+    /// The authenticator whose credential can be renewed, once, should the upstream answer 401 to it.
+    pub renewable: Option<usize>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -64,6 +68,7 @@ impl Admission {
             set: Vec::new(),
             cut_at: None,
             remove_from_response: Arc::from([]),
+            renewable: None,
             _made_by_the_gate: (),
         }
     }
@@ -106,6 +111,8 @@ pub struct Record {
     pub cache: Option<bool>,
     /// The client's address, after trusted proxies.
     pub client: Option<std::net::IpAddr>,
+    /// Whether a credential was renewed on the way.
+    pub renewed: bool,
     /// The id this request goes by, ours or a well-formed one of the client's.
     pub request_id: Arc<str>,
     /// Microseconds spent per stage.
@@ -117,8 +124,10 @@ pub struct Record {
 pub struct Stages {
     /// Target, host, rule.
     pub route: u32,
-    /// Credentials, waiting included.
+    /// Credentials, waiting for keys and the like included.
     pub verify: u32,
+    /// Waiting for a renewal.
+    pub renew: u32,
     /// Conditions.
     pub policy: u32,
     /// Identity headers, assertion, burn.

@@ -50,6 +50,11 @@ pub trait ServicePlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Whether it hands out the public keys of what is signed here, and nothing else.
+    fn publishes_keys(&self) -> bool {
+        false
+    }
+
     /// Whether it reads the request body.
     fn reads_body(&self) -> bool {
         true

@@ -14,6 +14,7 @@ pub mod fields;
 pub mod json;
 pub mod jwk;
 pub mod key;
+pub mod metadata;
 pub mod mint;
 pub mod pem;
 pub mod session;

@@ -21,13 +21,15 @@ use url::Url;
 use crate::net::guard::{Reach, is_localhost, permits, permits_literal, plaintext_allowed};
 
 /// What the client is built with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientSettings {
     /// A PEM bundle of the only authorities to trust, instead of the machine's own; `None` for the machine's.
     pub ca: Option<Vec<u8>>,
     /// Addresses for names, in place of asking the resolver. They are the operator's word, so they are judged as
     /// [`Reach::Configured`] even when a token names the host.
     pub resolve: Vec<(String, SocketAddr)>,
+    /// Whether every exchange has a connection of its own, so that none is lost to one that the other side was just closing.
+    pub unpooled: bool,
     /// The `User-Agent`; `countersign/VERSION` when empty.
     pub user_agent: String,
 }
@@ -147,6 +149,15 @@ impl Client {
         Self::new(ClientSettings { ca: Some(ca.to_vec()), ..self.settings.clone() })
     }
 
+    /// A client like this one that makes every exchange over a connection of its own: for what must not be asked twice.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: the authorities cannot be read any more.
+    pub fn unpooled(&self) -> Result<Self, String> {
+        Self::new(ClientSettings { unpooled: true, ..self.settings.clone() })
+    }
+
     /// Makes one exchange. Any status is an answer, a redirect included.
     ///
     /// # Errors
@@ -234,7 +245,7 @@ fn build(settings: &ClientSettings, roots: Option<&[reqwest::Certificate]>, reac
         .no_proxy()
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(8)
+        .pool_max_idle_per_host(if settings.unpooled { 0 } else { 8 })
         .http1_only()
         .https_only(false) // `fetch` knows the one exception
         .dns_resolver(Arc::new(resolver));

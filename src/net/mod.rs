@@ -4,6 +4,8 @@
 //!
 //! Never here: a retry (whoever asks knows whether asking twice is safe), a cookie, a decompressed body.
 
+pub mod authorities;
 pub mod client;
+pub mod discovery;
 pub mod guard;
 pub mod single_flight;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -35,6 +36,16 @@ pub trait RenewerPlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// Is told who issues the credentials that it renews; `None` when those who use it do not all have one and the same issuer.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: it asks that issuer and cannot do without knowing.
+    fn take_issuer(&mut self, issuer: Option<&str>) -> Result<(), String> {
+        let _ = issuer;
+        Ok(())
+    }
+
     /// Files whose change should trigger a reload.
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -52,6 +63,8 @@ pub trait RenewerPlan: Debug + Send + Sync {
 pub struct RenewTools<'a> {
     /// The issuers of our own, by name.
     pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// For one exchange, everything included.
+    pub deadline: Duration,
     /// For exchanges with issuers elsewhere.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.

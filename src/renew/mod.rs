@@ -4,9 +4,14 @@
 //! for a credential that may be spent.
 
 pub mod contract;
+pub mod endpoint;
+pub mod form;
+pub mod handling;
+pub mod http;
 pub mod local;
+pub mod oauth2;
 
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
-pub const RENEWERS: &[&RenewerEntry] = &[&local::ENTRY];
+pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY, &local::ENTRY];

@@ -7,12 +7,56 @@
 //! Time is the caller's: `now` decides what is past its end, so that all nodes and all tests mean the same thing by it. A store
 //! may use a clock of its own only to throw away what is long past its end.
 
+use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::{Burn, Outage, Timestamp};
+use crate::domain::{Burn, Clock, Observer, Outage, Random, Timestamp};
+use crate::settings::{Checking, Node, Shape};
+
+/// One line of the roll-call `state::STORES`.
+pub struct StoreEntry {
+    /// The key that names the store in the conf.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
+    /// What may stand under that key.
+    pub shape: Shape,
+    /// Proves the settings, or notes every fault and returns `None`; what works but is probably not meant is noted as a
+    /// warning. The form has been proven against `shape` already. Pure.
+    pub plan: fn(&Node, &mut Checking<'_>) -> Option<Box<dyn StorePlan>>,
+}
+
+/// The settings of a store, proven.
+#[async_trait]
+pub trait StorePlan: Debug + Send + Sync {
+    /// The store's name on the roll-call.
+    fn name(&self) -> &'static str;
+
+    /// A text that is equal exactly when a reload may go on with the store that is open. Nothing secret: it stands in messages.
+    fn continuity(&self) -> String;
+
+    /// Opens the store. Whatever it runs in the background ends when the last handle on it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator that names what could not be opened, and what is lost by the ways out.
+    async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String>;
+}
+
+/// What stores are opened with.
+#[derive(Clone)]
+pub struct StoreTools {
+    /// The wall clock: for the moment from which a new store remembers, and for throwing away what is long past its end.
+    pub clock: Arc<dyn Clock>,
+    /// Unpredictable bytes, for jitter and for telling one life of a store from another.
+    pub random: Arc<dyn Random>,
+    /// Who hears of what happens outside of any request. The callers of a store report its answers themselves.
+    pub observer: Arc<dyn Observer>,
+}
 
 /// What became of an attempt to spend something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

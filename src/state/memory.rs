@@ -4,6 +4,7 @@
 //! made is not known to it, so whatever was made before is answered `Forgotten`. Rules: `state::contract`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,53 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::domain::{Burn, Outage, Timestamp};
-use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
+use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
+use crate::state::beginning;
+use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StoreEntry, StorePlan, StoreTools, Written};
+
+/// This store on the roll-call.
+pub const ENTRY: StoreEntry = StoreEntry { name: "memory", doc: SETTINGS.doc, shape: Shape::Section(&SETTINGS), plan };
+
+static SETTINGS: SectionSpec = SectionSpec {
+    title: "`memory`",
+    doc: "In this process: for one node. Lost when it ends; what was made before the process began cannot be spent then, sessions are gone.",
+    keys: &[KeySpec::default(
+        "capacity",
+        Shape::Count { min: 1, max: 100_000_000 },
+        "1000000",
+        "Spent credentials remembered at once, about 72 bytes each, and as many records. None is evicted before its end: a full store \
+         answers 503.",
+    )],
+};
+
+/// The settings, proven.
+#[derive(Debug)]
+struct MemoryPlan {
+    capacity: usize,
+}
+
+fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn StorePlan>> {
+    let section = Section::open(&SETTINGS, node, checking.faults)?;
+    let capacity = section.count("capacity").and_then(|capacity| usize::try_from(capacity).ok())?;
+    Some(Box::new(MemoryPlan { capacity }))
+}
+
+#[async_trait]
+impl StorePlan for MemoryPlan {
+    fn name(&self) -> &'static str {
+        ENTRY.name
+    }
+
+    fn continuity(&self) -> String {
+        format!("memory capacity={}", self.capacity)
+    }
+
+    async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {
+        let born = beginning::next(tools.clock.as_ref());
+        beginning::reached(born, tools.clock.as_ref()).await;
+        Ok(Arc::new(Memory::new(self.capacity, born)))
+    }
+}
 
 /// State in memory, bounded in number.
 pub struct Memory {

@@ -65,6 +65,7 @@ pub struct Metrics {
 struct StageDurations {
     route: Durations,
     verify: Durations,
+    renew: Durations,
     policy: Durations,
     countersign: Durations,
     upstream: Durations,
@@ -88,6 +89,7 @@ impl Metrics {
             stages: StageDurations {
                 route: stage("route"),
                 verify: stage("verify"),
+                renew: stage("renew"),
                 policy: stage("policy"),
                 countersign: stage("countersign"),
                 upstream: stage("upstream"),
@@ -233,6 +235,10 @@ impl Reporter for Metrics {
         // A request that matched no rule went no further than the first stage.
         if visit.record.rule.is_some() {
             self.stages.verify.observe_micros(u64::from(stages.verify));
+            // Few requests renew; the others would only bury them.
+            if 0 < stages.renew {
+                self.stages.renew.observe_micros(u64::from(stages.renew));
+            }
             self.stages.policy.observe_micros(u64::from(stages.policy));
             self.stages.countersign.observe_micros(u64::from(stages.countersign));
         }

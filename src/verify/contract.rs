@@ -48,9 +48,30 @@ pub trait SchemePlan: Debug + Send + Sync {
         None
     }
 
+    /// Issuers whose tokens it takes for its own wherever it looks, as the conf writes them: a `*` in front stands for one
+    /// label of a host name. Empty for schemes that do not choose by issuer.
+    fn issuers(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Names of headers, cookies and query parameters it looks at, for the warnings of `check` and for
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
+
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
+    }
+
+    /// What a renewal of its credentials would rest on.
+    fn renewability(&self) -> Renewability {
+        Renewability::Never("they have no end that a fresh one would move")
+    }
+
+    /// Who issues its credentials, where that is one, by name.
+    fn sole_issuer(&self) -> Option<&str> {
+        None
+    }
 
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
     ///
@@ -77,6 +98,17 @@ pub trait SchemePlan: Debug + Send + Sync {
     }
 }
 
+/// What a renewal of credentials rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewability {
+    /// The client brings what is spent, beside the credential that has run out.
+    Brought,
+    /// We hold it ourselves: [`Verifier::held`].
+    Held,
+    /// They are never renewed; why, as a clause about them.
+    Never(&'static str),
+}
+
 /// A key store that a scheme needs.
 #[derive(Debug, Clone)]
 pub struct KeyUse {
@@ -86,6 +118,8 @@ pub struct KeyUse {
     pub class: crate::verify::keys::contract::KeyClass,
     /// Where the conf refers to it.
     pub span: crate::settings::Span,
+    /// Whether tokens of several issuers that the conf names are verified with it.
+    pub shared: bool,
 }
 
 /// What schemes are built with.

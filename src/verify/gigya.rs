@@ -158,11 +158,15 @@ impl SchemePlan for GigyaPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::GigyaSecret, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::GigyaSecret, span: self.store_span.clone(), shared: false }]
     }
 
     fn looks_at(&self) -> Vec<Place> {
         self.from.iter().flat_map(|origin| self.names.all().map(|name| origin.place(name))).collect()
+    }
+
+    fn remembers(&self) -> bool {
+        self.rules.burn
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {

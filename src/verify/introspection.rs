@@ -15,10 +15,10 @@ use crate::domain::{
     Credential, DeskId, Doubt, Facts, Found, Identity, Need, Place, Question, RequestView, Seconds, Step, Timestamp, Value, Verified,
 };
 use crate::jose::claims::{Registered, scopes, subject};
+use crate::net::authorities::{Authorities, CA_KEY, check_url};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::introspection::desk::{ClientAuth, EndpointPlan, Introspected, IntrospectionDesk};
-use crate::verify::keys::remote::{Authorities, CA_KEY, check_url};
 use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources};
 
 /// The scheme's line on the roll-call.
@@ -195,6 +195,14 @@ impl SchemePlan for IntrospectionPlan {
 
     fn key_stores(&self) -> Vec<KeyUse> {
         Vec::new()
+    }
+
+    fn renewability(&self) -> Renewability {
+        Renewability::Brought
+    }
+
+    fn sole_issuer(&self) -> Option<&str> {
+        Some(&self.rules.issuer)
     }
 
     fn looks_at(&self) -> Vec<Place> {

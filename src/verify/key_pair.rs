@@ -83,7 +83,7 @@ impl SchemePlan for KeyPairPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::ServerKeys, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::ServerKeys, span: self.store_span.clone(), shared: false }]
     }
 
     fn looks_at(&self) -> Vec<Place> {

@@ -20,7 +20,7 @@ use crate::domain::{
 };
 use crate::jose::session::{Epochs, KeptPair, Reference, Session, SessionId, SessionKey, SessionTerms};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{Held, KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{Held, KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::cookie;
 use crate::verify::session::desk::{Asked, Seen, SessionDesk};
@@ -135,11 +135,15 @@ impl SchemePlan for SessionPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone(), shared: false }]
     }
 
     fn looks_at(&self) -> Vec<Place> {
         vec![Place::Cookie(self.cookie.clone())]
+    }
+
+    fn renewability(&self) -> Renewability {
+        Renewability::Held
     }
 
     fn leans_on(&self) -> Option<(&str, &Span)> {

@@ -15,7 +15,7 @@ use http::HeaderName;
 use crate::domain::{Credential, Doubt, Facts, Found, Identity, Place, RequestView, Seconds, Step, Timestamp, Verified};
 use crate::jose::ticket::{TicketKey, TicketTerms, looks_sealed};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources};
 
@@ -113,11 +113,24 @@ impl SchemePlan for TicketPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone() }]
+        vec![KeyUse { store: self.store.clone(), class: KeyClass::Mac, span: self.store_span.clone(), shared: false }]
+    }
+
+    fn renewability(&self) -> Renewability {
+        if self.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
+    }
+
+    fn sole_issuer(&self) -> Option<&str> {
+        Some(&self.issuer)
     }
 
     fn looks_at(&self) -> Vec<Place> {
         self.from.iter().map(Source::place).collect()
+    }
+
+    fn remembers(&self) -> bool {
+        // Also where the conf does not say `single_use`: a ticket may say so itself.
+        true
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {

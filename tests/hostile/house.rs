@@ -41,8 +41,13 @@ rules:
     forward: app
 ";
 
-/// The reason of a head that was refused before it was a request at all, and so has no id.
+/// The reason of a head that was refused before it was a request at all, and so is recorded without a method.
 pub const AT_THE_DOOR: &str = "at the door";
+
+fn reason_in(record: &serde_json::Value) -> String {
+    let is_request = record["method"].as_str().is_some_and(|method| !method.is_empty());
+    if is_request { record["reason"].as_str().unwrap_or_default().to_owned() } else { AT_THE_DOOR.to_owned() }
+}
 
 /// A running proxy and its upstream.
 pub struct House {
@@ -78,8 +83,10 @@ impl House {
         let reached = self.upstream.hits() - before;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         let reason = match &answer {
-            Some(answer) if reached == 0 && answer.text().contains("request_id") => self.whole.reason_of(answer).await,
-            Some(_) if reached == 0 => AT_THE_DOOR.to_owned(),
+            Some(answer) if reached == 0 => match answer.field("x-request-id") {
+                Some(id) => reason_in(&self.whole.record_by(id).await),
+                None => AT_THE_DOOR.to_owned(),
+            },
             _ => String::new(),
         };
         let seen = (reached == 1).then(|| self.upstream.records().pop().unwrap());

@@ -80,7 +80,7 @@ fn whatever_a_conf_lacks_is_a_fault_with_a_place() {
             .collect::<String>()
     );
     // id, what is replaced, by what, words of the fault, what the row shows
-    let rows: [(&str, &str, &str, &str, &str); 17] = [
+    let rows: [(&str, &str, &str, &str, &str); 18] = [
         ("Q1", "{ file: pepper }", "{ file: nowhere }", "4:68: error: cannot read", "a secret's file is missing"),
         ("Q1", "file: partners.jsonl", "file: nowhere.jsonl", "4:36: error: cannot read", "the key file is missing"),
         (
@@ -102,6 +102,13 @@ fn whatever_a_conf_lacks_is_a_fault_with_a_place() {
         ("Q12", "{ file: pepper }", "{ env: COUNTERSIGN_TEST_NOWHERE }", "is not set", "a variable that is not set is not empty"),
         ("Q15", "keys: idp", "keys: nobody", "8:", "an issuer whose keys are nowhere"),
         ("Q15", "issuer: \"https://id.example\"", "issuer: [\"https://id.example\", \"https://id.example\"]", "8:", "one issuer twice"),
+        (
+            "Q15",
+            "rules:\n",
+            "  again: { jwt: { issuer: \"https://id.example\", audience: other, keys: idp, algorithms: [HS256] } }\nrules:\n  - { name: both, match: { paths: [/both] }, authenticate: { any: [person, again] }, forward: app }\n",
+            "the second is never asked",
+            "two authenticators for one issuer's tokens",
+        ),
         ("Q16", "/token/**", "token/**", "11:", "a path that could never match"),
         ("E18", "file: partners.jsonl", "file: pepper", "4:", "a key file that holds no keys"),
     ];

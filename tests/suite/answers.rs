@@ -137,6 +137,54 @@ async fn routes_sizes_scopes_and_conditions_decide_before_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_answer_of_our_own_says_the_id_it_is_recorded_under() {
+    let house = House::start().await;
+    let own = [("X-Request-Id", "the-clients-own-id")];
+    let navigation = [("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    let preflight = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "PUT")];
+    let rows: [(&str, &str, &[(&str, &str)], u16, &str); 9] = [
+        ("GET", "/things", &[], 401, "a refusal"),
+        ("HEAD", "/things", &[], 401, "a refusal without a body"),
+        ("GET", "/things", &own, 401, "the client's id, where it is well formed"),
+        ("GET", "/nothing", &[], 404, "no rule"),
+        ("TRACE", "/things", &[], 405, "refused before the gate saw it"),
+        ("POST", "/things", &[("Content-Length", "1025")], 413, "the same by a bound"),
+        ("GET", "/site/page", &navigation, 302, "a redirect"),
+        ("GET", "/.well-known/jwks.json", &[], 200, "what a rule serves"),
+        ("OPTIONS", "/cors", &preflight, 204, "a preflight"),
+    ];
+    let mut ids: Vec<String> = Vec::new();
+    let mut check = |answer: &Answer, shows: &str| {
+        let id = answer.field("x-request-id").unwrap_or_else(|| panic!("{shows}: {answer:?}")).to_owned();
+        if let Ok(body) = serde_json::from_slice::<Value>(&answer.body)
+            && body.get("reason").is_some()
+        {
+            assert_eq!(body["request_id"], *id, "{shows}: the body says the same");
+        }
+        ids.push(id);
+    };
+    for (method, path, fields, status, shows) in rows {
+        let answer = house.ask(method, path, fields).await;
+        assert_eq!(answer.status, status, "{shows}");
+        check(&answer, shows);
+    }
+    let mut client = house.whole.client().await;
+    client.send("GET /things HTTP/1.1\r\nHost: a\r\nHost: b\r\nX-Request-Id: the-id-of-a-bad-head\r\n\r\n").await;
+    check(&client.answer().await, "a head that has two readings");
+
+    assert_eq!(ids[2], "the-clients-own-id");
+    assert_ne!(ids[9], "the-id-of-a-bad-head", "nothing of such a head is believed");
+    assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len(), "each has its own: {ids:?}");
+    let recorded: Vec<String> =
+        house.whole.audit(ids.len()).await.iter().map(|record| record["request_id"].as_str().unwrap().to_owned()).collect();
+    for id in &ids {
+        assert!(recorded.contains(id), "{id} is in the record: {recorded:?}");
+    }
+    let answer = house.ask("GET", "/open/x", &[]).await;
+    assert_eq!((answer.status, answer.field("x-request-id")), (200, None), "an upstream's answer is the upstream's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_leaves_the_connection_usable() {
     let house = House::start().await;
     let token = house.token();
@@ -236,6 +284,12 @@ async fn preflights_are_refused_answered_or_passed_on_bare() {
     let asks = |origin: &'static str, method: &'static str| [("Origin", origin), ("Access-Control-Request-Method", method)];
     let answer = house.ask("OPTIONS", "/things", &asks("https://app.example", "GET")).await;
     assert_eq!(answer.status, 405, "by default a preflight is a request like any other");
+    let record = house.whole.audit(1).await.remove(0);
+    assert_eq!(
+        (&record["rule"], &record["reason"]),
+        (&json!("read"), &json!("method_refused")),
+        "the record names the rule it asked about"
+    );
 
     let answer = house.ask("OPTIONS", "/cors", &asks("https://app.example", "PUT")).await;
     assert_eq!(answer.status, 204);
@@ -312,6 +366,7 @@ async fn a_credential_of_ours_takes_the_place_of_the_callers() {
         .run(&house.whole, &house.upstream)
         .await;
     assert_eq!(seen.unwrap().fields("authorization"), ["Bearer a-credential-of-the-proxy"]);
+    house.whole.audit(1).await;
     assert!(!house.whole.written().contains("a-credential-of-the-proxy"));
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::support::edge::{Running, options, service, start, start_with};
 use crate::support::identity::Identity;
 use crate::support::judge::Gatekeeper;
-use crate::support::raw::{Client, Socket};
+use crate::support::raw::{Client, PATIENCE, Socket};
 use crate::support::upstream::{Reply, Upstream, eventually, ok};
 
 const NAME: &str = "app.example";
@@ -170,7 +170,7 @@ async fn a_stream_ends_with_its_identity_and_its_siblings_do_not() {
     assert_eq!(body.data().await.unwrap().unwrap(), "data: 1\n\n", "an event as it comes");
 
     edge.clock.store(1_000_100, Ordering::SeqCst);
-    let end = tokio::time::timeout(Duration::from_secs(5), body.data()).await.expect("J10 the stream is cut");
+    let end = tokio::time::timeout(PATIENCE, body.data()).await.expect("J10 the stream is cut");
     assert!(!matches!(end, Some(Ok(_))), "J10 with nothing more on it");
     assert_eq!(client.get("/public").await.unwrap().0, 200, "its siblings live on");
 }
@@ -210,7 +210,7 @@ async fn draining_lets_streams_finish_and_opens_no_more() {
     while let Some(piece) = body.data().await {
         assert_eq!(piece.expect("to its end, not cut off"), "", "with nothing more on it");
     }
-    tokio::time::timeout(Duration::from_secs(3), edge.drain()).await.expect("then the edge is done");
+    tokio::time::timeout(PATIENCE, edge.drain()).await.expect("then the edge is done");
     assert!(client.get("/public").await.is_err(), "and no stream is opened any more");
 }
 

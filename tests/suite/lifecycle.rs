@@ -139,6 +139,46 @@ rules:
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_to_an_issuer_outlive_a_reload_that_does_not_concern_them() {
+    const RELOADS: usize = 10;
+    let upstream = Upstream::start().await;
+    let issuer = Upstream::scripted(|_| ok(r#"{"active":true,"sub":"anna"}"#)).await;
+    let yaml = |rule: &str, outbound: &str| {
+        format!(
+            r#"
+listeners: [{{ address: 127.0.0.1:0 }}]
+outbound: {{ resolve: {{ {outbound} }} }}
+upstreams: {{ app: http://{} }}
+authenticators:
+  opaque: {{ introspection: {{ endpoint: "http://{}/ask", client_id: us, client_secret: {{ file: secret }}, issuer: "https://id.example" }} }}
+rules:
+  - {{ name: {rule}, match: {{ paths: [/**] }}, authenticate: opaque, forward: app }}
+"#,
+            upstream.address, issuer.address
+        )
+    };
+    let same = "other.example: 127.0.0.1:9";
+    let whole = Whole::start(&yaml("first", same), &[("secret", b"0123456789abcdef")]).await;
+    let ask = async |number: usize| {
+        let token = format!("Bearer opaque-token-{number:016}");
+        assert_eq!(whole.ask("GET", "/x", &[("Authorization", &token)]).await.status, 200, "{number}");
+        assert_eq!(issuer.hits(), number + 1, "each token is asked about");
+    };
+    for number in 0..RELOADS {
+        ask(number).await;
+        whole.reload(&yaml(&format!("rule-{number}"), same)).await.unwrap();
+    }
+    // Not exactly one: a connection may still be on its way back when the next question needs one.
+    let kept = issuer.connections();
+    assert!(kept <= RELOADS / 3, "{kept} connections for {RELOADS} questions with a reload after each");
+    for number in RELOADS..2 * RELOADS {
+        whole.reload(&yaml("first", &format!("other-{number}.example: 127.0.0.1:9"))).await.unwrap();
+        ask(number).await;
+    }
+    assert_eq!(issuer.connections(), kept + RELOADS, "another `outbound` is another client, with connections of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spent_ticket_stays_spent_across_a_reload() {
     let upstream = Upstream::start().await;
     let yaml = scheme_ticket::conf(&upstream);
@@ -167,7 +207,7 @@ async fn a_process_reloads_drains_and_ends_when_it_is_told_to() {
     let get = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(process.ask(get("/old")).await.status, 200);
     assert_eq!(process.admin("/livez").await.status, 200);
-    assert!(process.admin("/metrics").await.text().contains("countersign_decisions_total{"));
+    process.counts("countersign_decisions_total{").await;
     assert_eq!(process.admin("/other").await.status, 404);
     for (extra, shows) in [(None, "ready"), (Some("--live"), "alive")] {
         let out = binary().args(["health", "--address", &process.admin.to_string()]).args(extra).output().unwrap();
@@ -197,7 +237,8 @@ async fn a_process_reloads_drains_and_ends_when_it_is_told_to() {
     assert_eq!(client.chunk().await, None);
     let status = process.ended(PATIENCE).await.expect("it ends by itself");
     assert_eq!(status.code(), Some(0));
-    assert_eq!(process.records().lines().count(), 5, "every request is in the record: {}", process.records());
+    let records = process.recorded(5).await;
+    assert_eq!(records.lines().count(), 5, "every request is in the record: {records}");
     let out = binary().args(["health", "--address", &process.admin.to_string()]).output().unwrap();
     assert_eq!(out.status.code(), Some(1), "nobody answers any more");
 }
@@ -242,14 +283,14 @@ rules:
     let with = |key: &str| format!("GET /x HTTP/1.1\r\nHost: a\r\nServer-Key: {}\r\n\r\n", base64(key));
     assert_eq!((process.ask(with("acme:s3cret")).await.status, process.ask(with("berta:other")).await.status), (200, 401));
 
-    folder.write("partners.jsonl.new", server_key("berta", "other", ""));
-    std::fs::rename(folder.path().join("partners.jsonl.new"), folder.path().join("partners.jsonl")).unwrap();
+    folder.write("partners.jsonl", server_key("berta", "other", ""));
     process.says("conf put in force", 1).await;
     assert_eq!((process.ask(with("acme:s3cret")).await.status, process.ask(with("berta:other")).await.status), (401, 200), "another file");
 
-    folder.write("partners.jsonl", "garbage\n");
+    let mut file = std::fs::OpenOptions::new().append(true).open(folder.path().join("partners.jsonl")).unwrap();
+    std::io::Write::write_all(&mut file, b"\ngarbage\n").unwrap();
     process.says("reload changed nothing", 1).await;
-    assert_eq!(process.ask(with("berta:other")).await.status, 200, "garbage in a key file changes nothing");
+    assert_eq!(process.ask(with("berta:other")).await.status, 200, "garbage in a key file changes nothing, though it was written in place");
 }
 
 #[test]

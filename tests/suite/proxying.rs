@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::support::edge::{Running, before, options, service, start, start_with};
 use crate::support::judge::Gatekeeper;
+use crate::support::raw::PATIENCE;
 use crate::support::upstream::{Reply, Upstream, eventually, ok};
 
 const GOOD: &str = "Authorization: Bearer good\r\n";
@@ -47,6 +48,7 @@ async fn an_admitted_request_arrives_countersigned_and_without_its_credential() 
     assert_eq!(record.fields("host"), ["app.example"]);
     assert_eq!(record.fields("x-other"), ["1"]);
 
+    eventually("it is reported", || !edge.ledger.visits().is_empty()).await;
     let visits = edge.ledger.visits();
     assert_eq!((visits.len(), visits[0].ending, visits[0].status, visits[0].upstream_status), (1, Ending::Admitted, 200, Some(200)));
     assert_eq!(edge.ledger.tries(), [UpstreamResult::Answered]);
@@ -148,7 +150,7 @@ async fn an_upstream_that_answers_before_it_has_read_everything_is_heard() {
         let _ = socket.read(&mut some).await.unwrap();
         socket.write_all(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nmuch").await.unwrap();
         // Not closed at once: an upstream that resets the connection may never be heard by anybody.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        std::future::pending::<()>().await;
     });
     let mut client = edge.client().await;
     client.send(format!("PUT /up HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: 150000\r\n\r\n")).await;
@@ -258,8 +260,9 @@ async fn failures_of_an_upstream_have_their_status_and_cost_one_request() {
         _ => ok("ok"),
     })
     .await;
+    let patient = start(options(), vec![service(&[upstream.address])]).await;
     let quick = UpstreamOptions { read_timeout: Duration::from_millis(300), ..service(&[upstream.address]) };
-    let edge = start(options(), vec![quick]).await;
+    let quick = start(options(), vec![quick]).await;
     let rows = [
         ("/silent", 504, Some("upstream_timeout"), UpstreamResult::TimedOut),
         ("/hangup", 502, Some("upstream_unreachable"), UpstreamResult::Broken),
@@ -269,6 +272,7 @@ async fn failures_of_an_upstream_have_their_status_and_cost_one_request() {
         ("/fine", 200, None, UpstreamResult::Answered),
     ];
     for (target, status, reason, result) in rows {
+        let edge = if target == "/silent" { &quick } else { &patient };
         let mut client = edge.client().await;
         client.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: 0\r\n\r\n")).await;
         assert_eq!(client.answer().await.status, status, "{target}");
@@ -394,7 +398,7 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
     drop(events);
     assert_eq!(busy.chunk().await, None, "to its end");
     assert!(busy.is_closed().await, "and is the last of its connection");
-    tokio::time::timeout(Duration::from_secs(2), edge.drain()).await.expect("then the edge is done");
+    tokio::time::timeout(PATIENCE, edge.drain()).await.expect("then the edge is done");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,9 +413,9 @@ async fn draining_cuts_what_outlives_the_grace_period() {
     client.send(get("/")).await;
     eventually("it is under way", || upstream.hits() == 1).await;
     let ledger = edge.ledger.clone();
-    tokio::time::timeout(Duration::from_secs(3), edge.drain()).await.expect("it ends in time, whoever waits");
+    tokio::time::timeout(PATIENCE, edge.drain()).await.expect("it ends in time, whoever waits");
     assert!(client.is_closed().await);
-    assert_eq!(ledger.visits().len(), 1, "and is still reported");
+    eventually("and is still reported", || ledger.visits().len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,7 +148,7 @@ rules:
     process.signal("TERM");
     assert_eq!(process.ended(PATIENCE).await.expect("it ends").code(), Some(0));
 
-    let records = process.records();
+    let records = process.recorded(requests.len()).await;
     assert_eq!(records.lines().count(), requests.len(), "one record for each request");
     for (name, written) in [("the record", records), ("the log", process.log()), ("the metrics", metrics.text())] {
         assert!(!written.is_empty(), "{name} says something");

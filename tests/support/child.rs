@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::support::raw::{Answer, Client};
+use crate::support::raw::{Answer, Client, PATIENCE};
 use crate::support::upstream::eventually;
 
 /// Text that a thread keeps reading.
@@ -66,6 +66,13 @@ impl Running {
         self.records.text()
     }
 
+    /// Waits until there are `count` audit records on standard output, and returns them. A request is recorded after it was
+    /// answered, and what a process wrote last is read after it has ended.
+    pub async fn recorded(&self, count: usize) -> String {
+        eventually("the records", || count <= self.records().lines().count()).await;
+        self.records()
+    }
+
     /// Everything on standard error.
     pub fn log(&self) -> String {
         self.log.text()
@@ -102,15 +109,22 @@ impl Running {
         client.answer().await
     }
 
-    /// Waits until `/readyz` says yes.
-    pub async fn ready(&self) {
-        for _ in 0..500 {
-            if self.admin("/readyz").await.status == 200 {
-                return;
-            }
+    /// Waits until `/metrics` holds `text`: a request is counted after it was answered.
+    pub async fn counts(&self, text: &str) {
+        let begun = std::time::Instant::now();
+        while !self.admin("/metrics").await.text().contains(text) {
+            assert!(begun.elapsed() < PATIENCE, "never counted: {text}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("never ready: {}", self.log());
+    }
+
+    /// Waits until `/readyz` says yes.
+    pub async fn ready(&self) {
+        let begun = std::time::Instant::now();
+        while self.admin("/readyz").await.status != 200 {
+            assert!(begun.elapsed() < PATIENCE, "never ready: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Waits until the log says `text` at least `times` times.

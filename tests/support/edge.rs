@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use countersign::ambient::Monotonic;
+use countersign::ambient::{Monotonic, SystemRandom};
 use countersign::edge::proxy::{Instruments, Serving};
 use countersign::edge::server::{Edge, EdgeHandle, EdgeOptions, ListenerOptions};
 use countersign::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, Upstreams};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::judge::Gatekeeper;
 use crate::support::ledger::Ledger;
-use crate::support::raw::Client;
+use crate::support::raw::{Client, PATIENCE};
 use crate::support::upstream::Upstream;
 
 /// A running edge.
@@ -57,10 +57,10 @@ pub fn service(addresses: &[SocketAddr]) -> UpstreamOptions {
         name: "app".into(),
         servers: addresses.iter().map(server).collect(),
         tls: None,
-        connect_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(5),
         tls_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_secs(10),
-        write_timeout: Duration::from_secs(10),
+        read_timeout: PATIENCE,
+        write_timeout: PATIENCE,
         idle_timeout: Duration::from_secs(50),
         tries: 3,
         host: HostShown::Preserved,
@@ -91,7 +91,12 @@ pub async fn start_with(options: EdgeOptions, services: Vec<UpstreamOptions>, ga
     let _ = upstreams.resolve().await;
     let ledger = Arc::new(Ledger::default());
     let clock = Arc::new(AtomicI64::new(1_000_000));
-    let instruments = Instruments { reporter: ledger.clone(), clock: clock.clone(), stopwatch: Arc::new(Monotonic::start()) };
+    let instruments = Instruments {
+        reporter: ledger.clone(),
+        clock: clock.clone(),
+        stopwatch: Arc::new(Monotonic::start()),
+        random: Arc::new(SystemRandom),
+    };
     let judge: Arc<dyn Judge> = gatekeeper.clone();
     let edge = Edge::bind(options, Serving { judge, upstreams }, instruments).unwrap();
     let address = edge.addresses()[0];

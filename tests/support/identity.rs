@@ -42,9 +42,19 @@ impl Identity {
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor_of(&[])
+    }
+
+    /// One that agrees on HTTP/2 by ALPN.
+    pub fn acceptor_http2(&self) -> TlsAcceptor {
+        self.acceptor_of(&["h2"])
+    }
+
+    fn acceptor_of(&self, protocols: &[&str]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![self.certificate.clone()], self.key.clone_key()).unwrap();
+        let mut config = config.with_no_client_auth().with_single_cert(vec![self.certificate.clone()], self.key.clone_key()).unwrap();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 

@@ -1,7 +1,8 @@
 //! A judge with a handful of rules, for tests of everything around the gate.
 //!
 //! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
-//! needs `Authorization: Bearer good`. Whoever comes in is `alice`.
+//! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
+//! upstream not take it: it is shown as `x-credential`, first `old`, then `new`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -13,6 +14,9 @@ use countersign::gate::contract::Judge;
 use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
 use http::{HeaderName, HeaderValue};
 
+/// Shows the upstream which credential the request goes by.
+const CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
+
 pub struct Gatekeeper {
     /// How many requests it was asked about.
     pub asked: AtomicUsize,
@@ -20,11 +24,34 @@ pub struct Gatekeeper {
     pub cut_at: AtomicI64,
     /// Which upstream, by place.
     pub upstream: usize,
+    /// What comes of a renewal.
+    pub renewal: Renewal,
+    /// How many renewals it was asked for.
+    pub renewed: AtomicUsize,
+}
+
+/// What comes of a renewal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// The fresh credential is let in.
+    Admits,
+    /// There is a fresh credential, and it is not let in.
+    Refuses,
+    /// There is none.
+    Fails,
+    /// The judge panics.
+    Panics,
 }
 
 impl Default for Gatekeeper {
     fn default() -> Self {
-        Self { asked: AtomicUsize::new(0), cut_at: AtomicI64::new(i64::MAX), upstream: 0 }
+        Self {
+            asked: AtomicUsize::new(0),
+            cut_at: AtomicI64::new(i64::MAX),
+            upstream: 0,
+            renewal: Renewal::Admits,
+            renewed: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -98,6 +125,38 @@ impl Judge for Gatekeeper {
         if let Outcome::Refuse(refused) = &outcome {
             record.reason = Some(refused.refusal.reason());
         }
-        Verdict { outcome, record }
+        let mut outcome = outcome;
+        if let Outcome::Admit(admission) = &mut outcome
+            && target.starts_with("/renewable")
+        {
+            admission.renewable = Some(7);
+            admission.set.push((CREDENTIAL, HeaderValue::from_static("old")));
+        }
+        Verdict { outcome, record, hand_back: Vec::new() }
+    }
+
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
+        assert_eq!(authenticator, 7, "the one that the admission named");
+        self.renewed.fetch_add(1, Ordering::SeqCst);
+        let record = Record { request_id: "test-request".into(), renewed: true, ..Record::default() };
+        let outcome = match self.renewal {
+            Renewal::Admits => {
+                let Outcome::Admit(mut admission) = self.admit(arrival) else { unreachable!() };
+                let length = body.body(64 * 1024).await.unwrap().len();
+                admission.set.push((CREDENTIAL, HeaderValue::from_static("new")));
+                admission.set.push((HeaderName::from_static("x-body-seen"), HeaderValue::from(length)));
+                admission.renewable = Some(7);
+                Outcome::Admit(admission)
+            }
+            Renewal::Refuses => refuse(Refusal::PolicyDenied),
+            Renewal::Fails => return None,
+            Renewal::Panics => panic!("the judge was asked to"),
+        };
+        let hand_back = vec![
+            (http::header::SET_COOKIE, HeaderValue::from_static("rt=fresh; Path=/")),
+            (HeaderName::from_static("x-access-token"), HeaderValue::from_static("fresh")),
+            (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        Some(Verdict { outcome, record, hand_back })
     }
 }

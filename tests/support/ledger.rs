@@ -11,6 +11,7 @@ pub struct Entry {
     pub upstream_status: Option<u16>,
     pub reason: Option<Reason>,
     pub path: String,
+    pub renewed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +60,7 @@ impl Reporter for Ledger {
             upstream_status: visit.upstream_status,
             reason: visit.record.reason,
             path: visit.path.to_owned(),
+            renewed: visit.renewed,
         });
     }
 

@@ -7,8 +7,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Nothing in a test waits longer than this.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Nothing in a test waits longer than this. Long, because it costs only a test that fails, and machines are busy.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 

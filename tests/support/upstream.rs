@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::support::identity::Identity;
-use crate::support::raw::Socket;
+use crate::support::raw::{PATIENCE, Socket};
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -158,13 +158,11 @@ impl Drop for Upstream {
 
 /// Waits until `condition` holds.
 pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..500 {
-        if condition() {
-            return;
-        }
+    let begun = std::time::Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("never came true: {what}");
 }
 
 async fn serve(socket: &mut impl Socket, state: &State) -> Option<()> {

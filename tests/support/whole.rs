@@ -44,10 +44,13 @@ impl Folder {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Writes a file whole or not at all, so that whoever watches it never reads half of it.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
+        let aside = path.with_extension("being-written");
+        std::fs::write(&aside, content).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
         path
     }
 
@@ -167,6 +170,11 @@ impl Whole {
 
     /// The finer reason in the audit record of the request that went by `id`.
     pub async fn reason_by(&self, id: &str) -> String {
+        self.record_by(id).await["reason"].as_str().unwrap_or("").to_owned()
+    }
+
+    /// The audit record of the request that went by `id`.
+    pub async fn record_by(&self, id: &str) -> serde_json::Value {
         let record = || {
             let text = self.written();
             text.lines()
@@ -175,7 +183,7 @@ impl Whole {
                 .find(|record| record["request_id"] == *id)
         };
         crate::support::upstream::eventually("the audit record", || record().is_some()).await;
-        record().unwrap()["reason"].as_str().unwrap_or("").to_owned()
+        record().unwrap()
     }
 
     /// Everything the proxy wrote for the audit so far.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{apply, clean_response};
+use super::{apply, clean_response, clean_trailers};
 use crate::domain::Target;
 use crate::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, Upstreams};
 use crate::gate::verdict::Admission;
@@ -42,7 +42,7 @@ fn applied(admission: &Admission, host: HostShown, fields: &[(&'static str, &str
     let upstream = upstreams.get(0).unwrap();
     let address = upstream.pick(&[], 0).unwrap();
     let mut request = request(fields);
-    apply(admission, upstream, &address, &mut request).unwrap();
+    apply(admission, upstream, &address, Version::HTTP_11, &mut request).unwrap();
     request
 }
 
@@ -64,6 +64,47 @@ fn what_goes_upstream_is_what_was_judged() {
 
     let request = applied(&admission(), HostShown::Own, &[("host", "a")]);
     assert_eq!(all(&request, "host"), ["inner:8080"], "the server's own host, where the conf says so");
+}
+
+#[test]
+fn a_host_that_only_the_target_names_is_not_lost_with_it() {
+    let rows = [
+        (HostShown::Preserved, None, None, "a:81", "as over HTTP/2"),
+        (HostShown::Preserved, Some("a"), None, "a", "a field stands as it came"),
+        (HostShown::Preserved, None, Some("judged"), "judged", "the gate's word goes before"),
+        (HostShown::Own, None, None, "inner:8080", "the server's own, where the conf says so"),
+    ];
+    for (shown, field, judged, expected, shows) in rows {
+        let upstreams = upstreams(shown);
+        let upstream = upstreams.get(0).unwrap();
+        let mut request = RequestHeader::build("GET", b"/", None).unwrap();
+        request.set_uri("https://a:81/x".parse().unwrap());
+        if let Some(field) = field {
+            request.insert_header("host", field).unwrap();
+        }
+        let admission = Admission { host: judged.map(HeaderValue::from_static), ..admission() };
+        apply(&admission, upstream, &upstream.pick(&[], 0).unwrap(), Version::HTTP_2, &mut request).unwrap();
+        assert_eq!(all(&request, "host"), [expected], "{shows}");
+        assert_eq!(request.raw_path(), b"/a?b", "{shows}: the judged target");
+    }
+}
+
+#[test]
+fn the_upstream_is_told_that_and_how_the_request_came_through_here() {
+    let upstreams = upstreams(HostShown::Preserved);
+    let upstream = upstreams.get(0).unwrap();
+    let rows: [(Version, &[&str], &[&str], &str); 4] = [
+        (Version::HTTP_11, &[], &["1.1 countersign"], "an entry of ours"),
+        (Version::HTTP_10, &[], &["1.0 countersign"], "with the version received"),
+        (Version::HTTP_2, &[], &["2.0 countersign"], "whatever is spoken to the upstream"),
+        (Version::HTTP_11, &["1.1 a, 2.0 b"], &["1.1 a, 2.0 b", "1.1 countersign"], "behind those before us"),
+    ];
+    for (received, sent, expected, shows) in rows {
+        let fields: Vec<_> = sent.iter().map(|via| ("via", *via)).collect();
+        let mut request = request(&fields);
+        apply(&admission(), upstream, &upstream.pick(&[], 0).unwrap(), received, &mut request).unwrap();
+        assert_eq!(all(&request, "via"), expected, "{shows}");
+    }
 }
 
 #[test]
@@ -94,9 +135,23 @@ fn an_upstream_does_not_speak_in_our_headers() {
     admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
     let mut response = ResponseHeader::build(200, None).unwrap();
     response.append_header("X-Auth-Subject", "root").unwrap();
-    response.append_header("x-auth-subject", "root").unwrap();
-    response.append_header("x", "1").unwrap();
+    let rows = [
+        ("x-auth-subject", false, "a second one"),
+        ("x_auth_subject", false, "underscores"),
+        ("X.Auth~Subject", false, "other bytes that folding makes alike"),
+        ("xauthsubject", true, "another name"),
+        ("x-auth-subject-2", true, "a longer name"),
+        ("x", true, "a name of the upstream's own"),
+    ];
+    let mut trailers = HeaderMap::new();
+    for (name, _, _) in rows {
+        response.append_header(name, "root").unwrap();
+        trailers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("root"));
+    }
     clean_response(&admission, &mut response);
-    assert!(!response.headers.contains_key("x-auth-subject"), "in no spelling and no number");
-    assert!(response.headers.contains_key("x"));
+    clean_trailers(&admission, &mut trailers);
+    for (name, stays, shows) in rows {
+        assert_eq!(response.headers.contains_key(name), stays, "{shows}");
+        assert_eq!(trailers.contains_key(name), stays, "{shows}, as a trailer");
+    }
 }

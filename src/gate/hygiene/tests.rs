@@ -163,7 +163,7 @@ fn a_credential_is_taken_out_of_every_place_it_stood_in() {
         let mut target = Target { path: "/p".into(), query: query.map(Into::into) };
         let original = target.clone();
         let (mut remove, mut set) = (Vec::new(), Vec::new());
-        remove_credentials(&view("GET", "h", true, &headers, &original), &places, &mut target, &mut remove, &mut set);
+        remove_credentials(&view("GET", "h", true, &headers, &original), places.iter(), &mut target, &mut remove, &mut set);
         remove.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         assert_eq!(remove.iter().map(HeaderName::as_str).collect::<Vec<_>>(), removed, "{shows}");
         let cookies: Vec<_> = set.iter().map(|(name, value)| (name.clone(), value.as_bytes())).collect();

@@ -38,6 +38,10 @@ fn plan(_settings: Option<&Node>, _at: &Span, _checking: &mut Checking<'_>) -> O
 }
 
 impl ServicePlan for JwksPlan {
+    fn publishes_keys(&self) -> bool {
+        true
+    }
+
     fn reads_body(&self) -> bool {
         false
     }

@@ -125,6 +125,7 @@ impl Line {
         into.push_str(",\"stages_us\":{\"route\":");
         push_digits(into, u64::from(self.stages.route), 1);
         push_number(into, "verify", Some(u64::from(self.stages.verify)));
+        push_number(into, "renew", Some(u64::from(self.stages.renew)));
         push_number(into, "policy", Some(u64::from(self.stages.policy)));
         push_number(into, "countersign", Some(u64::from(self.stages.countersign)));
         push_number(into, "upstream", self.upstream_micros.map(u64::from));
@@ -248,9 +249,10 @@ mod tests {
             identity: Some(identity("alice", "https://id.example")),
             reason: None,
             cache: Some(true),
+            renewed: false,
             client: Some("2001:db8::1".parse().unwrap()),
             request_id: "r-1".into(),
-            stages: Stages { route: 1, verify: 2, policy: 3, countersign: 4 },
+            stages: Stages { route: 1, verify: 2, renew: 0, policy: 3, countersign: 4 },
         };
         assert_eq!(
             written(&visit(&record)),
@@ -258,7 +260,7 @@ mod tests {
                 r#"{"time":"2026-09-21T14:13:20.123Z","request_id":"r-1","rule":"users","authenticator":"user","subject":"alice","#,
                 r#""issuer":"https://id.example","verdict":"admitted","reason":null,"stage":null,"status":200,"upstream_status":200,"#,
                 r#""renewed":false,"cache":"hit","duration_us":1234,"#,
-                r#""stages_us":{"route":1,"verify":2,"policy":3,"countersign":4,"upstream":1200},"#,
+                r#""stages_us":{"route":1,"verify":2,"renew":0,"policy":3,"countersign":4,"upstream":1200},"#,
                 r#""method":"GET","host":"api.example","path":"/a","client":"2001:db8::1"}"#,
                 "\n"
             )

@@ -87,7 +87,7 @@ impl Decisions {
             Some(true) => (2, "hit"),
         };
         let stages = record.stages;
-        let micros = [stages.route, stages.verify, stages.policy, stages.countersign].into_iter().map(u64::from).sum();
+        let micros = [stages.route, stages.verify, stages.renew, stages.policy, stages.countersign].into_iter().map(u64::from).sum();
         if let Some(durations) = handles.took.get(at) {
             durations.get_or_init(|| self.took(handles, cache)).observe_micros(micros);
         }

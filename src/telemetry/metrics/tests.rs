@@ -114,6 +114,8 @@ fn everything(metrics: &Metrics) {
         Event::KeyFetch { store: "partners", ok: true, keys: 2, fetched: Some(Timestamp(10)) },
         Event::KeySkipped { store: "partners", why: "weak" },
         Event::Introspection { authenticator: "user", ok: true },
+        Event::Renewal { renewer: "login", result: "renewed", coalesced: false },
+        Event::Renewal { renewer: "login", result: "renewed", coalesced: true },
         Event::State { operation: "burn", ok: true },
         Event::Governor { budget: "address", refused: false, tracked: 1 },
     ] {
@@ -307,6 +309,8 @@ fn each_event_counts_where_it_belongs() {
         metrics.note(Event::CredentialCache { hit: false });
         metrics.note(Event::State { operation: "burn", ok: false });
         metrics.note(Event::Introspection { authenticator: "user", ok: false });
+        metrics.note(Event::Renewal { renewer: "login", result: "fatal", coalesced: false });
+        metrics.note(Event::Renewal { renewer: "login", result: "fatal", coalesced: true });
         metrics.note(Event::Governor { budget: "address", refused: true, tracked: 9 });
         metrics.happened(Happening::UpstreamTried { upstream: "app", result: UpstreamResult::TimedOut, micros: 1 });
     }
@@ -314,12 +318,15 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
     type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
-    let rows: [Row; 18] = [
+    let rows: [Row; 21] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "failed")], 2.0),
         ("countersign_introspection_requests_total", &[("authenticator", "user"), ("result", "failed")], 2.0),
+        ("countersign_renewals_total", &[("renewer", "login"), ("result", "renewed")], 1.0),
+        ("countersign_renewals_total", &[("renewer", "login"), ("result", "fatal")], 2.0),
+        ("countersign_renewals_coalesced_total", &[("renewer", "login")], 3.0),
         ("countersign_governor_requests_total", &[("budget", "address"), ("result", "refused")], 2.0),
         ("countersign_governor_tracked", &[("budget", "address")], 9.0),
         ("countersign_key_store_skipped_total", &[("store", "partners"), ("reason", "weak")], 1.0),

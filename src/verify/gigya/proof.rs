@@ -120,7 +120,7 @@ impl Prover {
         if now < start || end <= now {
             return Err(Doubt::WindowExceeded);
         }
-        let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), made: start, until: end });
+        let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), made: signed, until: end });
         Ok(Verified::vouch(Arc::new(Identity {
             subject: uid.into(),
             issuer: self.store.clone(),

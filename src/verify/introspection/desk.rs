@@ -25,11 +25,11 @@ use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Secret, Tim
 use crate::jose::base64url;
 use crate::jose::claims::Registered;
 use crate::jose::json::parse_to_depth;
+use crate::net::authorities::Authorities;
 use crate::net::client::{Client, Exchange, FetchFault};
 use crate::net::single_flight::SingleFlight;
 use crate::verify::contract::{Desk, SchemeTools};
 use crate::verify::keys::contract::KeyTools;
-use crate::verify::keys::remote::Authorities;
 
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 64 * 1_024;
@@ -190,7 +190,7 @@ impl IntrospectionDesk {
             deadline: plan.deadline,
             max_age: plan.max_age,
             negative: plan.negative,
-            client: plan.authorities.client(&tools)?,
+            client: plan.authorities.client(&tools.client)?,
             clock: tools.clock,
             observer: tools.observer,
             active: Cache::with_weighter(4_096, ACTIVE_BYTES, ByBytes),

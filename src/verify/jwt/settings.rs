@@ -11,7 +11,7 @@ use crate::domain::{Place, Value};
 use crate::jose::algorithm::{Algorithm, Family};
 use crate::jose::claims::LifetimeRules;
 use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{KeyUse, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{KeyUse, Renewability, SchemePlan, SchemeTools, Verifier};
 use crate::verify::jwt::NAME;
 use crate::verify::jwt::judge::{Judge, Store};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
@@ -124,10 +124,31 @@ pub enum IssuerName {
 }
 
 impl IssuerName {
-    fn read(text: &str) -> Self {
+    /// What `text`, as the conf writes it, stands for.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         match text.strip_prefix('*') {
             Some(suffix) => Self::Below(suffix.into()),
             None => Self::Exact(text.into()),
+        }
+    }
+
+    /// The same as the conf writes it.
+    #[must_use]
+    pub fn written(&self) -> String {
+        match self {
+            Self::Exact(name) => name.to_string(),
+            Self::Below(suffix) => format!("*{suffix}"),
+        }
+    }
+
+    /// Whether some issuer is meant by both.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(name), other) | (other, Self::Exact(name)) => other.fits(name),
+            // One label in front of each: they meet where they are the same.
+            (Self::Below(suffix), Self::Below(other)) => suffix == other,
         }
     }
 
@@ -212,6 +233,21 @@ impl SchemePlan for JwtPlan {
 
     fn algorithms(&self) -> Option<&[Algorithm]> {
         Some(&self.rules.algorithms)
+    }
+
+    fn issuers(&self) -> Vec<String> {
+        self.rules.issuers.iter().map(|issuer| issuer.name.written()).collect()
+    }
+
+    fn renewability(&self) -> Renewability {
+        Renewability::Brought
+    }
+
+    fn sole_issuer(&self) -> Option<&str> {
+        match &*self.rules.issuers {
+            [Issuer { name: IssuerName::Exact(name), .. }] => Some(name),
+            _ => None,
+        }
     }
 
     fn looks_at(&self) -> Vec<Place> {
@@ -322,7 +358,7 @@ fn prove_issuers(section: &Section<'_>, algorithms: &[Algorithm], checking: &mut
             if keys.is_some() {
                 checking.resolve("keys", &store, span);
             }
-            uses.push(KeyUse { store, class: KeyClass::Signature, span: span.clone() });
+            uses.push(KeyUse { store, class: KeyClass::Signature, span: span.clone(), shared: false });
         }
         issuers.push(Issuer { name, store: index });
     }
@@ -332,11 +368,8 @@ fn prove_issuers(section: &Section<'_>, algorithms: &[Algorithm], checking: &mut
             checking.faults.error(&entry.span, format!("`issuer` does not name `{}`; a key store for it would never be used", entry.key));
         }
     }
-    if 1 < issuers.len() && uses.len() < issuers.len() {
-        checking.faults.warn(
-            section.span_of("keys"),
-            "several issuers share a key store, so the keys of each vouch for all of them; write a mapping from issuer to key store to keep them apart",
-        );
+    for (index, store) in uses.iter_mut().enumerate() {
+        store.shared = 1 < issuers.iter().filter(|issuer| issuer.store == index).count();
     }
     if keys.is_none() && algorithms.iter().any(|algorithm| algorithm.family() == Family::Hmac) {
         checking.faults.error(

@@ -133,9 +133,21 @@ fn a_plan_names_its_stores_and_its_defaults() {
     assert_eq!(rules.algorithms.len(), 10, "every other algorithm");
     assert!(!rules.allow_unbound_cnf && rules.kinds.is_none(), "nothing loosened");
 
-    let (shared, warnings) = plan(&json!({ "issuer": ["x", "y"], "audience": "app", "keys": "a" }));
-    assert_eq!(shared.unwrap().key_stores().len(), 1, "one store for both");
-    assert!(warnings.iter().any(|says| says.contains("vouch for all")), "which is said: {warnings:?}");
+    let shared = plan(&json!({ "issuer": ["x", "y"], "audience": "app", "keys": "a" })).0.unwrap();
+    assert_eq!(shared.key_stores().iter().map(|need| need.shared).collect::<Vec<_>>(), [true], "one store for both, which is told");
+    assert!(discovered.key_stores().iter().all(|need| !need.shared), "and here it is not");
+    let names = |text: &str| IssuerName::read(text);
+    for (one, other, meet, shows) in [
+        ("https://a", "https://a", true, "the same"),
+        ("https://a", "https://a/", false, "another text"),
+        ("*.x.example", "a.x.example", true, "a pattern and what it stands for"),
+        ("*.x.example", "a.b.x.example", false, "one label only"),
+        ("*.x.example", "*.x.example", true, "the same pattern"),
+        ("*.x.example", "*.y.x.example", false, "two patterns of different depth"),
+    ] {
+        assert_eq!((names(one).meets(&names(other)), names(other).meets(&names(one))), (meet, meet), "{shows}: {one} {other}");
+        assert_eq!(names(one).written(), one);
+    }
 
     let written = plan(&json!({
         "issuer": "x", "audience": "app", "keys": "a", "require": { "n": 1, "f": true, "l": ["a", "b"], "t": "x", "p": "present", "q": "absent" },

@@ -66,6 +66,11 @@ pub trait KeySourcePlan: Debug + Send + Sync {
         None
     }
 
+    /// Whether each issuer's keys verify that issuer's tokens only, however many issuers use the store.
+    fn keeps_issuers_apart(&self) -> bool {
+        false
+    }
+
     /// For remote sets: a text that is equal exactly when a reload may go on using the store that is already running.
     /// `None` for everything that is read from files, which a reload reads again.
     fn continuity(&self) -> Option<String>;

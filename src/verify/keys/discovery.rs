@@ -12,13 +12,14 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use url::Url;
 
-use crate::domain::{Seconds, Timestamp, Value};
-use crate::jose::json;
+use crate::domain::{Seconds, Timestamp};
+use crate::jose::metadata;
+use crate::net::authorities::{CA_KEY, check_url};
 use crate::net::client::{Client, Exchange};
-use crate::net::guard::{Reach, permits_literal, plaintext_allowed};
+use crate::net::discovery::{self, MAX_DOCUMENT};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
-use crate::verify::keys::remote::{CA_KEY, CACHE_FILE_KEY, MAX_STALE_KEY, REFRESH_KEY, Remote, check_url};
+use crate::verify::keys::remote::{CACHE_FILE_KEY, MAX_STALE_KEY, REFRESH_KEY, Remote};
 use crate::verify::keys::store::disk::DiskCopy;
 use crate::verify::keys::store::origin::Origin;
 use crate::verify::keys::store::{DEADLINE, RemoteStore, SetFault};
@@ -48,14 +49,8 @@ static SETTINGS: SectionSpec = SectionSpec {
     ],
 };
 
-/// The largest discovery document that is read, in bytes.
-const MAX_DOCUMENT: usize = 128 * 1_024;
-
 /// How long the place of the set is remembered.
 const REMEMBERED: Seconds = Seconds(3_600);
-
-/// How deep a discovery document may nest.
-const DEPTH: usize = 16;
 
 #[derive(Debug)]
 struct DiscoveryPlan {
@@ -87,16 +82,10 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     }
 }
 
-/// Where the document of `issuer` is: behind its path, less a final slash.
+/// Where the document of `issuer` is.
 fn document_of(issuer: &str) -> Result<Url, String> {
-    let fault = || format!("`{issuer}` is no issuer under which keys can be discovered: an https URL without query, fragment and user");
-    let url = Url::parse(issuer).map_err(|_| fault())?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    if !plain || !plaintext_allowed(&url) || !permits_literal(&url, Reach::Configured) {
-        return Err(fault());
-    }
-    let base = issuer.strip_suffix('/').unwrap_or(issuer);
-    Url::parse(&format!("{base}/.well-known/openid-configuration")).map_err(|_| fault())
+    discovery::document_of(issuer)
+        .ok_or_else(|| format!("`{issuer}` is no issuer under which keys can be discovered: an https URL without query, fragment and user"))
 }
 
 impl KeySourcePlan for DiscoveryPlan {
@@ -115,7 +104,7 @@ impl KeySourcePlan for DiscoveryPlan {
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {
         let origin = Discovered { issuer: self.issuer.clone(), document: self.document.clone(), found: Mutex::default() };
         let disk = self.remote.cache_file.clone().map(|path| DiskCopy::new(path, origin.text()));
-        let client = self.remote.authorities.client(tools)?;
+        let client = self.remote.authorities.client(&tools.client)?;
         Ok(BuiltKeys::Signature(Arc::new(RemoteStore::new(name, Box::new(origin), self.remote.timing, disk, client, tools))))
     }
 }
@@ -157,19 +146,8 @@ impl Origin for Discovered {
 impl Discovered {
     /// The URL of the set, if the document is this issuer's.
     fn read(&self, body: &[u8]) -> Result<Url, &'static str> {
-        let document = json::parse_to_depth(body, DEPTH).map_err(|_| "the document is not well-formed JSON")?;
-        // Else one provider could speak for another (section 4.3).
-        if document.member("issuer").and_then(Value::as_text) != Some(&*self.issuer) {
-            return Err("the document names another issuer than the conf");
-        }
-        let url = document.member("jwks_uri").and_then(Value::as_text).ok_or("the document names no `jwks_uri`")?;
-        let url = Url::parse(url).map_err(|_| "its `jwks_uri` is no URL")?;
-        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-            return Err("its `jwks_uri` carries a user or a fragment");
-        }
-        // A provider that is asked over TLS must not send us on to plaintext, loopback included.
-        let secure = if self.document.scheme() == "https" { url.scheme() == "https" } else { plaintext_allowed(&url) };
-        if secure { Ok(url) } else { Err("its `jwks_uri` is not https") }
+        let url = metadata::url_in(body, &self.issuer, "jwks_uri")?;
+        if discovery::may_lead(&self.document, &url) { Ok(url) } else { Err("its `jwks_uri` is not https") }
     }
 }
 

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Timestamp};
 use crate::jose::jwk::parse_pem;
+use crate::net::authorities::{Authorities, CA_KEY};
 use crate::net::client::{Client, Exchange};
 use crate::net::guard::Reach;
 use crate::net::single_flight::SingleFlight;
@@ -29,7 +30,7 @@ use crate::verify::contract::Desk;
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyHint, KeySearch, KeySourceEntry, KeySourcePlan, KeyTools, SignatureKeys};
 use crate::verify::keys::issuer_key::host::{Suffix, is_canonical};
 use crate::verify::keys::issuer_key::shelf::{Shelf, Standing};
-use crate::verify::keys::remote::{Authorities, CA_KEY, MAX_STALE_KEY};
+use crate::verify::keys::remote::MAX_STALE_KEY;
 use crate::verify::keys::ring::{Candidates, KeyRing};
 use crate::verify::keys::store::{SetFault, Timing};
 
@@ -145,6 +146,10 @@ impl KeySourcePlan for IssuerKeyPlan {
         KeyClass::Signature
     }
 
+    fn keeps_issuers_apart(&self) -> bool {
+        true
+    }
+
     fn continuity(&self) -> Option<String> {
         let Self { allow, path, timing, retry, negative_ttl, issuers, authorities } = self;
         Some(format!("issuer_key {allow:?} {path} {timing:?} {retry:?} {negative_ttl:?} {issuers} {}", authorities.text()))
@@ -159,7 +164,7 @@ impl KeySourcePlan for IssuerKeyPlan {
             name: Arc::clone(name),
             allow: self.allow.clone(),
             path: self.path.clone(),
-            client: self.authorities.client(tools)?,
+            client: self.authorities.client(&tools.client)?,
             clock: Arc::clone(&tools.clock),
             observer: Arc::clone(&tools.observer),
             shelf: Shelf::new(self.issuers, self.timing, self.retry, self.negative_ttl, self.first_generation()),

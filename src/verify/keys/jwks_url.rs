@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::net::authorities::{CA_KEY, check_url};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
-use crate::verify::keys::remote::{CA_KEY, CACHE_FILE_KEY, MAX_STALE_KEY, REFRESH_KEY, Remote, check_url};
+use crate::verify::keys::remote::{CACHE_FILE_KEY, MAX_STALE_KEY, REFRESH_KEY, Remote};
 use crate::verify::keys::store::RemoteStore;
 use crate::verify::keys::store::disk::DiskCopy;
 use crate::verify::keys::store::origin::{Fixed, Origin};
@@ -65,7 +66,7 @@ impl KeySourcePlan for JwksUrlPlan {
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {
         let origin = Fixed(self.url.clone());
         let disk = self.remote.cache_file.clone().map(|path| DiskCopy::new(path, origin.text()));
-        let client = self.remote.authorities.client(tools)?;
+        let client = self.remote.authorities.client(&tools.client)?;
         Ok(BuiltKeys::Signature(Arc::new(RemoteStore::new(name, Box::new(origin), self.remote.timing, disk, client, tools))))
     }
 }

@@ -19,6 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Timestamp};
+use crate::net::authorities::{Authorities, CA_KEY, check_url};
 use crate::net::client::{Client, Exchange, FetchFault};
 use crate::net::single_flight::SingleFlight;
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
@@ -27,7 +28,6 @@ use crate::verify::keyholder::is_id;
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools, ServerKey, ServerKeySearch, ServerKeys};
 use crate::verify::keys::digest::{LEAST_PEPPER, Pepper};
 use crate::verify::keys::record::parse_record;
-use crate::verify::keys::remote::{Authorities, CA_KEY, check_url};
 use crate::verify::keys::secrets::files_of;
 
 /// The source's line on the roll-call.
@@ -233,7 +233,7 @@ impl KeySourcePlan for LookupPlan {
             url: self.url.clone(),
             headers: self.headers.clone(),
             times: self.times,
-            client: self.authorities.client(tools)?,
+            client: self.authorities.client(&tools.client)?,
             clock: Arc::clone(&tools.clock),
             observer: Arc::clone(&tools.observer),
             known: held(self.capacity, self.times.ttl.0.saturating_add(self.times.max_stale.0)),

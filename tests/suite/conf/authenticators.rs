@@ -192,6 +192,73 @@ fn a_token_issuer_without_keys_implies_a_store_that_discovers_them() {
 }
 
 #[test]
+fn two_branches_of_an_any_do_not_contend_for_one_issuer() {
+    let ambiguous = "so the first decides on all of them and the second is never asked";
+    let rows = [
+        // what a, b and c trust and where they look; what the rule demands; whether it is ambiguous; what the row shows
+        ("https://x", "", "https://x", "", "{ any: [a, b] }", true, "one issuer, one place"),
+        ("https://x", "", "https://y", "", "{ any: [a, b] }", false, "two issuers"),
+        ("https://x", "", "https://x", ", from: { header: X-B }", "{ any: [a, b] }", false, "two places"),
+        (
+            "https://x",
+            ", from: [bearer, { header: X-B }]",
+            "https://x",
+            ", from: { header: X-B }",
+            "{ any: [a, b] }",
+            true,
+            "a shared place",
+        ),
+        ("'*.x.example'", "", "b.x.example", "", "{ any: [a, b] }", true, "a pattern, and an issuer it stands for"),
+        ("'*.x.example'", "", "b.y.example", "", "{ any: [a, b] }", false, "a pattern, and another issuer"),
+        ("[https://x, https://y]", "", "[https://z, https://y]", "", "{ any: [a, b] }", true, "one of several"),
+        ("https://x", "", "https://x", "", "{ any: [a, { optional: b }] }", true, "behind an optional"),
+        ("https://x", "", "https://x", "", "{ any: [{ any: [a, pass] }, b] }", true, "in a tree of alternatives"),
+        ("https://x", "", "https://x", "", "{ any: [{ all: [a, pass] }, b] }", false, "one of them together with another credential"),
+    ];
+    for (first, first_from, second, second_from, demanded, expected, shows) in rows {
+        let text = format!(
+            "keys: {{ k: {{ pinned: {{ file: public }} }}, m: {{ mac: {{ file: mac }} }} }}\n\
+             authenticators:\n  a: {{ jwt: {{ issuer: {first}, audience: app, keys: k{first_from} }} }}\n  \
+             b: {{ jwt: {{ issuer: {second}, audience: app, keys: k{second_from} }} }}\n  \
+             pass: {{ ticket: {{ keys: m, from: {{ cookie: t }} }} }}\n\
+             rules:\n- {{ name: r, match: {{ paths: [/] }}, authenticate: {demanded}, forward: app }}\n\
+             - {{ name: s, match: {{ paths: [/s] }}, authenticate: {{ any: [pass, a] }}, forward: app }}\n\
+             - {{ name: t, match: {{ paths: [/t] }}, authenticate: b, forward: app }}"
+        );
+        let told = told(&text);
+        let found = told.iter().any(|fault| fault.starts_with("9:") && fault.contains(": error: ") && fault.contains(ambiguous));
+        assert_eq!(found, expected, "{shows}: {told:#?}");
+    }
+}
+
+#[test]
+fn issuers_that_share_keys_are_told_unless_the_store_keeps_them_apart() {
+    let rows = [
+        ("k: { pinned: { file: public } }", "[https://x, https://y]", "k", true, "pinned keys"),
+        ("k: { jwks_url: { url: https://x/keys } }", "[https://x, https://y]", "k", true, "one set for two"),
+        ("k: { pinned: { file: public } }", "https://x", "k", false, "one issuer"),
+        (
+            "k: { pinned: { file: public } }, l: { pinned: { file: public } }",
+            "[https://x, https://y]",
+            "{ https://x: k, https://y: l }",
+            false,
+            "each its own",
+        ),
+        ("k: { pinned: { file: public } }", "[https://x, https://y]", "{ https://x: k, https://y: k }", true, "the same written twice"),
+        ("k: { issuer_key: { allow: x.example } }", "['*.x.example', b.y.x.example]", "k", false, "each issuer is asked for its own key"),
+    ];
+    for (keys, issuers, store, expected, shows) in rows {
+        let text = format!(
+            "keys: {{ {keys} }}\nauthenticators: {{ a: {{ jwt: {{ issuer: {issuers}, audience: app, keys: {store} }} }} }}\n\
+             rules: [{{ name: r, match: {{ paths: [/] }}, authenticate: a, forward: app }}]"
+        );
+        let told = told(&text);
+        let found = matches!(told.as_slice(), [one] if one.starts_with("4:") && one.contains("warning: several issuers share a key store"));
+        assert_eq!((found, told.is_empty()), (expected, !expected), "{shows}: {told:#?}");
+    }
+}
+
+#[test]
 fn what_a_rule_demands_can_be_met_and_is_no_slip() {
     let rows = [
         // `authenticate` and what follows it, from line 15, column 50.

@@ -1,5 +1,8 @@
 //! One row per kind of fault: where it is told, and what is said.
 
+use countersign::jose::algorithm::Algorithm;
+use countersign::jose::mint::SigningKey;
+
 use crate::conf::stage::Stage;
 
 /// The first two lines of every conf here; rows start at line 3.
@@ -207,6 +210,62 @@ fn login_is_a_path_of_this_host_or_a_safe_url() {
         let text = rule(&format!("match: {{ paths: / }}, authenticate: none, login: '{login}', forward: app"));
         let refused = Stage::new(&conf(&text)).told().iter().any(|fault| fault.contains("`login` must be a path"));
         assert_eq!(refused, !good, "{shows}: {login}");
+    }
+}
+
+#[test]
+fn a_served_key_set_without_a_signer_is_told() {
+    let signer = SigningKey::generate(Algorithm::Es256).unwrap();
+    let rules = |forward: &str| {
+        format!(
+            "rules:\n- {{ name: a, match: {{ paths: /a }}, authenticate: none, forward: {forward} }}\n\
+             - {{ name: k, match: {{ paths: /k }}, authenticate: none, serve: jwks }}"
+        )
+    };
+    expect_one(&[(&rules("app"), "5:63: warning:", "serves an empty set")], |stage| stage);
+    let signs = rules("{ upstream: app, assertion: { key: { file: signer.pem }, issuer: us, audience: app } }");
+    let told = Stage::new(&conf(&signs)).file("signer.pem", signer.private_pem().unwrap().expose()).told();
+    assert!(told.iter().all(|fault| !fault.contains("empty set")), "with a signer it is not empty: {told:#?}");
+}
+
+#[test]
+fn methods_that_fall_to_a_public_rule_are_told() {
+    let rows = [
+        // how the guarded rule matches, what the other rule is, the method that falls through, what the row shows
+        ("paths: /api/**, methods: GET", "paths: /**", "authenticate: none", Some("POST"), "a broader public rule"),
+        ("paths: /api/**, methods: [POST, PUT]", "paths: /**", "authenticate: none", Some("GET"), "other methods"),
+        ("paths: '/api/{x}', methods: GET", "paths: /api/**", "authenticate: none", Some("POST"), "a named segment"),
+        ("paths: /api, methods: GET", "paths: /api", "authenticate: none", Some("POST"), "the same path, any method"),
+        ("hosts: a.example, paths: /api, methods: GET", "paths: /**", "authenticate: none", Some("POST"), "a host of its own"),
+        ("hosts: '*.example.org', paths: /api, methods: GET", "paths: /**", "authenticate: none", Some("POST"), "hosts of its own"),
+        ("hosts: a.example, paths: /api, methods: GET", "hosts: b.example, paths: /**", "authenticate: none", None, "another host"),
+        ("paths: /api/**", "paths: /**", "authenticate: none", None, "it takes all methods"),
+        ("paths: /api/**, methods: GET", "paths: /site/**", "authenticate: none", None, "another path"),
+        ("paths: /api/**, methods: GET", "paths: /**", "authenticate: p", None, "the other asks who is calling"),
+        ("paths: /api/**, methods: GET", "paths: /**, methods: POST", "authenticate: none", None, "written with methods in mind"),
+        (
+            "paths: /api/**, methods: [GET, POST, PUT, PATCH, DELETE, OPTIONS]",
+            "paths: /**",
+            "authenticate: none",
+            None,
+            "nothing is left that anybody sends",
+        ),
+    ];
+    for (guarded, other, authenticate, falls, shows) in rows {
+        let text = format!(
+            "keys: {{ m: {{ mac: {{ file: mac }} }} }}\nauthenticators: {{ p: {{ ticket: {{ keys: m }} }} }}\nrules:\n\
+             - {{ name: guarded, match: {{ {guarded} }}, authenticate: p, preflight: forward, forward: app }}\n\
+             - {{ name: other, match: {{ {other} }}, {authenticate}, forward: app }}"
+        );
+        let told = Stage::new(&conf(&text)).file("mac", b"an authentic key of 32 bytes, or more\n").told();
+        match falls {
+            None => assert_eq!(told, Vec::<String>::new(), "{shows}"),
+            Some(method) => {
+                let words = format!("such as `{method}`, fall to the rule `other` (line 7)");
+                let one = matches!(told.as_slice(), [one] if one.starts_with("6:") && one.contains(": warning: ") && one.contains(&words));
+                assert!(one, "{shows}: {told:#?}");
+            }
+        }
     }
 }
 

@@ -1,0 +1,162 @@
+//! A request whose upstream answers 401 to a credential that can be renewed is sent once more, and the client never hears of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use countersign::telemetry::report::Ending;
+
+use crate::support::edge::{Running, options, service, start_with};
+use crate::support::judge::{Gatekeeper, Renewal};
+use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
+
+const GOOD: &str = "Authorization: Bearer good\r\n";
+const REFUSED: &[u8] =
+    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Own realm=\"upstream\"\r\nSet-Cookie: rt=theirs\r\nContent-Length: 9\r\n\r\ntheir own";
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nSet-Cookie: rt=theirs; Path=/\r\nSet-Cookie: other=theirs\r\nX-Access-Token: theirs\r\n\
+                       Cache-Control: public\r\nContent-Length: 5\r\n\r\ntaken";
+
+/// Takes the fresh credential only.
+fn wants_new(record: &Recorded) -> Reply {
+    Reply::Bytes(if record.fields("x-credential") == ["new"] { TAKEN } else { REFUSED }.to_vec())
+}
+
+async fn edge_before(upstream: &Upstream, renewal: Renewal) -> (Running, Arc<Gatekeeper>) {
+    let gatekeeper = Arc::new(Gatekeeper { renewal, ..Gatekeeper::default() });
+    let edge = start_with(options(), vec![service(&[upstream.address])], gatekeeper.clone()).await;
+    (edge, gatekeeper)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_is_sent_again_with_the_fresh_credential_and_the_client_gets_the_pair() {
+    let upstream = Upstream::scripted(wants_new).await;
+    let (edge, gatekeeper) = edge_before(&upstream, Renewal::Admits).await;
+    let mut client = edge.client().await;
+    client.send(format!("GET /renewable HTTP/1.1\r\nHost: a\r\n{GOOD}\r\n")).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "taken"));
+    let cookies = || answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).map(|(_, value)| value.as_str());
+    assert_eq!(cookies().collect::<Vec<_>>(), ["other=theirs", "rt=fresh; Path=/"], "ours replaces the upstream's of that name only");
+    assert_eq!(answer.field("x-access-token"), Some("fresh"));
+    assert_eq!(answer.field("cache-control"), Some("no-store"), "a credential is never cached");
+
+    let seen: Vec<_> = upstream.records().iter().map(|record| record.fields("x-credential").join(",")).collect();
+    assert_eq!(seen, ["old", "new"]);
+    assert_eq!(gatekeeper.renewed.load(Ordering::SeqCst), 1);
+    eventually("it is reported", || edge.ledger.visits().len() == 1).await;
+    let visit = edge.ledger.visits().pop().unwrap();
+    assert_eq!((visit.ending, visit.status, visit.upstream_status, visit.renewed), (Ending::Admitted, 200, Some(200), true));
+    assert_eq!(client.get("/served").await.text(), "served", "the client's connection lives on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_sent_again_as_long_as_it_could_be_kept() {
+    let upstream = Upstream::scripted(wants_new).await;
+    let (edge, gatekeeper) = edge_before(&upstream, Renewal::Admits).await;
+    let rows = [
+        // length, chunked, status, what it shows
+        (0, false, 200, "none"),
+        (10, false, 200, "a small one, with an unsafe method"),
+        (65_536, false, 200, "the most that is kept"),
+        (65_537, false, 401, "one byte more: the upstream's own answer"),
+        (10, true, 200, "one without announced length"),
+    ];
+    for (length, chunked, status, shows) in rows {
+        let (hits, renewed) = (upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst));
+        let mut client = edge.client().await;
+        let body = vec![b'x'; length];
+        if chunked {
+            let request = format!("POST /renewable HTTP/1.1\r\nHost: a\r\n{GOOD}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n");
+            client.send([request.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()).await;
+        } else {
+            let request = format!("POST /renewable HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: {length}\r\n\r\n");
+            client.send([request.as_bytes(), &body].concat()).await;
+        }
+        let answer = client.answer().await;
+        assert_eq!(answer.status, status, "{shows}");
+        let replayed = usize::from(status == 200);
+        assert_eq!(upstream.hits() - hits, 1 + replayed, "{shows}");
+        assert_eq!(gatekeeper.renewed.load(Ordering::SeqCst) - renewed, replayed, "{shows}: nothing is spent where nothing can follow");
+        let last = upstream.records().pop().unwrap();
+        assert_eq!(last.body.len(), length, "{shows}: whole");
+        if replayed == 1 {
+            assert_eq!(last.fields("x-body-seen"), [length.to_string()], "{shows}: judged by the same body");
+        } else {
+            assert_eq!(answer.field("set-cookie"), Some("rt=theirs"), "{shows}: untouched");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_renewed_the_upstreams_own_answer_goes_through_untouched() {
+    let rows = [
+        // what comes of the renewal, target, renewals, cookie, what it shows
+        (Renewal::Fails, "/renewable", 1, "rt=theirs", "no fresh credential"),
+        (Renewal::Panics, "/renewable", 1, "rt=theirs", "a judge that panics has not renewed"),
+        (Renewal::Refuses, "/renewable", 1, "rt=fresh; Path=/", "renewed and not let in: the client still gets what was paid for"),
+        (Renewal::Admits, "/other", 0, "rt=theirs", "a credential that nobody renews"),
+    ];
+    for (renewal, target, renewals, cookie, shows) in rows {
+        let upstream = Upstream::scripted(wants_new).await;
+        let (edge, gatekeeper) = edge_before(&upstream, renewal).await;
+        let mut client = edge.client().await;
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{GOOD}\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().as_str()), (401, "their own"), "{shows}");
+        assert_eq!(answer.field("www-authenticate"), Some("Own realm=\"upstream\""), "{shows}");
+        assert_eq!(answer.field("set-cookie"), Some(cookie), "{shows}");
+        assert_eq!((upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst)), (1, renewals), "{shows}");
+        assert_eq!(client.get("/served").await.text(), "served", "{shows}: the connection lives on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_happens_once_and_only_after_a_401() {
+    let upstream = Upstream::scripted(|record| match record.target() {
+        "/renewable/never" => Reply::Bytes(REFUSED.to_vec()),
+        "/renewable/403" => Reply::Bytes(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        "/renewable/hints" if record.fields("x-credential") == ["old"] => {
+            Reply::Bytes([b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", REFUSED].concat())
+        }
+        _ => ok("ok"),
+    })
+    .await;
+    let (edge, gatekeeper) = edge_before(&upstream, Renewal::Admits).await;
+    let rows = [
+        // target, status, hits, renewals, what it shows
+        ("/renewable/never", 401, 2, 1, "a second 401 is the answer"),
+        ("/renewable/403", 403, 1, 0, "another refusal is not about the credential"),
+        ("/renewable/200", 200, 1, 0, "nothing to do"),
+    ];
+    for (target, status, hits, renewals, shows) in rows {
+        let before = (upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst));
+        let mut client = edge.client().await;
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{GOOD}\r\n")).await;
+        assert_eq!(client.answer().await.status, status, "{shows}");
+        assert_eq!((upstream.hits() - before.0, gatekeeper.renewed.load(Ordering::SeqCst) - before.1), (hits, renewals), "{shows}");
+    }
+    let mut client = edge.client().await;
+    client.send(format!("GET /renewable/hints HTTP/1.1\r\nHost: a\r\n{GOOD}\r\n")).await;
+    // Hints that come together with the 401 are dropped with it; those that came before were passed on.
+    let mut status = client.head().await.unwrap().status;
+    if status == 103 {
+        status = client.head().await.unwrap().status;
+    }
+    assert_eq!(status, 200, "hints are no answer yet");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_that_was_refused_is_opened_with_the_fresh_credential() {
+    let upstream =
+        Upstream::scripted(|record| if record.fields("x-credential") == ["new"] { Reply::Echo } else { Reply::Bytes(REFUSED.to_vec()) })
+            .await;
+    let (edge, _) = edge_before(&upstream, Renewal::Admits).await;
+    for number in 0..20 {
+        let mut client = edge.client().await;
+        client.send(format!("GET /renewable HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{GOOD}\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 101, "{number}");
+        assert_eq!(answer.field("set-cookie"), Some("rt=fresh; Path=/"), "{number}: in the head of the switched connection");
+        client.send("ping").await;
+        assert_eq!(&client.take(4).await[..], b"ping", "{number}");
+    }
+}
