@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
-use crate::assembly::services::{Services, issuers};
+use crate::assembly::services::{Services, issuers, sessions};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
@@ -132,7 +132,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys, &issuers)?;
+    let sessions = sessions(plan, ground, &keys)?;
+    let services = Services::new(plan, ground, &keys, &issuers, &sessions)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
     let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);

@@ -7,6 +7,7 @@ use crate::assembly::gate::Ground;
 use crate::config::plan::{IssuerPlan, Plan};
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
 use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
 use crate::verify::keys::contract::BuiltKeys;
 
@@ -25,11 +26,28 @@ pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issu
     plan.issuers.iter().map(build).collect()
 }
 
+/// The sessions of each authenticator of that scheme, by its name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn sessions(plan: &Plan, ground: &Ground, keys: &BTreeMap<String, BuiltKeys>) -> Result<BTreeMap<String, Arc<Sessions>>, String> {
+    let mut sessions = BTreeMap::new();
+    for written in &plan.authenticators {
+        let Some(terms) = written.scheme.session_terms(&written.name, keys) else { continue };
+        let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        sessions.insert(written.name.to_string(), Arc::new(Sessions::new(Arc::new(terms), state, random, observer)));
+    }
+    Ok(sessions)
+}
+
 /// What the services of one conf are built with.
 pub struct Services<'a> {
     ground: &'a Ground,
     tickets: BTreeMap<String, Arc<TicketTerms>>,
     issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    sessions: &'a BTreeMap<String, Arc<Sessions>>,
     published: Arc<PublishedKeys>,
 }
 
@@ -44,6 +62,7 @@ impl<'a> Services<'a> {
         ground: &'a Ground,
         keys: &BTreeMap<String, BuiltKeys>,
         issuers: &'a BTreeMap<String, Arc<Issuer>>,
+        sessions: &'a BTreeMap<String, Arc<Sessions>>,
     ) -> Result<Self, String> {
         let mut tickets = BTreeMap::new();
         for written in &plan.authenticators {
@@ -51,7 +70,7 @@ impl<'a> Services<'a> {
             let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
             tickets.insert(written.name.to_string(), Arc::new(terms));
         }
-        Ok(Self { ground, tickets, issuers, published: Arc::default() })
+        Ok(Self { ground, tickets, issuers, sessions, published: Arc::default() })
     }
 
     /// Builds one.
@@ -63,6 +82,7 @@ impl<'a> Services<'a> {
         plan.build(&ServiceTools {
             tickets: &self.tickets,
             issuers: self.issuers,
+            sessions: self.sessions,
             published: &self.published,
             state: &self.ground.state,
             random: &self.ground.random,

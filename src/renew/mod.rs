@@ -10,6 +10,7 @@ pub mod handling;
 pub mod http;
 pub mod local;
 pub mod oauth2;
+pub mod session;
 
 use crate::renew::contract::RenewerEntry;
 

@@ -5,10 +5,13 @@
 mod form;
 pub mod jwks;
 mod oauth;
+mod place;
 pub mod revoke;
+pub mod session_close;
+pub mod session_open;
 pub mod token;
 
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &session_open::ENTRY, &session_close::ENTRY];
