@@ -7,6 +7,8 @@ pub mod contract;
 
 pub mod embedded;
 pub mod memory;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::state::contract::StoreEntry;
 

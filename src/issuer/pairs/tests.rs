@@ -2,13 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-
-use crate::domain::{Burn, Outage, Random, Seconds, Silent, Timestamp, Value};
+use crate::domain::{Seconds, Silent, Timestamp, Value};
 use crate::issuer::pairs::family::{Family, Live};
 use crate::issuer::pairs::refresh::{Handle, PREFIX, RefreshToken};
 use crate::issuer::pairs::{Caller, GrantFault, Issued, Issuer, PairFault, PairOrder, Terms};
@@ -16,96 +11,12 @@ use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::compact::Compact;
 use crate::jose::mint::SigningKey;
-use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
+use crate::state::contract::{Expect, StateStore, Written};
 use crate::state::memory::Memory;
+use crate::state::testing::{Counting, Failing, Fault};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://id.example";
-
-/// Never the same bytes twice.
-#[derive(Default)]
-struct Counting(AtomicU64);
-
-impl Random for Counting {
-    fn fill(&self, buffer: &mut [u8]) {
-        for chunk in buffer.chunks_mut(8) {
-            let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
-            chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
-        }
-    }
-}
-
-/// A store over another one that fails when it is told to.
-struct Failing {
-    inner: Arc<dyn StateStore>,
-    fault: std::sync::Mutex<Option<Fault>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
-    Read,
-    /// The write does not happen.
-    Write,
-    /// The write happens, and its answer is lost.
-    LostWrite,
-}
-
-impl Failing {
-    fn over(inner: Arc<dyn StateStore>) -> Arc<Self> {
-        Arc::new(Self { inner, fault: std::sync::Mutex::new(None) })
-    }
-
-    fn fail(&self, fault: Option<Fault>) {
-        *self.fault.lock().unwrap() = fault;
-    }
-
-    fn fails(&self, fault: Fault) -> bool {
-        *self.fault.lock().unwrap() == Some(fault)
-    }
-}
-
-#[async_trait]
-impl StateStore for Failing {
-    async fn burn(&self, burn: &Burn, now: Timestamp) -> Result<Burned, Outage> {
-        self.inner.burn(burn, now).await
-    }
-
-    async fn read(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, Outage> {
-        if self.fails(Fault::Read) { Err(Outage::State) } else { self.inner.read(key, now).await }
-    }
-
-    async fn write(&self, key: &Key, expect: Expect, value: Bytes, until: Timestamp, now: Timestamp) -> Result<Written, Outage> {
-        if self.fails(Fault::Write) {
-            return Err(Outage::State);
-        }
-        let written = self.inner.write(key, expect, value, until, now).await;
-        if self.fails(Fault::LostWrite) { Err(Outage::State) } else { written }
-    }
-
-    async fn remove(&self, key: &Key, now: Timestamp) -> Result<bool, Outage> {
-        self.inner.remove(key, now).await
-    }
-
-    async fn changed(&self, key: &Key, version: u64, patience: Duration) {
-        self.inner.changed(key, version, patience).await;
-    }
-
-    async fn append(&self, value: Bytes, until: Timestamp, now: Timestamp) -> Result<(), Outage> {
-        self.inner.append(value, until, now).await
-    }
-
-    async fn since(&self, cursor: Cursor, now: Timestamp) -> Result<Page, Outage> {
-        self.inner.since(cursor, now).await
-    }
-
-    async fn appended(&self, cursor: Cursor, patience: Duration) {
-        self.inner.appended(cursor, patience).await;
-    }
-
-    async fn ping(&self) -> Result<(), Outage> {
-        self.inner.ping().await
-    }
-}
 
 fn terms() -> Terms {
     Terms {
@@ -129,14 +40,8 @@ fn memory() -> Arc<dyn StateStore> {
 }
 
 fn issuer_of(terms: Terms, keys: &Arc<[SigningKey]>, store: &Arc<dyn StateStore>) -> Issuer {
-    let random = Arc::new(Counting(AtomicU64::new(rand_start())));
+    let random = Arc::new(Counting::apart());
     Issuer::new(terms, Arc::clone(keys), Arc::clone(store), random, Arc::new(Silent)).unwrap()
-}
-
-/// Another start for each issuer, so that two of them do not draw the same.
-fn rand_start() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::SeqCst) << 32
 }
 
 fn issuer() -> Issuer {
@@ -632,7 +537,7 @@ async fn all_keys_are_published_and_the_first_signs() {
     assert!(after.withdraw(&access_of(&first), None, Timestamp(NOW + 1)).await.unwrap().is_some(), "the old key's tokens are still ours");
 
     let hmac = SigningKey::generate(Algorithm::Hs256).unwrap();
-    let make = |keys: Vec<SigningKey>| Issuer::new(terms(), keys.into(), memory(), Arc::new(Counting::default()), Arc::new(Silent));
+    let make = |keys: Vec<SigningKey>| Issuer::new(terms(), keys.into(), memory(), Arc::new(Counting::apart()), Arc::new(Silent));
     assert!(make(vec![hmac]).is_err(), "a symmetric key would let every verifier sign");
     assert!(make(Vec::new()).is_err(), "no key, no issuer");
 }
