@@ -253,9 +253,11 @@ impl Sessions {
     ) -> Verified<Arc<Identity>> {
         let said = session.get();
         let (scopes, claims) = token.map_or((&said.scopes, &said.claims), |token| (&token.get().scopes, &token.get().claims));
-        let mut members: Vec<(Box<str>, Value)> = vec![("sid".into(), Value::Text(self.terms.handle_of(reference).into()))];
+        // A session is as old as its login, however new its tokens are: what revokes old logins revokes it.
+        let mut members: Vec<(Box<str>, Value)> =
+            vec![("sid".into(), Value::Text(self.terms.handle_of(reference).into())), ("iat".into(), Value::Int(said.opened.0))];
         if let Value::Map(others) = claims {
-            members.extend(others.iter().filter(|(name, _)| **name != *"sid").cloned());
+            members.extend(others.iter().filter(|(name, _)| !matches!(&**name, "sid" | "iat")).cloned());
         }
         // Everything comes from a record that was opened as `Verified`, or from a token that was.
         Verified::vouch(Arc::new(Identity {

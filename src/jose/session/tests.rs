@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::{Secret, Seconds, Timestamp, Value};
+use crate::domain::{Seconds, Secret, Timestamp, Value};
 use crate::jose::session::{KeptPair, Reference, Session, SessionId, SessionKey, SessionTerms, TooLarge};
 use crate::state::testing::Counting;
 

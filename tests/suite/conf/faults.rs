@@ -156,7 +156,11 @@ fn rules_are_proven() {
         ("match: { paths: / }, authenticate: none, forward: { upstrem: app, upstream: app }", "4:66: error:", "did you mean `upstream`?"),
         ("match: { paths: / }, authenticate: none", "4:3: error:", "a rule needs `forward: UPSTREAM`, or `serve: SERVICE`"),
         ("match: { paths: / }, authenticate: none, forward: app, serve: jwks", "4:76: error:", "either `forward` or `serve`"),
-        ("match: { paths: / }, authenticate: none, serve: jwk", "4:62: error:", "must be one of jwks, token, revoke, session.open, session.close; found `jwk`; did you mean `jwks`?"),
+        (
+            "match: { paths: / }, authenticate: none, serve: jwk",
+            "4:62: error:",
+            "must be one of jwks, token, revoke, session.open, session.close; found `jwk`; did you mean `jwks`?",
+        ),
         ("match: { paths: / }, authenticate: usr, forward: app", "4:49: error:", "`authenticators` defines no `usr`"),
         ("match: { paths: / }, authenticate: { any: [] }, forward: app", "4:56: error:", "needs at least 1; an empty list"),
         ("match: { paths: / }, authenticate: { any: [none] }, forward: app", "4:57: error:", "`none` stands alone"),
