@@ -16,6 +16,7 @@ use std::path::Path;
 
 use crate::stage::Folder;
 
+mod bare;
 mod instructions;
 mod load;
 mod minimal_pingora;
@@ -42,6 +43,7 @@ fn main() {
             Folder::at(Path::new(folder)).conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
         }
         ["load-requests", folder] => load::write_requests(Path::new(folder)),
+        ["bare", milliseconds] => bare::measure(milliseconds.parse().unwrap()),
         _ => println!("run by scripts/instructions and scripts/bench-overhead"),
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
+use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
 use crate::assembly::services::{Services, issuers, sessions};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
@@ -20,6 +21,7 @@ use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools, Verifier};
 use crate::verify::governor::{Budgets, Governor};
@@ -38,6 +40,8 @@ pub struct Ground {
     pub observer: Arc<dyn Observer>,
     /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken. Outlives every conf, too.
+    pub revoked: Arc<Revocations>,
 }
 
 /// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
@@ -97,6 +101,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     let issuers = issuers(plan, ground)?;
     let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
+    let renewing = Renewing::build(plan, client, &issuers, ground)?;
     let mut desks = Desks::default();
     let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
     // Those that others lean on come first.
@@ -125,7 +130,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
                 .ok_or_else(|| format!("authenticator `{}` was not built", written.name))?,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
-            renewal: None,
+            renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
@@ -160,10 +165,11 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
+        revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
-        private_responses: ours.into(),
+        private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
         stopwatch: Arc::clone(&ground.stopwatch),
@@ -187,7 +193,7 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
     names
 }
 
-/// Every header field that any authenticator of `plan` looks at.
+/// Every header field that any authenticator or renewer of `plan` looks at.
 #[must_use]
 pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
     let places = plan.authenticators.iter().flat_map(|authenticator| authenticator.scheme.looks_at());
@@ -195,7 +201,7 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Header(name) => Some(name),
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
-    headers.collect()
+    headers.chain(refresh_headers(plan)).collect()
 }
 
 fn build_keys(

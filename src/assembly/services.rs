@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::ambient::{SystemRandom, WallClock};
 use crate::assembly::gate::Ground;
 use crate::config::plan::{IssuerPlan, Plan};
+use crate::domain::Silent;
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
-use crate::verify::keys::contract::BuiltKeys;
+use crate::net::client::{Client, ClientSettings};
+use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyTools};
 
 /// The issuers of `plan`, by name.
 ///
@@ -42,6 +45,37 @@ pub fn sessions(plan: &Plan, ground: &Ground, keys: &BTreeMap<String, BuiltKeys>
     Ok(sessions)
 }
 
+/// What every authenticator of tickets of `plan` demands, in written order, for whoever looks at a ticket without serving
+/// anybody. Only keys that seal tickets are set up.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn ticket_terms(plan: &Plan) -> Result<Vec<TicketTerms>, String> {
+    let tools = KeyTools {
+        client: Arc::new(Client::new(ClientSettings::default())?),
+        clock: Arc::new(WallClock),
+        random: Arc::new(SystemRandom),
+        observer: Arc::new(Silent),
+        issued: Arc::default(),
+    };
+    let mut keys = BTreeMap::new();
+    for written in plan.keys.iter().filter(|written| written.source.class() == KeyClass::Mac) {
+        let built = written.source.build(&written.name, &tools).map_err(|why| format!("key store `{}`: {why}", written.name))?;
+        keys.insert(written.name.to_string(), built);
+    }
+    terms_of(plan, &keys)
+}
+
+/// What every authenticator of tickets demands, in written order.
+fn terms_of(plan: &Plan, keys: &BTreeMap<String, BuiltKeys>) -> Result<Vec<TicketTerms>, String> {
+    let terms = plan.authenticators.iter().filter_map(|written| {
+        let terms = written.scheme.ticket_terms(&written.name, keys)?;
+        Some(terms.map_err(|why| format!("authenticator `{}`: {why}", written.name)))
+    });
+    terms.collect()
+}
+
 /// What the services of one conf are built with.
 pub struct Services<'a> {
     ground: &'a Ground,
@@ -64,12 +98,7 @@ impl<'a> Services<'a> {
         issuers: &'a BTreeMap<String, Arc<Issuer>>,
         sessions: &'a BTreeMap<String, Arc<Sessions>>,
     ) -> Result<Self, String> {
-        let mut tickets = BTreeMap::new();
-        for written in &plan.authenticators {
-            let Some(terms) = written.scheme.ticket_terms(&written.name, keys) else { continue };
-            let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
-            tickets.insert(written.name.to_string(), Arc::new(terms));
-        }
+        let tickets = terms_of(plan, keys)?.into_iter().map(|terms| (terms.name.to_string(), Arc::new(terms))).collect();
         Ok(Self { ground, tickets, issuers, sessions, published: Arc::default() })
     }
 
@@ -85,6 +114,7 @@ impl<'a> Services<'a> {
             sessions: self.sessions,
             published: &self.published,
             state: &self.ground.state,
+            revoked: &self.ground.revoked,
             random: &self.ground.random,
             observer: &self.ground.observer,
         })

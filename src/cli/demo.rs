@@ -114,8 +114,7 @@ impl Demo {
             let faults: Vec<String> = faults.sorted().iter().map(ToString::to_string).collect();
             Failure::new(format!("the demo's own conf is at fault:\n{}", faults.join("\n")))
         })?;
-        let lines = script(&credentials, &issuer, tools.clock.now(), &*tools.random).map_err(fault)?;
-        let clock = tools.clock.clone();
+        let (clock, random) = (tools.clock.clone(), tools.random.clone());
         let process = Process::start(&plan, tools, Some(audit), service::threads(&plan)).await.map_err(Failure::new)?;
         let origin = process.addresses().first().map(|address| format!("http://{address}")).unwrap_or_default();
 
@@ -125,6 +124,8 @@ impl Demo {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), ready).await.map_err(|_| Failure::new("the proxy did not get the issuer's keys"))?;
+        // Only now: a ticket for one use that is older than the store's memory could have been spent before.
+        let lines = script(&credentials, &issuer, clock.now(), &*random).map_err(fault)?;
         Ok(Stage { folder, upstream, issuer, process, origin, lines })
     }
 

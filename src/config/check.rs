@@ -19,6 +19,7 @@ use crate::config::listeners;
 use crate::config::load::inline_secrets;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
 use crate::config::renewers;
+use crate::config::revocations;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -84,16 +85,17 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root, checking);
+    let revocations = revocations::revocations(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
     }
 
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
-    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     if let Some((rules, _)) = &rules {
         renewers::prove_names(&authenticators, rules, checking);
     }
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
     let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
@@ -118,6 +120,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         audit: audit?,
         outbound: outbound?,
         state: state?,
+        revocations: revocations?,
         startup_wait: top.duration("startup_wait")?,
         grace: top.duration("grace")?,
         threads: limits::number(&top, "threads"),
@@ -179,7 +182,7 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
         ActionPlan::Forward(_) => false,
     });
     if sole {
-        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.scheme() == "ticket");
+        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.ticket_life().is_some());
         used.extend(tickets.map(|plan| ("authenticators", plan.name.to_string())));
     }
     for section in NAMED {

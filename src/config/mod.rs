@@ -26,6 +26,7 @@ pub mod plan;
 pub mod reference;
 mod renewers;
 pub mod requirement;
+pub mod revocations;
 pub mod root;
 pub mod rules;
 pub mod schema;

@@ -6,6 +6,7 @@ use crate::config::issuers::ISSUERS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
 use crate::config::renewers::RENEWERS_SHAPE;
+use crate::config::revocations::REVOCATIONS;
 use crate::config::rules::RULES;
 use crate::config::stores::{KEYS, STATE};
 use crate::config::upstreams::UPSTREAMS;
@@ -55,6 +56,7 @@ pub static CONF: SectionSpec = SectionSpec {
             "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
              needs it.",
         ),
+        KeySpec::default("revocations", Shape::Section(&REVOCATIONS), "{}", "Whose credentials are no longer taken."),
         KeySpec::default(
             "startup_wait",
             Shape::Duration { min: 0, max: 600 },

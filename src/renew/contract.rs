@@ -61,11 +61,12 @@ pub trait RenewerPlan: Debug + Send + Sync {
 
 /// What renewers are built with.
 pub struct RenewTools<'a> {
-    /// The issuers of our own, by name.
-    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
     /// For one exchange, everything included.
     pub deadline: Duration,
-    /// For exchanges with issuers elsewhere.
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// For exchanges with issuers elsewhere. Each has a connection of its own, so that none is lost to one that the issuer was just
+    /// closing.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.
     pub clock: &'a Arc<dyn Clock>,

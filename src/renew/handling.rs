@@ -106,7 +106,7 @@ static HAND_BACK: SectionSpec = SectionSpec {
 static EXPIRES_IN: SectionSpec = SectionSpec {
     title: "`expires_in`",
     doc: "The response header of the seconds that the access credential lives.",
-    keys: &[KeySpec::required("header", Shape::HeaderName, "Its name.")],
+    keys: &[KeySpec::required("header", Shape::HeaderName, "The name of that header.")],
 };
 
 static COOKIE_SECTION: SectionSpec = SectionSpec {
@@ -156,7 +156,7 @@ pub struct Handling {
     /// How long a request waits.
     pub wait: Duration,
     /// How long an exchange may take.
-    pub flight: Duration,
+    pub flight: Seconds,
     /// How long a result is kept under the spent credential.
     pub grace: Seconds,
     access: Option<Written>,
@@ -230,8 +230,8 @@ impl Handling {
         let section = Section::unproven(&HANDLING, node);
         let before = checking.faults.errors();
         let refresh_from = section.node("refresh_from").map(|node| read_place(node, checking));
-        let (wait, flight) = (section.duration("wait")?, section.duration("flight")?);
-        if flight < wait {
+        let (wait, flight) = (section.duration("wait")?, section.seconds("flight")?);
+        if flight.duration() < wait {
             checking
                 .faults
                 .error(section.span_of("wait"), "`wait` is longer than `flight`, so there would be nothing to wait for; make it shorter");

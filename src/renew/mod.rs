@@ -5,12 +5,17 @@
 
 pub mod contract;
 pub mod endpoint;
+pub mod flight;
 pub mod form;
 pub mod handling;
 pub mod http;
 pub mod local;
 pub mod oauth2;
 pub mod session;
+
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 
 use crate::renew::contract::RenewerEntry;
 

@@ -292,7 +292,7 @@ impl RenewerPlan for OAuth2Plan {
             plan: self.clone(),
             endpoint,
             deadline: tools.deadline,
-            client: self.authorities.client(tools.client)?.unpooled()?,
+            client: self.authorities.client(tools.client)?,
             random: Arc::clone(tools.random),
         }))
     }
@@ -303,7 +303,7 @@ struct OAuth2 {
     plan: OAuth2Plan,
     endpoint: Endpoint,
     deadline: Duration,
-    client: Client,
+    client: Arc<Client>,
     random: Arc<dyn Random>,
 }
 

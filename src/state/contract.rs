@@ -39,6 +39,11 @@ pub trait StorePlan: Debug + Send + Sync {
     /// A text that is equal exactly when a reload may go on with the store that is open. Nothing secret: it stands in messages.
     fn continuity(&self) -> String;
 
+    /// Whether there is something in it already, or may be, which a process that has no use for the store so far must know of.
+    fn is_there(&self) -> bool {
+        false
+    }
+
     /// Opens the store. Whatever it runs in the background ends when the last handle on it is dropped.
     ///
     /// # Errors
@@ -54,7 +59,7 @@ pub struct StoreTools {
     pub clock: Arc<dyn Clock>,
     /// Unpredictable bytes, for jitter and for telling one life of a store from another.
     pub random: Arc<dyn Random>,
-    /// Who hears of what happens outside of any request. The callers of a store report its answers themselves.
+    /// Who hears of what a store does by itself, such as recovering. What it answers is reported by whoever asks.
     pub observer: Arc<dyn Observer>,
 }
 

@@ -92,6 +92,10 @@ impl StorePlan for EmbeddedPlan {
         format!("embedded path={} capacity={} timeout={:?}", self.path.display(), self.capacity, self.timeout)
     }
 
+    fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {
         let (plan, with) = (self.clone(), tools.clone());
         let (tell, told) = oneshot::channel();

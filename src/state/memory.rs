@@ -214,7 +214,7 @@ impl StateStore for Memory {
     async fn since(&self, cursor: Cursor, now: Timestamp) -> Result<Page, Outage> {
         let mut held = self.held.lock();
         let latest = held.see(now);
-        let after = if cursor.life == LIFE { cursor.last } else { 0 };
+        let after = read_to(cursor);
         let new = held.log.range(after.saturating_add(1)..);
         let entries = new.filter(|(_, (_, until))| latest < *until).map(|(_, entry)| entry.clone()).collect();
         let last = held.log.last_key_value().map_or(after, |(number, _)| (*number).max(after));
@@ -222,7 +222,8 @@ impl StateStore for Memory {
     }
 
     async fn appended(&self, cursor: Cursor, patience: Duration) {
-        self.wait(patience, |held| held.log.last_key_value().is_some_and(|(number, _)| cursor.last < *number)).await;
+        let after = read_to(cursor);
+        self.wait(patience, |held| held.log.last_key_value().is_some_and(|(number, _)| after < *number)).await;
     }
 
     async fn ping(&self) -> Result<(), Outage> {
@@ -232,6 +233,11 @@ impl StateStore for Memory {
 
 /// The one life that a log in memory has.
 const LIFE: u64 = 1;
+
+/// The number that `cursor` has read to in this life.
+fn read_to(cursor: Cursor) -> u64 {
+    if cursor.life == LIFE { cursor.last } else { 0 }
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Secret, Step, Timestamp,
-    TokenPair, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret, Step,
+    Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::session::SessionTerms;
@@ -58,19 +58,14 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
 
-    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
-    fn remembers(&self) -> bool {
-        false
-    }
-
     /// What a renewal of its credentials would rest on.
     fn renewability(&self) -> Renewability {
         Renewability::Never("they have no end that a fresh one would move")
     }
 
-    /// Who issues its credentials, where that is one, by name.
-    fn sole_issuer(&self) -> Option<&str> {
-        None
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
     }
 
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
@@ -88,6 +83,11 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// What its sessions have in common, for whoever opens, renews and ends them; `None` when it judges no sessions.
     fn session_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<SessionTerms, String>> {
         let _ = (name, keys);
+        None
+    }
+
+    /// The longest life it takes a ticket of; `None` when it judges no tickets.
+    fn ticket_life(&self) -> Option<Seconds> {
         None
     }
 

@@ -49,7 +49,8 @@ impl Form {
     }
 }
 
-fn decoded(part: &str) -> Option<String> {
+/// `part` with its escapes undone; `None` when one is broken, or what comes out is no text.
+pub(super) fn decoded(part: &str) -> Option<String> {
     let mut pieces = part.split('%');
     pieces.next();
     if !pieces.all(|piece| piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
