@@ -83,7 +83,11 @@ pub async fn a_record_ends_when_it_says(stage: Stage) {
     let there = async |now| store.read(&key, at(now)).await.unwrap().is_some();
     assert!(there(99).await, "the last second");
     assert!(!there(100).await, "the end itself is too late");
-    assert_eq!(store.write(&key, Expect::Version(version), OTHER, at(200), at(100)).await, Ok(Written::Conflict(None)), "it has no version");
+    assert_eq!(
+        store.write(&key, Expect::Version(version), OTHER, at(200), at(100)).await,
+        Ok(Written::Conflict(None)),
+        "it has no version"
+    );
     assert_eq!(store.remove(&key, at(100)).await, Ok(false), "and is not there to be removed");
 
     let other = session(2);
