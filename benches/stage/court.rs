@@ -19,6 +19,7 @@ use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::rule::Gate;
 use countersign::gate::verdict::{Outcome, Verdict};
 use countersign::state::memory::Memory;
+use countersign::state::revoked::Revocations;
 use countersign::telemetry::metrics::Metrics;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -78,14 +79,15 @@ impl Court {
         let plan = Folder::plan(path);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let clock = Arc::new(AtomicI64::new(NOW));
-        let ground = Ground {
-            clock: clock.clone(),
-            stopwatch: Arc::new(Monotonic::start()),
-            random: Arc::new(Counting::default()),
-            observer: Arc::new(Metrics::new(clock)),
-            state: Arc::new(Memory::new(1_000_000, countersign::domain::Timestamp(0))),
-        };
-        let built = runtime.block_on(async { build(&plan, &ground, &Carried::default()) }).unwrap();
+        let random = Arc::new(Counting::default());
+        let observer = Arc::new(Metrics::new(clock.clone()));
+        let state = Arc::new(Memory::new(1_000_000, countersign::domain::Timestamp(0)));
+        let revoked = Arc::new(Revocations::new(state.clone(), clock.clone(), random.clone(), observer.clone()));
+        let ground = Ground { clock, stopwatch: Arc::new(Monotonic::start()), random, observer, state, revoked };
+        let built = runtime.block_on(async {
+            assert!(ground.revoked.catch_up().await, "a list in memory is there");
+            build(&plan, &ground, &Carried::default()).unwrap()
+        });
         Self { gate: built.gate, _runtime: runtime }
     }
 

@@ -9,18 +9,21 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
-use crate::assembly::services::Services;
+use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
+use crate::assembly::services::{Services, issuers, sessions};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
-use crate::verify::contract::{Desks, SchemeTools};
+use crate::verify::contract::{Desks, SchemeTools, Verifier};
 use crate::verify::governor::{Budgets, Governor};
 use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
 
@@ -37,6 +40,8 @@ pub struct Ground {
     pub observer: Arc<dyn Observer>,
     /// What has been spent. Outlives every conf: a reload must not make a ticket good again.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken. Outlives every conf, too.
+    pub revoked: Arc<Revocations>,
 }
 
 /// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
@@ -93,13 +98,19 @@ pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
 pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, String> {
     let outbound = Outbound::of(plan, carried.outbound.as_ref())?;
     let client = outbound.client();
-    let (keys, kept) = build_keys(plan, ground, client, &carried.kept)?;
+    let issuers = issuers(plan, ground)?;
+    let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
+    let renewing = Renewing::build(plan, client, &issuers, ground)?;
     let mut desks = Desks::default();
-    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
-    for written in &plan.authenticators {
+    let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
+    // Those that others lean on come first.
+    let (leaning, upright): (Vec<_>, Vec<_>) = plan.authenticators.iter().partition(|written| written.scheme.leans_on().is_some());
+    for written in upright.into_iter().chain(leaning) {
         let mut tools = SchemeTools {
             keys: &keys,
+            verifiers: &verifiers,
+            state: &ground.state,
             desks: &mut desks,
             client,
             clock: &ground.clock,
@@ -107,21 +118,29 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
             observer: &ground.observer,
         };
         let verifier = written.scheme.build(&written.name, &mut tools).map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        verifiers.insert(written.name.to_string(), verifier);
+    }
+    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
+    for written in &plan.authenticators {
         authenticators.push(Authenticator {
             name: Arc::clone(&written.name),
-            verifier,
+            verifier: verifiers
+                .get(&*written.name)
+                .map(Arc::clone)
+                .ok_or_else(|| format!("authenticator `{}` was not built", written.name))?,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
-            renewal: None,
+            renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys)?;
+    let sessions = sessions(plan, ground, &keys)?;
+    let services = Services::new(plan, ground, &keys, &issuers, &sessions)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
-    let mut published: Vec<String> = Vec::new();
+    let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);
     for written in &plan.rules {
         let why = |why: String| format!("rule `{}`: {why}", written.name);
@@ -146,10 +165,11 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         authenticators: authenticators.into(),
         desks,
         state: Arc::clone(&ground.state),
+        revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
-        private_responses: ours.into(),
+        private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
         stopwatch: Arc::clone(&ground.stopwatch),
@@ -173,7 +193,7 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
     names
 }
 
-/// Every header field that any authenticator of `plan` looks at.
+/// Every header field that any authenticator or renewer of `plan` looks at.
 #[must_use]
 pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
     let places = plan.authenticators.iter().flat_map(|authenticator| authenticator.scheme.looks_at());
@@ -181,13 +201,14 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Header(name) => Some(name),
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
-    headers.collect()
+    headers.chain(refresh_headers(plan)).collect()
 }
 
 fn build_keys(
     plan: &Plan,
     ground: &Ground,
     client: &Arc<Client>,
+    issuers: &BTreeMap<String, Arc<Issuer>>,
     carried: &[Kept],
 ) -> Result<(BTreeMap<String, BuiltKeys>, Vec<Kept>), String> {
     let tools = KeyTools {
@@ -195,6 +216,7 @@ fn build_keys(
         clock: Arc::clone(&ground.clock),
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
+        issued: Arc::new(issuers.iter().map(|(name, issuer)| (name.clone(), issuer.verifying_keys().to_vec())).collect()),
     };
     let mut keys = BTreeMap::new();
     let mut kept = Vec::new();

@@ -110,6 +110,10 @@ impl Live {
     ) -> Result<Started, String> {
         store.open_for(plan).await?;
         let Built { gate, carried } = build(plan, &ground, &Carried::default())?;
+        if !ground.revoked.catch_up().await {
+            tracing::warn!("the list of revocations cannot be read; until it is, whoever must be proven is answered 503");
+        }
+        ground.revoked.put_conf(Arc::clone(&plan.revocations.listed), plan.revocations.lasts);
         let upstreams = assembly::upstreams(plan)?;
         upstreams.resolve().await;
         let options = assembly::options(plan, threads);
@@ -151,9 +155,12 @@ impl Live {
         }
         // What needed no store so far may do so now; its settings are those of the start.
         self.store.open_for(plan).await.map_err(whole)?;
+        // Who is revoked there already is refused from the first request on.
+        self.ground.revoked.catch_up().await;
 
         let mut rest = self.rest.lock();
         let Built { gate, carried } = build(plan, &self.ground, &rest.carried).map_err(whole)?;
+        self.ground.revoked.put_conf(Arc::clone(&plan.revocations.listed), plan.revocations.lasts);
         rest.carried = carried;
         rest.fixed = fixed;
         rest.files.clone_from(&plan.files);

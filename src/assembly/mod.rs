@@ -9,6 +9,7 @@ pub mod live;
 pub mod machine;
 pub mod outbound;
 pub mod process;
+pub mod renewal;
 pub mod service;
 pub mod services;
 pub mod steady;

@@ -22,8 +22,10 @@ use crate::domain::{Clock, Observer, Random, Stopwatch};
 use crate::edge::admin::Admin;
 use crate::edge::proxy::Instruments;
 use crate::edge::readiness::Readiness;
+use crate::gate::contract::Revoker;
 use crate::settings::{Fault, Level};
 use crate::state::contract::{StateStore, StoreTools};
+use crate::state::revoked::Revocations;
 use crate::telemetry::audit::{Audit, Overflow};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recorder::Recorder;
@@ -50,6 +52,8 @@ pub struct Process {
     admin: Option<SocketAddr>,
     shutdown: watch::Sender<bool>,
     edge: JoinHandle<()>,
+    /// Keeps the list of revocations up to date.
+    follower: JoinHandle<()>,
     grace: Duration,
 }
 
@@ -62,6 +66,31 @@ impl Process {
     ///
     /// A sentence for the operator: a port in use, no CA bundle, no thread.
     pub async fn start(plan: &Plan, tools: Tools, audit: Option<Box<dyn io::Write + Send>>, threads: usize) -> Result<Self, String> {
+        Self::begin(None, plan, tools, audit, threads).await
+    }
+
+    /// The same over a state store that is open already, such as one that several of them share.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub async fn start_over(
+        state: Arc<dyn StateStore>,
+        plan: &Plan,
+        tools: Tools,
+        audit: Option<Box<dyn io::Write + Send>>,
+        threads: usize,
+    ) -> Result<Self, String> {
+        Self::begin(Some(state), plan, tools, audit, threads).await
+    }
+
+    async fn begin(
+        state: Option<Arc<dyn StateStore>>,
+        plan: &Plan,
+        tools: Tools,
+        audit: Option<Box<dyn io::Write + Send>>,
+        threads: usize,
+    ) -> Result<Self, String> {
         let metrics = Arc::new(Metrics::new(Arc::clone(&tools.clock)));
         let overflow = match plan.audit.when_behind {
             WhenBehind::Drop => Overflow::Drop,
@@ -74,13 +103,20 @@ impl Process {
         let reporter: Arc<dyn Reporter> = Arc::new(Recorder::new(Arc::clone(&metrics), audit.clone()));
         let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
         let tooling = StoreTools { clock: Arc::clone(&tools.clock), random: Arc::clone(&tools.random), observer: Arc::clone(&observer) };
-        let store = Arc::new(Store::new(tooling));
+        let store = Arc::new(match state {
+            Some(open) => Store::over(open, tooling),
+            None => Store::new(tooling),
+        });
+        let state = Arc::clone(&store) as Arc<dyn StateStore>;
+        let revoked = Revocations::new(Arc::clone(&state), Arc::clone(&tools.clock), Arc::clone(&tools.random), Arc::clone(&observer));
+        let revoked = Arc::new(revoked);
         let ground = Ground {
             clock: Arc::clone(&tools.clock),
             stopwatch: Arc::clone(&tools.stopwatch),
             random: Arc::clone(&tools.random),
             observer,
-            state: Arc::clone(&store) as Arc<dyn StateStore>,
+            state,
+            revoked: Arc::clone(&revoked),
         };
         let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
         let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
@@ -94,7 +130,8 @@ impl Process {
                     .await
                     .map_err(|error| format!("cannot listen on {} (admin): {error}", admin.address))?;
                 let address = listener.local_addr().map_err(|error| error.to_string())?;
-                let served = Arc::new(Admin::new(address, admin.token.as_ref(), Arc::clone(&readiness), Arc::clone(&metrics)));
+                let admin = Admin::new(address, admin.token.as_ref(), Arc::clone(&readiness), Arc::clone(&metrics));
+                let served = Arc::new(admin.with_revoker(Arc::clone(&revoked) as Arc<dyn Revoker>));
                 // It outlives the edge: `/readyz` says "draining" to the end.
                 tokio::spawn(served.serve(listener, std::future::pending()));
                 Some(address)
@@ -102,8 +139,9 @@ impl Process {
         };
         let addresses = edge.addresses();
         let edge = tokio::spawn(edge.run(watching));
-        tokio::spawn(become_ready(Arc::clone(&live), Arc::clone(&readiness), tools.clock, plan.startup_wait));
-        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, grace: plan.grace })
+        let follower = tokio::spawn(Arc::clone(&revoked).follow());
+        tokio::spawn(become_ready(Arc::clone(&live), Arc::clone(&readiness), revoked, tools.clock, plan.startup_wait));
+        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, follower, grace: plan.grace })
     }
 
     /// Where clients come in, in the order of the conf's listeners.
@@ -171,6 +209,7 @@ impl Process {
         if tokio::time::timeout(self.grace + LAST_RECORDS, self.edge).await.is_err() {
             tracing::warn!("the edge did not end within its grace period");
         }
+        self.follower.abort();
         if let Some(audit) = self.audit {
             let written = tokio::task::spawn_blocking(move || audit.close(LAST_RECORDS)).await;
             if !matches!(written, Ok(true)) {
@@ -180,14 +219,22 @@ impl Process {
     }
 }
 
-/// Waits for the key sets that the conf needs, at most `patience`; then the process is ready, and only the rules that lack
+/// What `/readyz` calls the list of revocations while it was never read.
+const REVOCATIONS: &str = "revocations";
+
+/// Waits for the list of revocations and for the key sets that the conf needs, at most `patience`; then the process is ready, and only the rules that lack
 /// keys answer 503.
-async fn become_ready(live: Arc<Live>, readiness: Arc<Readiness>, clock: Arc<dyn Clock>, patience: Duration) {
+async fn become_ready(live: Arc<Live>, readiness: Arc<Readiness>, revoked: Arc<Revocations>, clock: Arc<dyn Clock>, patience: Duration) {
     const LOOK: Duration = Duration::from_millis(50);
     let named = |name: &str| format!("keys/{name}");
     let wait = async {
         let mut lacked: Vec<Arc<str>> = Vec::new();
         loop {
+            if revoked.is_read() {
+                readiness.have(REVOCATIONS);
+            } else {
+                readiness.lack(REVOCATIONS);
+            }
             let lacking = live.waiting_for(clock.now());
             for name in &lacked {
                 if !lacking.contains(name) {
@@ -197,7 +244,7 @@ async fn become_ready(live: Arc<Live>, readiness: Arc<Readiness>, clock: Arc<dyn
             for name in &lacking {
                 readiness.lack(&named(name));
             }
-            if lacking.is_empty() {
+            if lacking.is_empty() && revoked.is_read() {
                 return;
             }
             lacked = lacking;
@@ -205,8 +252,13 @@ async fn become_ready(live: Arc<Live>, readiness: Arc<Readiness>, clock: Arc<dyn
         }
     };
     if tokio::time::timeout(patience, wait).await.is_err() {
-        let lacking: Vec<String> = live.waiting_for(clock.now()).iter().map(|name| named(name)).collect();
+        let mut lacking: Vec<String> = live.waiting_for(clock.now()).iter().map(|name| named(name)).collect();
+        lacking.extend((!revoked.is_read()).then(|| REVOCATIONS.to_owned()));
         tracing::warn!(lacking = lacking.join(" "), "ready without all keys; rules that need them answer 503");
     }
     readiness.serve();
+    while !revoked.is_read() {
+        tokio::time::sleep(LOOK).await;
+    }
+    readiness.have(REVOCATIONS);
 }

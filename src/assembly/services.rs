@@ -3,16 +3,85 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::ambient::{SystemRandom, WallClock};
 use crate::assembly::gate::Ground;
-use crate::config::plan::Plan;
+use crate::config::plan::{IssuerPlan, Plan};
+use crate::domain::Silent;
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
+use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
-use crate::verify::keys::contract::BuiltKeys;
+use crate::net::client::{Client, ClientSettings};
+use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyTools};
+
+/// The issuers of `plan`, by name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issuer>>, String> {
+    let build = |written: &IssuerPlan| {
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        let name = written.terms.name.to_string();
+        let built = Issuer::new(written.terms.clone(), Arc::clone(&written.keys), state, random, observer);
+        built.map(|issuer| (name.clone(), Arc::new(issuer))).map_err(|why| format!("issuer `{name}`: {why}"))
+    };
+    plan.issuers.iter().map(build).collect()
+}
+
+/// The sessions of each authenticator of that scheme, by its name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn sessions(plan: &Plan, ground: &Ground, keys: &BTreeMap<String, BuiltKeys>) -> Result<BTreeMap<String, Arc<Sessions>>, String> {
+    let mut sessions = BTreeMap::new();
+    for written in &plan.authenticators {
+        let Some(terms) = written.scheme.session_terms(&written.name, keys) else { continue };
+        let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        sessions.insert(written.name.to_string(), Arc::new(Sessions::new(Arc::new(terms), state, random, observer)));
+    }
+    Ok(sessions)
+}
+
+/// What every authenticator of tickets of `plan` demands, in written order, for whoever looks at a ticket without serving
+/// anybody. Only keys that seal tickets are set up.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn ticket_terms(plan: &Plan) -> Result<Vec<TicketTerms>, String> {
+    let tools = KeyTools {
+        client: Arc::new(Client::new(ClientSettings::default())?),
+        clock: Arc::new(WallClock),
+        random: Arc::new(SystemRandom),
+        observer: Arc::new(Silent),
+        issued: Arc::default(),
+    };
+    let mut keys = BTreeMap::new();
+    for written in plan.keys.iter().filter(|written| written.source.class() == KeyClass::Mac) {
+        let built = written.source.build(&written.name, &tools).map_err(|why| format!("key store `{}`: {why}", written.name))?;
+        keys.insert(written.name.to_string(), built);
+    }
+    terms_of(plan, &keys)
+}
+
+/// What every authenticator of tickets demands, in written order.
+fn terms_of(plan: &Plan, keys: &BTreeMap<String, BuiltKeys>) -> Result<Vec<TicketTerms>, String> {
+    let terms = plan.authenticators.iter().filter_map(|written| {
+        let terms = written.scheme.ticket_terms(&written.name, keys)?;
+        Some(terms.map_err(|why| format!("authenticator `{}`: {why}", written.name)))
+    });
+    terms.collect()
+}
 
 /// What the services of one conf are built with.
 pub struct Services<'a> {
     ground: &'a Ground,
     tickets: BTreeMap<String, Arc<TicketTerms>>,
+    issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    sessions: &'a BTreeMap<String, Arc<Sessions>>,
     published: Arc<PublishedKeys>,
 }
 
@@ -22,14 +91,15 @@ impl<'a> Services<'a> {
     /// # Errors
     ///
     /// A sentence for the operator.
-    pub fn new(plan: &Plan, ground: &'a Ground, keys: &BTreeMap<String, BuiltKeys>) -> Result<Self, String> {
-        let mut tickets = BTreeMap::new();
-        for written in &plan.authenticators {
-            let Some(terms) = written.scheme.ticket_terms(&written.name, keys) else { continue };
-            let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
-            tickets.insert(written.name.to_string(), Arc::new(terms));
-        }
-        Ok(Self { ground, tickets, published: Arc::default() })
+    pub fn new(
+        plan: &Plan,
+        ground: &'a Ground,
+        keys: &BTreeMap<String, BuiltKeys>,
+        issuers: &'a BTreeMap<String, Arc<Issuer>>,
+        sessions: &'a BTreeMap<String, Arc<Sessions>>,
+    ) -> Result<Self, String> {
+        let tickets = terms_of(plan, keys)?.into_iter().map(|terms| (terms.name.to_string(), Arc::new(terms))).collect();
+        Ok(Self { ground, tickets, issuers, sessions, published: Arc::default() })
     }
 
     /// Builds one.
@@ -40,8 +110,11 @@ impl<'a> Services<'a> {
     pub fn build(&self, plan: &dyn ServicePlan) -> Result<Arc<dyn Service>, String> {
         plan.build(&ServiceTools {
             tickets: &self.tickets,
+            issuers: self.issuers,
+            sessions: self.sessions,
             published: &self.published,
             state: &self.ground.state,
+            revoked: &self.ground.revoked,
             random: &self.ground.random,
             observer: &self.ground.observer,
         })

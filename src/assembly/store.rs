@@ -1,29 +1,39 @@
-//! The state store of a process: opened once, when the first conf that needs it is put in force.
+//! The state store of a process: opened once, when the first conf that needs it is put in force, or when the first operator
+//! revokes.
 //!
-//! It outlives every conf: a reload must not make a ticket good again. Before it is open, whatever asks is told of an outage.
+//! It outlives every conf: a reload must not make a ticket good again. Before it is open its log is known to be empty, and
+//! whatever else asks is told of an outage.
 //! Never here: a second store beside the first; a store of other settings than those the process began with (`assembly::live`
 //! refuses such a conf).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use crate::config::plan::Plan;
+use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan};
 use crate::domain::{Burn, Event, Outage, Timestamp};
-use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StoreTools, Written};
+use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StorePlan, StoreTools, Written};
 
 /// Whether anything in `plan` rests on the state store.
 #[must_use]
 pub fn needed(plan: &Plan) -> bool {
-    plan.authenticators.iter().any(|authenticator| authenticator.scheme.remembers())
+    let served = plan.rules.iter().any(|rule| match &rule.action {
+        ActionPlan::Serve(service) => service.remembers(),
+        ActionPlan::Forward(_) => false,
+    });
+    let remembers = |authenticator: &AuthenticatorPlan| authenticator.scheme.remembers() || authenticator.renewal.is_some();
+    // What is there already may hold revocations.
+    served || plan.authenticators.iter().any(remembers) || plan.state.is_there()
 }
 
 /// The state store, open or not yet.
 pub struct Store {
     tools: StoreTools,
+    /// How it is opened, as the conf of the start says.
+    plan: OnceLock<Arc<dyn StorePlan>>,
     open: OnceCell<Arc<dyn StateStore>>,
 }
 
@@ -31,7 +41,13 @@ impl Store {
     /// A store that is not open yet.
     #[must_use]
     pub fn new(tools: StoreTools) -> Self {
-        Self { tools, open: OnceCell::new() }
+        Self { tools, plan: OnceLock::new(), open: OnceCell::new() }
+    }
+
+    /// One that is open already.
+    #[must_use]
+    pub fn over(open: Arc<dyn StateStore>, tools: StoreTools) -> Self {
+        Self { tools, plan: OnceLock::new(), open: OnceCell::new_with(Some(open)) }
     }
 
     /// Opens the store of `plan` when something in `plan` needs it and it is not open yet.
@@ -40,11 +56,20 @@ impl Store {
     ///
     /// A sentence for the operator. Nothing is open then, and the next conf that needs it tries again.
     pub async fn open_for(&self, plan: &Plan) -> Result<(), String> {
+        // A later conf has the same settings of the store, or is not put in force.
+        let _ = self.plan.set(Arc::clone(&plan.state));
         if needed(plan) {
-            let opening = || async { plan.state.open(&self.tools).await.map_err(|why| format!("state `{}`: {why}", plan.state.name())) };
-            self.open.get_or_try_init(opening).await?;
+            self.begin().await?;
         }
         Ok(())
+    }
+
+    async fn begin(&self) -> Result<&Arc<dyn StateStore>, String> {
+        let opening = || async {
+            let plan = self.plan.get().ok_or_else(|| "no conf has been put in force".to_owned())?;
+            plan.open(&self.tools).await.map_err(|why| format!("state `{}`: {why}", plan.name()))
+        };
+        self.open.get_or_try_init(opening).await
     }
 
     fn opened(&self) -> Result<&Arc<dyn StateStore>, Outage> {
@@ -84,11 +109,22 @@ impl StateStore for Store {
     }
 
     async fn append(&self, value: Bytes, until: Timestamp, now: Timestamp) -> Result<(), Outage> {
-        self.noted("append", self.opened()?.append(value, until, now).await)
+        // What is appended must outlive the process, whether the conf has use for the store or not.
+        let store = match self.begin().await {
+            Ok(store) => store,
+            Err(why) => {
+                tracing::error!(%why, "the state store cannot be opened");
+                return self.noted("append", Err(Outage::State));
+            }
+        };
+        self.noted("append", store.append(value, until, now).await)
     }
 
     async fn since(&self, cursor: Cursor, now: Timestamp) -> Result<Page, Outage> {
-        self.noted("since", self.opened()?.since(cursor, now).await)
+        match self.open.get() {
+            Some(store) => self.noted("since", store.since(cursor, now).await),
+            None => Ok(Page { entries: Vec::new(), cursor: Cursor::default() }),
+        }
     }
 
     async fn appended(&self, cursor: Cursor, patience: Duration) {

@@ -63,7 +63,7 @@ impl Health {
 }
 
 /// Where the conf at `path` lets operators look in.
-fn admin_address(path: &Path) -> Result<SocketAddr, Failure> {
+pub(super) fn admin_address(path: &Path) -> Result<SocketAddr, Failure> {
     let shown = path.display();
     let bytes = ambient::read_file(path, MAX_BYTES as u64).map_err(|why| Failure::new(format!("cannot read `{shown}`: {why}")))?;
     let document = Document::read(&shown.to_string(), &bytes)

@@ -19,9 +19,11 @@ pub mod health;
 pub mod keys;
 pub mod length;
 pub mod mint;
+pub mod revoke;
 pub mod run;
 pub mod schema;
 pub mod secret_source;
+pub mod ticket;
 pub mod version;
 
 use std::fmt;
@@ -60,7 +62,10 @@ enum Verb {
     Mint(mint::Mint),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Ticket(ticket::Ticket),
     Health(health::Health),
+    Revoke(revoke::Revoke),
     Schema(schema::Schema),
     Version(version::Version),
 }
@@ -96,7 +101,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Demo(demo) => demo.run(),
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
+        Verb::Ticket(ticket) => ticket.run(),
         Verb::Health(health) => health.run(),
+        Verb::Revoke(revoke) => revoke.run(),
         Verb::Schema(schema) => schema.run(),
         Verb::Version(version) => version.run(),
     };

@@ -13,11 +13,13 @@ use crate::config::audit;
 use crate::config::authenticators;
 use crate::config::beside;
 use crate::config::document::Document;
+use crate::config::issuers;
 use crate::config::limits;
 use crate::config::listeners;
 use crate::config::load::inline_secrets;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan, RulePlan};
 use crate::config::renewers;
+use crate::config::revocations;
 use crate::config::root::Root;
 use crate::config::rules::{self, Around};
 use crate::config::sections::CONF;
@@ -27,7 +29,7 @@ use crate::settings::section::prove;
 use crate::settings::{Checking, Entry, Faults, Material, Names, Node, Shape, walk};
 
 /// Sections whose entries are named and may be referred to.
-const NAMED: [&str; 4] = ["upstreams", "keys", "authenticators", "renewers"];
+const NAMED: [&str; 5] = ["upstreams", "keys", "issuers", "authenticators", "renewers"];
 
 /// Proves `document`.
 ///
@@ -67,9 +69,11 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let admin = listeners::admin(root, &listeners, checking);
     let upstreams = upstreams::upstreams(root, checking);
     let mut keys = stores::key_stores(root, checking);
+    let issuers = issuers::issuers(root, checking);
     let cache = limits::cache(root);
     let mut renewers = renewers::renewers(root, checking);
     let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
+    authenticators::prove_leaning(&authenticators, checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
     renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));
@@ -81,6 +85,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let audit = audit::audit(root);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root, checking);
+    let revocations = revocations::revocations(root, checking);
     if checking.faults.errors() == 0 {
         // A mistyped reference has been told already; what it leaves unused would only be its echo.
         warn_of_unused(root, rules.as_ref().map_or(&[], |(rules, _)| rules.as_slice()), &authenticators, checking);
@@ -90,6 +95,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     if let Some((rules, _)) = &rules {
         renewers::prove_names(&authenticators, rules, checking);
     }
+    let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
     let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
@@ -102,6 +108,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         admin,
         upstreams,
         keys,
+        issuers: issuers?,
         authenticators: authenticators?,
         renewers: renewers?,
         rules,
@@ -113,6 +120,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         audit: audit?,
         outbound: outbound?,
         state: state?,
+        revocations: revocations?,
         startup_wait: top.duration("startup_wait")?,
         grace: top.duration("grace")?,
         threads: limits::number(&top, "threads"),
@@ -174,7 +182,7 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
         ActionPlan::Forward(_) => false,
     });
     if sole {
-        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.scheme() == "ticket");
+        let tickets = authenticators.iter().flatten().filter(|plan| plan.scheme.ticket_life().is_some());
         used.extend(tickets.map(|plan| ("authenticators", plan.name.to_string())));
     }
     for section in NAMED {

@@ -49,7 +49,7 @@ pub(super) static ADMIN: SectionSpec = SectionSpec {
         KeySpec::optional(
             "token",
             Shape::Secret,
-            "The bearer that `/metrics` demands. Required off loopback: metrics tell which rules exist and who fails.",
+            "The bearer that `/metrics` demands, and `/revocations` everywhere. Required off loopback: metrics tell which rules exist and who fails.",
         ),
     ],
 };

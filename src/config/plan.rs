@@ -18,8 +18,10 @@ use rustls::sign::CertifiedKey;
 use url::Url;
 
 use crate::countersign::contract::CountersignerPlan;
-use crate::domain::{Seconds, Secret};
+use crate::domain::{Revocation, Seconds, Secret};
 use crate::issuer::contract::ServicePlan;
+use crate::issuer::pairs::Terms;
+use crate::jose::mint::SigningKey;
 use crate::policy::condition::Condition;
 use crate::renew::contract::RenewerPlan;
 use crate::renew::handling::{HandBack, Handling};
@@ -40,6 +42,8 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// Key stores, in written order, then those that authenticators imply (`discovery:ISSUER`).
     pub keys: Vec<KeyStorePlan>,
+    /// Issuers of our own, in written order.
+    pub issuers: Vec<IssuerPlan>,
     /// Authenticators, in written order; [`RequirementPlan`] counts in this order.
     pub authenticators: Vec<AuthenticatorPlan>,
     /// Renewers, in written order; [`RenewerUse`] counts in this order.
@@ -61,7 +65,9 @@ pub struct Plan {
     /// How outbound questions (key sets, introspection) are asked.
     pub outbound: OutboundPlan,
     /// Where what must not be forgotten is kept.
-    pub state: Box<dyn StorePlan>,
+    pub state: Arc<dyn StorePlan>,
+    /// Whose credentials are no longer taken, as far as the conf says so.
+    pub revocations: RevocationsPlan,
     /// How long `/readyz` waits for key sets at the start.
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
@@ -176,6 +182,15 @@ pub struct KeyStorePlan {
     pub name: Arc<str>,
     /// Where its keys come from.
     pub source: Box<dyn KeySourcePlan>,
+}
+
+/// An issuer of our own.
+#[derive(Debug, Clone)]
+pub struct IssuerPlan {
+    /// What its pairs have in common; its name among them.
+    pub terms: Terms,
+    /// Keys that sign, the first of them now. At least one.
+    pub keys: Arc<[SigningKey]>,
 }
 
 /// An authenticator.
@@ -385,6 +400,15 @@ pub struct OutboundPlan {
     pub ca: Option<Arc<[CertificateDer<'static>]>>,
     /// Fixed addresses of host names; port 0 keeps the URL's port.
     pub resolve: Vec<(Box<str>, SocketAddr)>,
+}
+
+/// Whose credentials are no longer taken, as far as the conf says so.
+#[derive(Debug, Clone)]
+pub struct RevocationsPlan {
+    /// The entries of the file, each with its line.
+    pub listed: Arc<[(usize, Arc<Revocation>)]>,
+    /// How long what an operator revokes counts unless the command says otherwise.
+    pub lasts: Seconds,
 }
 
 impl Plan {

@@ -95,11 +95,14 @@ fn name_issuers(
     for (index, (renewer, entry)) in renewers.iter_mut().zip(written).enumerate() {
         let Some(renewer) = renewer else { continue };
         let users = authenticators.iter().flatten().filter(|plan| plan.renewal.as_ref().is_some_and(|used| used.renewer == index));
-        let mut issuers: Vec<Option<&str>> = users.map(|plan| plan.scheme.sole_issuer()).collect();
+        let mut issuers: Vec<Vec<String>> = users.map(|plan| plan.scheme.issuers()).collect();
         issuers.dedup();
         let issuer = match issuers.as_slice() {
             [] => continue,
-            [issuer] => *issuer,
+            [of_all] => match of_all.as_slice() {
+                [issuer] if !issuer.starts_with('*') => Some(issuer.as_str()),
+                _ => None,
+            },
             _ => None,
         };
         if let Err(says) = renewer.renewer.take_issuer(issuer) {

@@ -2,9 +2,11 @@
 
 use crate::config::audit::AUDIT;
 use crate::config::authenticators::AUTHENTICATORS;
+use crate::config::issuers::ISSUERS;
 use crate::config::limits::{CACHE, GOVERNOR, LIMITS, OUTBOUND};
 use crate::config::listeners::{ADMIN, LISTENERS};
 use crate::config::renewers::RENEWERS_SHAPE;
+use crate::config::revocations::REVOCATIONS;
 use crate::config::rules::RULES;
 use crate::config::stores::{KEYS, STATE};
 use crate::config::upstreams::UPSTREAMS;
@@ -21,6 +23,7 @@ pub static CONF: SectionSpec = SectionSpec {
         KeySpec::optional("admin", Shape::Section(&ADMIN), "Where operators look in: `/livez`, `/readyz`, `/metrics`. Off unless written."),
         KeySpec::default("upstreams", UPSTREAMS, "{}", "The services behind, by name: a URL, or the long form."),
         KeySpec::default("keys", KEYS, "{}", "Key stores by name, each of one kind. Authenticators refer to them."),
+        KeySpec::default("issuers", ISSUERS, "{}", "Who gives token pairs in this proxy's own name, by name."),
         KeySpec::default("authenticators", AUTHENTICATORS, "{}", "Ways to prove who is calling, by name, each of one scheme."),
         KeySpec::default(
             "renewers",
@@ -53,6 +56,7 @@ pub static CONF: SectionSpec = SectionSpec {
             "Where what must not be forgotten is kept: spent credentials, sessions, renewals, revocations. Opened only when something \
              needs it.",
         ),
+        KeySpec::default("revocations", Shape::Section(&REVOCATIONS), "{}", "Whose credentials are no longer taken."),
         KeySpec::default(
             "startup_wait",
             Shape::Duration { min: 0, max: 600 },

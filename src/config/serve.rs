@@ -6,7 +6,7 @@
 use crate::config::plan::{AuthenticatorPlan, RequirementPlan};
 use crate::issuer::SERVICES;
 use crate::issuer::contract::{ServiceEntry, ServicePlan, TicketUse};
-use crate::settings::{Checking, Choice, Node, Shape, Span};
+use crate::settings::{Checking, Choice, Node, Shape, Span, sound};
 
 /// The shape of `serve`.
 pub(super) const SERVE: Shape = Shape::Either(&[Shape::OneOf(&BARE), Shape::Kind { what: "service", kinds: services, beside: &[] }]);
@@ -37,8 +37,11 @@ pub(super) struct Served<'a> {
     pub(super) authenticators: &'a [Option<AuthenticatorPlan>],
 }
 
-/// Proves `serve`; its form has been proven.
+/// Proves `serve`.
 pub(super) fn service(node: &Node, rule: &Served<'_>, checking: &mut Checking<'_>) -> Option<Box<dyn ServicePlan>> {
+    if !sound(SERVE, node) {
+        return None;
+    }
     let (name, settings) = match node.as_text() {
         Some(name) => (name, None),
         None => node.sole_entry().map(|entry| (entry.key.as_str(), Some(&entry.node)))?,
@@ -50,6 +53,9 @@ pub(super) fn service(node: &Node, rule: &Served<'_>, checking: &mut Checking<'_
     let plan = plan?;
     for wanted in plan.tickets() {
         prove_tickets(name, &wanted, rule.authenticators, checking);
+    }
+    for (authenticator, span) in plan.sessions() {
+        prove_sessions(name, &authenticator, &span, rule.authenticators, checking);
     }
     (checking.faults.errors() == before).then_some(plan)
 }
@@ -70,29 +76,48 @@ fn fits(entry: &ServiceEntry, rule: &Served<'_>, at: &Span, checking: &mut Check
     }
 }
 
-/// Shows that the authenticator whose tickets a service handles is one of tickets, and which one it is.
+/// Shows that the authenticator whose tickets a service handles is one of tickets, which one it is, and that it takes what is made.
 fn prove_tickets(name: &str, wanted: &TicketUse, authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
-    const SCHEME: &str = "ticket";
-    match &wanted.authenticator {
+    let proven = authenticators.iter().flatten();
+    let found = match &wanted.authenticator {
         Some(named) => {
             // One that does not exist, or is at fault itself, has been told already.
-            let known = authenticators.iter().flatten().find(|plan| *plan.name == **named);
-            if let Some(plan) = known.filter(|plan| plan.scheme.scheme() != SCHEME) {
+            let Some(plan) = proven.clone().find(|plan| *plan.name == **named) else { return };
+            if plan.scheme.ticket_life().is_none() {
                 let says = format!("`{name}` handles tickets, but `{named}` is an authenticator of the scheme `{}`", plan.scheme.scheme());
                 checking.faults.error(&wanted.span, says);
             }
+            plan
         }
-        None if authenticators.iter().any(Option::is_none) => {}
-        None => match authenticators.iter().flatten().filter(|plan| plan.scheme.scheme() == SCHEME).count() {
-            1 => {}
-            0 => checking.faults.error(
-                &wanted.span,
-                format!("`{name}` needs an authenticator of the scheme `ticket`, whose tickets it handles; there is none"),
-            ),
-            _ => checking.faults.error(
-                &wanted.span,
-                format!("there are several authenticators of the scheme `ticket`; say whose tickets: `{{ {name}: {{ tickets: NAME }} }}`"),
-            ),
+        None if authenticators.iter().any(Option::is_none) => return,
+        None => match proven.filter(|plan| plan.scheme.ticket_life().is_some()).collect::<Vec<_>>().as_slice() {
+            [sole] => sole,
+            [] => {
+                let says = format!("`{name}` needs an authenticator of the scheme `ticket`, whose tickets it handles; there is none");
+                return checking.faults.error(&wanted.span, says);
+            }
+            _ => {
+                let says =
+                    format!("there are several authenticators of the scheme `ticket`; say whose: `{{ {name}: {{ tickets: NAME }} }}`");
+                return checking.faults.error(&wanted.span, says);
+            }
         },
+    };
+    if let (Some(life), Some(longest)) = (wanted.life, found.scheme.ticket_life())
+        && longest < life
+    {
+        let says = format!("tickets of {} s would be refused: `{}` takes none that live longer than {} s", life.0, found.name, longest.0);
+        checking.faults.error(&wanted.span, says);
+    }
+}
+
+/// Shows that the authenticator whose sessions a service opens or ends is one of sessions.
+fn prove_sessions(name: &str, wanted: &str, at: &Span, authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
+    const SCHEME: &str = "session";
+    // One that does not exist, or is at fault itself, has been told already.
+    let known = authenticators.iter().flatten().find(|plan| *plan.name == *wanted);
+    if let Some(plan) = known.filter(|plan| plan.scheme.scheme() != SCHEME) {
+        let says = format!("`{name}` handles sessions, but `{wanted}` is an authenticator of the scheme `{}`", plan.scheme.scheme());
+        checking.faults.error(at, says);
     }
 }

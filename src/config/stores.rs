@@ -48,12 +48,12 @@ pub(super) fn key_stores(root: &Root<'_>, checking: &mut Checking<'_>) -> Vec<Ke
 }
 
 /// Proves `state`.
-pub(super) fn state(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Box<dyn StorePlan>> {
-    let Some(written) = root.get("state") else { return (DEFAULT.plan)(root.nothing(), checking) };
+pub(super) fn state(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Arc<dyn StorePlan>> {
+    let Some(written) = root.get("state") else { return (DEFAULT.plan)(root.nothing(), checking).map(Arc::from) };
     if !sound(STATE, written) {
         return None;
     }
     let kind = written.sole_entry()?;
     let entry = STORES.iter().find(|entry| entry.name == kind.key)?;
-    (entry.plan)(&kind.node, checking)
+    (entry.plan)(&kind.node, checking).map(Arc::from)
 }

@@ -16,9 +16,10 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::countersign::contract::{CountersignTools, Countersigner, CountersignerEntry, CountersignerPlan};
 use crate::countersign::firewall::reserved;
-use crate::domain::{Identity, Random, Refusal, RequestView, Seconds, Timestamp, Value};
+use crate::domain::{Identity, Random, Refusal, RequestView, Seconds, Timestamp};
 use crate::jose::algorithm::Family;
 use crate::jose::base64url;
+use crate::jose::json;
 use crate::jose::mint::{MintFault, SigningKey};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 
@@ -157,7 +158,7 @@ impl Assertion {
         let mut claims = Map::new();
         for name in &plan.claims {
             if let Some(value) = identity.claims.member(name) {
-                claims.insert(name.to_string(), as_json(value)?);
+                claims.insert(name.to_string(), json::written(value).ok_or(Refusal::PolicyDenied)?);
             }
         }
         let own = [
@@ -206,21 +207,6 @@ impl Countersigner for Assertion {
         let key = self.plan.key.public_jwk()?;
         Some(json!({ "keys": [key] }).to_string())
     }
-}
-
-/// A claim as JSON. What JSON cannot say (an infinite number) is refused.
-fn as_json(value: &Value) -> Result<Json, Refusal> {
-    Ok(match value {
-        Value::Null => Json::Null,
-        Value::Bool(truth) => json!(truth),
-        Value::Int(number) => json!(number),
-        Value::Float(number) => Json::Number(serde_json::Number::from_f64(*number).ok_or(Refusal::PolicyDenied)?),
-        Value::Text(text) => json!(text),
-        Value::List(items) => Json::Array(items.iter().map(as_json).collect::<Result<_, _>>()?),
-        Value::Map(members) => {
-            Json::Object(members.iter().map(|(name, member)| Ok((name.to_string(), as_json(member)?))).collect::<Result<_, Refusal>>()?)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -61,6 +61,15 @@ pub enum Event<'a> {
         /// How many budgets are being kept now.
         tracked: usize,
     },
+    /// The list of revocations was looked at or has changed.
+    Revocations {
+        /// How many are in force now.
+        in_force: usize,
+        /// When the log of the state store was last read to its end; `None` when it never was.
+        read: Option<Timestamp>,
+    },
+    /// An entry of the log of revocations could not be read.
+    RevocationUnreadable,
 }
 
 /// Hears of events. Must be quick and must not block: it is called on the request path.

@@ -1,4 +1,4 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/revocations`.
 //!
 //! It shares no listener, no limit and no rule with the proxy. One request a connection, all of it within a time,
 //! connections counted: a stranger who holds them costs little and gains nothing.
@@ -7,7 +7,10 @@
 //! no token was set, to callers of a loopback listener only, and only when they ask for a loopback name: a page in an
 //! operator's browser reaches loopback too (DNS rebinding), but not under that name.
 //!
-//! Never here: anything that changes the process; the conf; a secret.
+//! `/revocations` is the one thing that can be done here, and it asks for the token whatever the listener: loopback is every
+//! process of the machine, and whoever may revoke may lock everybody out. Without a token it is closed.
+//!
+//! Never here: anything else that changes the process; the conf; a secret.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +21,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -28,13 +32,17 @@ use tokio::sync::Semaphore;
 
 use crate::domain::Secret;
 use crate::edge::readiness::Readiness;
+use crate::gate::contract::Revoker;
 use crate::telemetry::metrics::Metrics;
+
+mod revocations;
 
 /// What the admin listener shows, and to whom.
 pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     access: Access,
+    revoker: Option<Arc<dyn Revoker>>,
 }
 
 /// Who may see more than the two health endpoints.
@@ -67,7 +75,13 @@ impl Admin {
             None if address.ip().to_canonical().is_loopback() => Access::Loopback,
             None => Access::Nobody,
         };
-        Self { readiness, metrics, access }
+        Self { readiness, metrics, access, revoker: None }
+    }
+
+    /// The same, where whoever brings the token may revoke.
+    #[must_use]
+    pub fn with_revoker(self, revoker: Arc<dyn Revoker>) -> Self {
+        Self { revoker: Some(revoker), ..self }
     }
 
     /// Serves until `stop` is done. Answers that have begun by then are broken off.
@@ -96,7 +110,7 @@ impl Admin {
 
     /// One request and its answer. What goes wrong with the connection concerns its client only.
     async fn converse(&self, stream: TcpStream) {
-        let service = service_fn(|request: Request<_>| async move { Ok::<_, Infallible>(self.reply(&request)) });
+        let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(self.answer(request).await) });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Self::HEAD)
@@ -104,6 +118,28 @@ impl Admin {
             .keep_alive(false)
             .serve_connection(TokioIo::new(stream), service);
         let _ = tokio::time::timeout(Self::WHOLE_REQUEST, connection).await;
+    }
+
+    /// The answer to any request.
+    async fn answer<B>(&self, request: Request<B>) -> Response<Full<Bytes>>
+    where
+        Limited<B>: Body,
+    {
+        match (&self.revoker, request.uri().path().strip_prefix("/revocations")) {
+            (Some(revoker), Some(rest)) if rest.is_empty() || rest.starts_with('/') => match &self.access {
+                Access::Token(_) if !self.shows_all(request.uri(), request.headers()) => self.reply(&request),
+                Access::Token(_) => {
+                    let (head, body) = request.into_parts();
+                    // What goes wrong with a body is either its length or its sender's connection, and then nobody hears.
+                    let body = Limited::new(body, revocations::MOST_BODY).collect().await.ok().map(http_body_util::Collected::to_bytes);
+                    revocations::answer(revoker.as_ref(), &head, body).await
+                }
+                Access::Loopback | Access::Nobody => {
+                    written(StatusCode::FORBIDDEN, "text/plain", "set `admin.token`: revoking always needs it\n".to_owned())
+                }
+            },
+            _ => self.reply(&request),
+        }
     }
 
     fn reply<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

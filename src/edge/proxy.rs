@@ -181,6 +181,10 @@ impl Proxy {
         trip.upstream = Some(upstream.clone());
         trip.admission = Some(admission);
         trip.ending = Ending::Admitted;
+        // A body that does not say where it ends may go on for as long as an answer that does not.
+        if !session.is_body_empty() && announced_length(session.req_header()).is_none() {
+            trip.hold();
+        }
         if expects_continue {
             say_continue(session).await.map_err(|_gone| Refusal::HeadMalformed)?;
         }
@@ -406,10 +410,11 @@ impl ProxyHttp for Proxy {
             wire.open();
         }
         // An answer of known length ends by itself.
-        if let Some(end) = admission.cut_at
-            && (switched || !response.headers.contains_key(CONTENT_LENGTH))
-        {
-            wire.cut_at(end);
+        if switched || !response.headers.contains_key(CONTENT_LENGTH) {
+            if let Some(end) = admission.cut_at {
+                wire.cut_at(end);
+            }
+            trip.hold();
         }
         Ok(())
     }

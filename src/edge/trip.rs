@@ -93,6 +93,13 @@ impl Trip {
         }
     }
 
+    /// What is open in its name is from now on ended when whoever asked for it is no longer good.
+    pub(super) fn hold(&self) {
+        if let (Some(wire), Some(identity)) = (&self.wire, &self.record.identity) {
+            wire.hold(Arc::clone(identity), Arc::clone(&self.serving.judge));
+        }
+    }
+
     /// Microseconds since its head was read.
     pub(super) fn elapsed_micros(&self) -> u64 {
         self.shared.instruments.stopwatch.micros().saturating_sub(self.started_micros)
@@ -152,6 +159,9 @@ impl Drop for Trip {
     fn drop(&mut self) {
         if std::thread::panicking() && !self.reported {
             self.record.reason.get_or_insert(Reason::Internal);
+        }
+        if self.wire.as_ref().is_some_and(|wire| wire.was_withdrawn()) {
+            self.record.reason.get_or_insert(Reason::Revoked);
         }
         self.report();
     }

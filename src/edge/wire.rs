@@ -1,10 +1,10 @@
 //! What the proxy and the connection beneath it tell one another.
 //!
 //! The proxy sees requests, the guard sees bytes. Through a [`Wire`] the proxy learns who is at the other end, and can
-//! have the connection (over HTTP/2: the stream) opened for an upgraded protocol, ended when the identity ends, or not
-//! used again. One wire per connection over HTTP/1, one per stream over HTTP/2.
+//! have the connection (over HTTP/2: the stream) opened for an upgraded protocol, ended when the identity ends or is no longer
+//! good, or not used again. One wire per connection over HTTP/1, one per stream over HTTP/2.
 //!
-//! Never here: a verdict. An end that was set holds for the request it was set for.
+//! Never here: a verdict. An end that was set, and an identity it is held for, are those of one request.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,9 +13,20 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::domain::{Clock, Timestamp};
+use crate::domain::{Clock, Identity, Timestamp};
+use crate::gate::contract::Judge;
+
+/// Resolves when the judge may have changed its mind; never where it does not.
+async fn revised(revisions: Option<&mut watch::Receiver<u64>>) {
+    if let Some(revisions) = revisions
+        && revisions.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
 
 /// How often a deadline is compared with the clock, which may be set while we wait.
 const RECHECK: Duration = Duration::from_secs(1);
@@ -33,6 +44,19 @@ pub struct Connection {
     pub http2: bool,
 }
 
+/// On whose behalf a connection is open, and who may say that it no longer is.
+#[derive(Clone)]
+struct Holder {
+    identity: Arc<Identity>,
+    judge: Arc<dyn Judge>,
+}
+
+impl std::fmt::Debug for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Holder({})", self.identity.authenticator)
+    }
+}
+
 /// What the proxy and the connection tell one another.
 #[derive(Debug)]
 pub struct Wire {
@@ -40,6 +64,11 @@ pub struct Wire {
     pub connection: Arc<Connection>,
     /// [`i64::MAX`] for never.
     cut_at: AtomicI64,
+    /// On whose behalf it is open, where that may come to an end before its time. Held for the length of a clone only.
+    holder: Mutex<Option<Holder>>,
+    /// Whether that happened.
+    withdrawn: AtomicBool,
+    /// Told when `cut_at` or `holder` was set.
     cut_changed: Notify,
     opened: AtomicBool,
     last: AtomicBool,
@@ -58,6 +87,8 @@ impl Wire {
         Arc::new(Self {
             connection,
             cut_at: AtomicI64::new(i64::MAX),
+            holder: Mutex::new(None),
+            withdrawn: AtomicBool::new(false),
             cut_changed: Notify::new(),
             opened: AtomicBool::new(false),
             last: AtomicBool::new(false),
@@ -112,27 +143,45 @@ impl Wire {
         self.cut_changed.notify_one();
     }
 
-    /// Forgets the end that was set: the request it was set for is over, and the next on this connection may be somebody else's.
-    pub(super) fn forget_end(&self) {
-        self.cut_at.store(i64::MAX, Ordering::Release);
+    /// Ends it as soon as `judge` no longer finds `identity` good, on whose behalf it is open.
+    pub fn hold(&self, identity: Arc<Identity>, judge: Arc<dyn Judge>) {
+        *self.holder.lock() = Some(Holder { identity, judge });
+        self.cut_changed.notify_one();
     }
 
-    /// Resolves when the end has come; never where none was set.
+    /// Forgets the end that was set and for whom: the request they were set for is over, and the next on this connection may be
+    /// somebody else's.
+    pub(super) fn forget_end(&self) {
+        self.cut_at.store(i64::MAX, Ordering::Release);
+        *self.holder.lock() = None;
+        self.withdrawn.store(false, Ordering::Release);
+    }
+
+    /// Whether it was ended because the identity was no longer good.
+    pub(super) fn was_withdrawn(&self) -> bool {
+        self.withdrawn.load(Ordering::Acquire)
+    }
+
+    /// Resolves when the end has come, or the identity is no longer good; never where neither was set.
     pub async fn ended(&self, clock: &dyn Clock) {
         loop {
-            let end = Timestamp(self.cut_at.load(Ordering::Acquire));
-            if end == Timestamp::END {
-                self.cut_changed.notified().await;
-                continue;
+            let holder = self.holder.lock().clone();
+            // Listened to before the judge is asked: what changes between question and wait is not missed.
+            let mut revisions = holder.as_ref().and_then(|holder| holder.judge.revisions());
+            if holder.is_some_and(|holder| !holder.judge.still_good(&holder.identity)) {
+                self.withdrawn.store(true, Ordering::Release);
+                return;
             }
+            let end = Timestamp(self.cut_at.load(Ordering::Acquire));
             let left = clock.now().until(end).duration();
-            if left.is_zero() {
+            if end != Timestamp::END && left.is_zero() {
                 return;
             }
             // A shorter end may be set meanwhile; the next round reads it.
             tokio::select! {
-                () = tokio::time::sleep(left.min(RECHECK)) => {}
+                () = tokio::time::sleep(left.min(RECHECK)), if end != Timestamp::END => {}
                 () = self.cut_changed.notified() => {}
+                () = revised(revisions.as_mut()) => {}
             }
         }
     }

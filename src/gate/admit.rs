@@ -9,8 +9,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header;
 use http::{HeaderName, HeaderValue};
+use tokio::sync::watch;
 
-use crate::domain::{Answer, Event, Facts, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp};
+use crate::domain::{
+    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp,
+};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;
@@ -20,7 +23,7 @@ use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
 use crate::gate::settle::{Supplier, settle};
 use crate::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
-use crate::issuer::contract::{Call, Reply};
+use crate::issuer::contract::{Call, Reply, Service};
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
@@ -90,6 +93,14 @@ impl Judge for Gate {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let verdict = self.decide(arrival, body, Some(authenticator)).await;
         verdict.record.renewed.then_some(verdict)
+    }
+
+    fn still_good(&self, identity: &Identity) -> bool {
+        !self.revoked.covers(identity, self.clock.now())
+    }
+
+    fn revisions(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.revoked.revisions())
     }
 }
 
@@ -207,7 +218,7 @@ impl Gate {
                 let body = body.map_err(|refusal| rule.refuse(refusal))?;
                 self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
                 let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
-                let reply = service.serve(&call).await.map_err(|refusal| rule.refuse(refusal))?;
+                let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal))?;
                 Outcome::Serve(served(reply))
             }
             Action::Forward(forward) => {
@@ -322,6 +333,28 @@ impl Gate {
             Some(known) => Ok(known.clone()),
             None => body.body(JUDGED_BODY).await.map_err(Outage::refusal),
         }
+    }
+
+    /// Asks `service`. A credential that stands in the body of somebody whom nobody has proven is judged by the service, and
+    /// guessing at one costs what it costs elsewhere.
+    async fn ask(&self, service: &dyn Service, reads_body: bool, call: &Call<'_>) -> Result<Reply, Refusal> {
+        let governor = self.governor.as_ref().filter(|_| reads_body && call.identity.is_none());
+        let client = call.request.client;
+        if let Some(governor) = governor.filter(|governor| governor.is_busy(call.now)) {
+            let wait = governor.check(client, None, call.now);
+            let (tracked, _) = governor.tracked();
+            self.observer.note(Event::Governor { budget: "address", refused: wait.is_some(), tracked });
+            if let Some(retry_after) = wait {
+                return Err(Refusal::Throttled { retry_after });
+            }
+        }
+        let reply = service.serve(call).await;
+        if let (Some(governor), Err(Refusal::Doubted(doubt))) = (governor, &reply)
+            && is_guess(doubt)
+        {
+            governor.fail(client, None, call.now);
+        }
+        reply
     }
 
     /// Spends what may be used once only. Everything else has said yes by now.

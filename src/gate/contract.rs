@@ -1,12 +1,16 @@
 //! The judge as the edge sees it.
 //!
 //! One question, one answer. The edge does not know how a verdict comes about and the judge does not know what carries
-//! the request; tests put a judge of their own behind this trait.
+//! the request; tests put a judge of their own behind this trait. Beside it, what operators may do to the judge's list of the
+//! revoked.
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
+use crate::domain::{Identity, Listed, ListedFrom, Revocation, RevocationId, Seconds, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::verdict::Verdict;
+pub use crate::state::revoked::{Revoked, Withdrawn};
 
 /// Decides what happens with a request.
 ///
@@ -34,4 +38,33 @@ pub trait Judge: Send + Sync + 'static {
         let _ = (arrival, body, authenticator);
         None
     }
+
+    /// Whether `identity`, which was let in before, may stay. What is still open in its name is ended otherwise.
+    fn still_good(&self, _identity: &Identity) -> bool {
+        true
+    }
+
+    /// Changes whenever [`Self::still_good`] may have come to say no to somebody; `None` where it never does.
+    fn revisions(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+}
+
+/// Revokes, and tells who is revoked; for operators, whom somebody else has let in.
+#[async_trait]
+pub trait Revoker: Send + Sync {
+    /// The moment now.
+    fn now(&self) -> Timestamp;
+
+    /// How long a revocation counts that does not say so itself.
+    fn lasts(&self) -> Seconds;
+
+    /// Revokes. It is in force on this node when this returns [`Revoked::Everywhere`] or [`Revoked::Here`].
+    async fn revoke(&self, revocation: Revocation) -> Revoked;
+
+    /// Withdraws the revocation called `id`: whoever it covers may come in again.
+    async fn withdraw(&self, id: RevocationId) -> Withdrawn;
+
+    /// Up to `most` revocations in force, newest first, those older than `after` where it is given; whether there are more.
+    fn page(&self, after: Option<ListedFrom>, most: usize) -> (Vec<Listed>, bool);
 }

@@ -15,6 +15,7 @@ mod hand_back;
 pub mod hygiene;
 mod preflight;
 mod prove;
+mod revoker;
 pub mod rule;
 pub mod settle;
 pub mod verdict;

@@ -231,6 +231,12 @@ impl Walk<'_, '_> {
         facts: &Facts,
         trail: &mut Trail,
     ) -> Step<Branch> {
+        // Every proof comes by here, fresh or remembered or lapsed: it counts unless it was revoked.
+        if let Ok(identity) = &judged
+            && let Err(refusal) = self.gate.revoked.check(identity.get(), self.now)
+        {
+            return Step::Refuse(refusal);
+        }
         let Some(renewal) = &authenticator.renewal else {
             return match judged {
                 Ok(identity) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
@@ -248,7 +254,12 @@ impl Walk<'_, '_> {
                 proven.renewable = Some(index);
                 return Step::Done(Branch::Proven(proven));
             }
-            Err(Refusal::Doubted(Doubt::Expired(Some(lapsed)))) => (Verified::clone(&lapsed), Doubt::Expired(Some(lapsed)).into(), None),
+            Err(Refusal::Doubted(Doubt::Expired(Some(lapsed)))) => {
+                if let Err(refusal) = self.gate.revoked.check(lapsed.get(), self.now) {
+                    return Step::Refuse(refusal);
+                }
+                (Verified::clone(&lapsed), Doubt::Expired(Some(lapsed)).into(), None)
+            }
             Err(refusal) => return Step::Refuse(refusal),
         };
         let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
@@ -263,6 +274,10 @@ impl Walk<'_, '_> {
                 Ok(fields) => trail.hand_back = fields,
                 Err(refusal) => return Step::Refuse(refusal),
             }
+        }
+        // The fresh credential has names of its own to be revoked by.
+        if let Err(refusal) = self.gate.revoked.check(identity.get(), self.now) {
+            return Step::Refuse(refusal);
         }
         trail.renewed |= renewed.is_some();
         let mut proven = self.proven(authenticator, identity.into_inner(), credential);

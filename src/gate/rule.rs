@@ -15,6 +15,7 @@ use crate::policy::requirement::Requirement;
 use crate::renew::contract::Renewals;
 use crate::route::table::Table;
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
@@ -32,6 +33,8 @@ pub struct Gate {
     pub desks: Desks,
     /// Where single-use credentials are spent.
     pub state: Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken; asked about everyone who was proven.
+    pub revoked: Arc<Revocations>,
     /// Verdicts already reached.
     pub cache: Arc<CredentialCache>,
     /// Failure budgets; `None` when switched off.

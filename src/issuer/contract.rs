@@ -11,10 +11,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Timestamp};
+use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
+use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
+use crate::state::revoked::Revocations;
 
 /// One line of the roll-call `issuer::SERVICES`.
 pub struct ServiceEntry {
@@ -54,6 +57,11 @@ pub trait ServicePlan: Debug + Send + Sync {
         false
     }
 
+    /// Whether it rests on the state store, which is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        !self.publishes_keys()
+    }
+
     /// Whether it reads the request body.
     fn reads_body(&self) -> bool {
         true
@@ -72,8 +80,25 @@ pub trait ServicePlan: Debug + Send + Sync {
 pub struct TicketUse {
     /// Its name; `None` for the only one of the scheme `ticket` that there is.
     pub authenticator: Option<String>,
+    /// The life that tickets made for it may be given, where the conf says one; it must take tickets of that life.
+    pub life: Option<Seconds>,
     /// Where the conf names it, or where it would.
     pub span: Span,
+}
+
+impl ServiceTools<'_> {
+    /// The terms of the authenticator that `wanted` means.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator when there is none, or more than one that it could be.
+    pub fn terms(&self, wanted: &TicketUse) -> Result<Arc<TicketTerms>, String> {
+        let found = match &wanted.authenticator {
+            Some(name) => self.tickets.get(name),
+            None => self.tickets.values().next().filter(|_| self.tickets.len() == 1),
+        };
+        found.map(Arc::clone).ok_or_else(|| "no authenticator of the scheme `ticket` is meant without doubt".to_owned())
+    }
 }
 
 /// The public keys of everything that signs in this proxy. It fills while the house is put together; nobody is served before that.
@@ -97,10 +122,16 @@ impl PublishedKeys {
 pub struct ServiceTools<'a> {
     /// The terms of ticket authenticators, by name.
     pub tickets: &'a BTreeMap<String, Arc<TicketTerms>>,
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// The sessions of authenticators of that scheme, by name.
+    pub sessions: &'a BTreeMap<String, Arc<Sessions>>,
     /// The public keys of everything that signs here; complete once everything is built.
     pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.
     pub state: &'a Arc<dyn StateStore>,
+    /// Whose credentials are no longer taken.
+    pub revoked: &'a Arc<Revocations>,
     /// Unpredictable bytes.
     pub random: &'a Arc<dyn Random>,
     /// Who hears of events.

@@ -4,7 +4,9 @@
 //! of randomness that was not handed in.
 
 pub mod contract;
+pub mod pairs;
 pub mod services;
+pub mod session;
 pub mod ticket;
 
 pub use crate::issuer::services::SERVICES;

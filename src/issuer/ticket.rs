@@ -73,12 +73,35 @@ pub enum MintError {
 /// Names that a field of the ticket has already (RFC 7519 section 4.1, RFC 9068 section 2.2.3).
 const RESERVED: &[&str] = &["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope"];
 
+/// Whether a field of the ticket has this name already, so that no claim may.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// A ticket that was minted. It has no `Debug`: its text is the credential.
+pub struct Minted {
+    /// What is handed over. As good as what it says: never logged.
+    pub text: String,
+    /// What it says.
+    pub ticket: Ticket,
+}
+
 /// Mints one ticket as of `now`.
 ///
 /// # Errors
 ///
 /// A [`MintError`] that says what is wrong with the order.
 pub fn mint(mint: &Mint, order: TicketOrder, now: Timestamp, random: &dyn Random) -> Result<String, MintError> {
+    press(mint, order, now, random).map(|minted| minted.text)
+}
+
+/// The same, with what the ticket says.
+///
+/// # Errors
+///
+/// A [`MintError`] that says what is wrong with the order.
+pub fn press(mint: &Mint, order: TicketOrder, now: Timestamp, random: &dyn Random) -> Result<Minted, MintError> {
     let life = order.life.unwrap_or(DEFAULT_LIFE.min(mint.max_life));
     if life == Seconds(0) || mint.max_life < life {
         return Err(MintError::Life { max: mint.max_life });
@@ -90,7 +113,7 @@ pub fn mint(mint: &Mint, order: TicketOrder, now: Timestamp, random: &dyn Random
         return Err(MintError::Scope);
     }
     match &order.claims {
-        Value::Map(members) if !members.iter().any(|(name, _)| RESERVED.contains(&&**name)) => {}
+        Value::Map(members) if !members.iter().any(|(name, _)| is_reserved(name)) => {}
         _ => return Err(MintError::Claims),
     }
     let bindings = check_bindings(order.bindings)?;
@@ -109,7 +132,8 @@ pub fn mint(mint: &Mint, order: TicketOrder, now: Timestamp, random: &dyn Random
         bindings,
         claims: order.claims,
     };
-    seal(&mint.key, &ticket, random).map_err(|_| MintError::TooLarge)
+    let text = seal(&mint.key, &ticket, random).map_err(|_| MintError::TooLarge)?;
+    Ok(Minted { text, ticket })
 }
 
 /// Bindings as their verifier compares them, or why one of them cannot be.
@@ -118,11 +142,7 @@ fn check_bindings(bindings: Bindings) -> Result<Bindings, MintError> {
     if bindings.device.as_ref().is_some_and(|device| device.is_empty() || !device.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
         return wrong("device");
     }
-    if bindings
-        .host
-        .as_ref()
-        .is_some_and(|host| host.is_empty() || host.bytes().any(|byte| byte.is_ascii_uppercase()) || host.ends_with('.'))
-    {
+    if bindings.host.as_ref().is_some_and(|host| !is_canonical_host(host)) {
         return wrong("host");
     }
     if bindings.methods.iter().any(|method| method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -133,6 +153,17 @@ fn check_bindings(bindings: Bindings) -> Result<Bindings, MintError> {
     }
     let address = bindings.address.map(|address: IpAddr| address.to_canonical());
     Ok(Bindings { address, ..bindings })
+}
+
+/// Whether `host` is such as requests are judged by: lower case, no port, no dot at the end.
+fn is_canonical_host(host: &str) -> bool {
+    let named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-._".contains(&byte);
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let sound = match address {
+        Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok_and(|parsed| parsed.to_string() == *inner),
+        None => host.bytes().all(named),
+    };
+    sound && !host.is_empty() && !host.ends_with('.')
 }
 
 /// Whether `path` starts with `/` and has no query, no empty or dot segment (a `/` at the end is fine), and no character

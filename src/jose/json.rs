@@ -140,6 +140,23 @@ impl<'de> Visitor<'de> for Reading<'_> {
     }
 }
 
+/// `value` as JSON text is made of; `None` where JSON cannot say it (an infinite number).
+#[must_use]
+pub fn written(value: &Value) -> Option<serde_json::Value> {
+    use serde_json::Value as Json;
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(flag) => Json::Bool(*flag),
+        Value::Int(number) => Json::from(*number),
+        Value::Float(number) => Json::Number(serde_json::Number::from_f64(*number)?),
+        Value::Text(text) => Json::from(&**text),
+        Value::List(items) => Json::Array(items.iter().map(written).collect::<Option<_>>()?),
+        Value::Map(members) => {
+            Json::Object(members.iter().map(|(name, member)| Some((name.to_string(), written(member)?))).collect::<Option<_>>()?)
+        }
+    })
+}
+
 /// Whether a name stands twice, in less than quadratic time once that matters.
 fn has_duplicate(members: &[(Box<str>, Value)]) -> bool {
     const FEW: usize = 24;

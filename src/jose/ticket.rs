@@ -74,6 +74,7 @@ pub struct Bindings {
 }
 
 /// A key that seals tickets, set up once.
+#[derive(Clone)]
 pub struct TicketKey {
     id: [u8; KEY_ID],
     extracted: Prk,
@@ -147,6 +148,14 @@ pub fn seal(key: &TicketKey, ticket: &Ticket, random: &dyn Random) -> Result<Str
 #[must_use]
 pub fn looks_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)
+}
+
+/// The key that `text` names; `None` when it is too short or no ticket at all. Proves nothing.
+#[must_use]
+pub fn key_id(text: &str) -> Option<[u8; KEY_ID]> {
+    let bytes = base64url::decode(text.strip_prefix(PREFIX)?)?;
+    let (id, rest) = bytes.split_first_chunk::<KEY_ID>()?;
+    (SALT + TAG <= rest.len()).then_some(*id)
 }
 
 /// Opens `text` with whichever of `keys` it names.

@@ -3,6 +3,7 @@
 //! A [`Renewer`] makes one exchange with one issuer and says how it ended. That it is made once per spent credential, on all
 //! nodes, is not its business: `renew::flight` sees to that, and the gate meets both as [`Renewals`].
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{Clock, Observer, Random, RenewalFailure, Renewed, Spent, SpentKey, Timestamp, TokenPair};
+use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape};
 use crate::state::contract::StateStore;
@@ -61,7 +63,10 @@ pub trait RenewerPlan: Debug + Send + Sync {
 pub struct RenewTools<'a> {
     /// For one exchange, everything included.
     pub deadline: Duration,
-    /// For exchanges with issuers elsewhere.
+    /// The issuers of our own, by name.
+    pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// For exchanges with issuers elsewhere. Each has a connection of its own, so that none is lost to one that the issuer was just
+    /// closing.
     pub client: &'a Arc<Client>,
     /// The wall clock: when a pair ends is counted from the answer.
     pub clock: &'a Arc<dyn Clock>,

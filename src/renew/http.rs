@@ -155,13 +155,15 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn RenewerPlan>
     let mut names = secrets(&section, checking);
     let headers = headers(&section, &mut names, checking);
     let body = body(&section, &method, &mut names, checking);
-    if !names.spends {
+    // After a fault, what is not named here may be named in what could not be read.
+    let is_whole = before == checking.faults.errors();
+    if is_whole && !names.spends {
         checking.faults.error(
             section.span(),
             "neither {refresh} nor {access} stands in `headers`, `json` or `form`, so nothing would be spent; write where it goes",
         );
     }
-    for name in names.unused() {
+    for name in names.unused().filter(|_| is_whole) {
         checking.faults.warn(section.span_of("secrets"), format!("nothing says `{{secrets.{name}}}`; remove it, or use it"));
     }
     let reading = reading(&section, checking);
@@ -352,7 +354,7 @@ impl RenewerPlan for HttpPlan {
     }
 
     fn build(&self, _name: &Arc<str>, tools: &RenewTools<'_>) -> Result<Arc<dyn Renewer>, String> {
-        let client = self.authorities.client(tools.client)?.unpooled()?;
+        let client = self.authorities.client(tools.client)?;
         Ok(Arc::new(HttpRenewer { plan: self.clone(), deadline: tools.deadline, client }))
     }
 }
@@ -360,7 +362,7 @@ impl RenewerPlan for HttpPlan {
 struct HttpRenewer {
     plan: HttpPlan,
     deadline: Duration,
-    client: Client,
+    client: Arc<Client>,
 }
 
 impl HttpRenewer {
@@ -371,7 +373,7 @@ impl HttpRenewer {
             Body::Nothing => Bytes::new(),
             Body::Json(template) => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                Bytes::from(template.value(spent)?.to_string())
+                template.body(spent)?
             }
             Body::Form(fields) => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -9,9 +9,15 @@ pub mod flight;
 pub mod form;
 pub mod handling;
 pub mod http;
+pub mod local;
 pub mod oauth2;
+pub mod session;
+
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
-pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY];
+pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY, &local::ENTRY];

@@ -9,6 +9,7 @@
 pub mod fault;
 pub mod material;
 pub mod node;
+pub mod revocation;
 pub mod section;
 pub mod shape;
 pub mod walk;

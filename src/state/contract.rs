@@ -39,6 +39,11 @@ pub trait StorePlan: Debug + Send + Sync {
     /// A text that is equal exactly when a reload may go on with the store that is open. Nothing secret: it stands in messages.
     fn continuity(&self) -> String;
 
+    /// Whether there is something in it already, or may be, which a process that has no use for the store so far must know of.
+    fn is_there(&self) -> bool {
+        false
+    }
+
     /// Opens the store. Whatever it runs in the background ends when the last handle on it is dropped.
     ///
     /// # Errors

@@ -92,6 +92,10 @@ impl StorePlan for EmbeddedPlan {
         format!("embedded path={} capacity={} timeout={:?}", self.path.display(), self.capacity, self.timeout)
     }
 
+    fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {
         let (plan, with) = (self.clone(), tools.clone());
         let (tell, told) = oneshot::channel();
@@ -106,8 +110,7 @@ impl StorePlan for EmbeddedPlan {
             }
         };
         std::thread::Builder::new().name("state".to_owned()).spawn(work).map_err(|error| format!("cannot start its thread: {error}"))?;
-        let gave_up = |_| format!("`{}` cannot be read: it is damaged in a way that the database does not foresee", self.path.display());
-        let store = told.await.map_err(gave_up)??;
+        let store = told.await.map_err(|_panicked| format!("`{}` could not be opened", self.path.display()))??;
         if tools.clock.now() < store.born.minus(crate::domain::Seconds(1)) {
             tracing::warn!(
                 born = %store.born,

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -15,7 +16,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric as Shown, Registry};
 
-use crate::domain::{Clock, Event, Observer};
+use crate::domain::{Clock, Event, Observer, Timestamp};
 use crate::telemetry::metrics::decisions::Decisions;
 use crate::telemetry::metrics::durations::Durations;
 use crate::telemetry::metrics::key_stores::KeyStores;
@@ -50,6 +51,11 @@ pub struct Metrics {
     state: Family<Words, Counter>,
     governor: Family<Words, Counter>,
     governor_tracked: Family<Word, Gauge>,
+    revocations: Gauge,
+    revocations_age: Gauge,
+    revocations_unreadable: Counter,
+    /// When the log of revocations was last read, in seconds; 0 when it never was.
+    revocations_read: AtomicI64,
     generation: Gauge,
     reloads: Family<Word, Counter>,
     last_reload: Gauge,
@@ -102,6 +108,10 @@ impl Metrics {
             state: Family::default(),
             governor: Family::default(),
             governor_tracked: Family::default(),
+            revocations: Gauge::default(),
+            revocations_age: Gauge::default(),
+            revocations_unreadable: Counter::default(),
+            revocations_read: AtomicI64::new(0),
             generation: Gauge::default(),
             reloads: Family::default(),
             last_reload: Gauge::default(),
@@ -142,6 +152,9 @@ impl Metrics {
             Metric::StateRequests => register(registry, metric, self.state.clone()),
             Metric::GovernorRequests => register(registry, metric, self.governor.clone()),
             Metric::GovernorTracked => register(registry, metric, self.governor_tracked.clone()),
+            Metric::Revocations => register(registry, metric, self.revocations.clone()),
+            Metric::RevocationsAge => register(registry, metric, self.revocations_age.clone()),
+            Metric::RevocationsUnreadable => register(registry, metric, self.revocations_unreadable.clone()),
             Metric::ConfigGeneration => register(registry, metric, self.generation.clone()),
             Metric::ConfigReloads => register(registry, metric, self.reloads.clone()),
             Metric::ConfigLastReloadSuccess => register(registry, metric, self.last_reload.clone()),
@@ -174,7 +187,11 @@ impl Metrics {
     /// Everything as `OpenMetrics` text.
     #[must_use]
     pub fn exposition(&self) -> String {
-        self.key_stores.age(self.clock.now());
+        let now = self.clock.now();
+        self.key_stores.age(now);
+        let read = Timestamp(self.revocations_read.load(Ordering::Relaxed));
+        // As old as the world while the log was never read: whoever watches the age sees it.
+        self.revocations_age.set(i64::from(read.until(now).0));
         let mut out = String::with_capacity(16 * 1024);
         // Writing to a string does not fail; should it ever, half an exposition must not pass for a whole one.
         match text::encode(&mut out, &self.registry) {
@@ -222,6 +239,13 @@ impl Observer for Metrics {
                 let result = if refused { "refused" } else { "passed" };
                 self.governor.get_or_create(&[("budget", budget), ("result", result)]).inc();
                 self.governor_tracked.get_or_create(&[("budget", budget)]).set(i64::try_from(tracked).unwrap_or(i64::MAX));
+            }
+            Event::Revocations { in_force, read } => {
+                self.revocations.set(i64::try_from(in_force).unwrap_or(i64::MAX));
+                self.revocations_read.store(read.unwrap_or_default().0, Ordering::Relaxed);
+            }
+            Event::RevocationUnreadable => {
+                self.revocations_unreadable.inc();
             }
         }
     }

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Secret, Step, Timestamp,
-    TokenPair, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret, Step,
+    Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::session::SessionTerms;
 use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
-use crate::settings::{Checking, Node, Shape};
+use crate::settings::{Checking, Node, Shape, Span};
+use crate::state::contract::StateStore;
 use crate::verify::keys::contract::BuiltKeys;
 
 /// One line of the roll-call `verify::SCHEMES`.
@@ -56,19 +58,14 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// cache-safety (`Vary`). Lower case for headers.
     fn looks_at(&self) -> Vec<crate::domain::Place>;
 
-    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
-    fn remembers(&self) -> bool {
-        false
-    }
-
     /// What a renewal of its credentials would rest on.
     fn renewability(&self) -> Renewability {
         Renewability::Never("they have no end that a fresh one would move")
     }
 
-    /// Who issues its credentials, where that is one, by name.
-    fn sole_issuer(&self) -> Option<&str> {
-        None
+    /// Whether its verdicts may rest on the state store: spent credentials, sessions. The store is opened only when something needs it.
+    fn remembers(&self) -> bool {
+        false
     }
 
     /// Builds the verifier. Everything that can go wrong has been found by the plan.
@@ -77,6 +74,22 @@ pub trait SchemePlan: Debug + Send + Sync {
     ///
     /// A sentence for the operator, when the machine lacks something the conf could not show.
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
+
+    /// Another authenticator that judges what this one keeps, and where the conf names it. It is built first, and leans on none itself.
+    fn leans_on(&self) -> Option<(&str, &Span)> {
+        None
+    }
+
+    /// What its sessions have in common, for whoever opens, renews and ends them; `None` when it judges no sessions.
+    fn session_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<SessionTerms, String>> {
+        let _ = (name, keys);
+        None
+    }
+
+    /// The longest life it takes a ticket of; `None` when it judges no tickets.
+    fn ticket_life(&self) -> Option<Seconds> {
+        None
+    }
 
     /// What it demands of tickets, for whoever mints for it or takes tickets in its place; `None` when it judges no tickets.
     fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {
@@ -113,6 +126,10 @@ pub struct KeyUse {
 pub struct SchemeTools<'a> {
     /// The key stores of the conf, built, by name.
     pub keys: &'a BTreeMap<String, BuiltKeys>,
+    /// The authenticators that were built before, by name; those that others lean on are among them.
+    pub verifiers: &'a BTreeMap<String, Arc<dyn Verifier>>,
+    /// What is remembered.
+    pub state: &'a Arc<dyn StateStore>,
     /// Where a scheme registers the desks it will ask.
     pub desks: &'a mut Desks,
     /// For remote questions.

@@ -201,10 +201,6 @@ impl SchemePlan for IntrospectionPlan {
         Renewability::Brought
     }
 
-    fn sole_issuer(&self) -> Option<&str> {
-        Some(&self.rules.issuer)
-    }
-
     fn looks_at(&self) -> Vec<Place> {
         self.rules.from.iter().map(Source::place).collect()
     }

@@ -120,10 +120,6 @@ impl SchemePlan for TicketPlan {
         if self.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
     }
 
-    fn sole_issuer(&self) -> Option<&str> {
-        Some(&self.issuer)
-    }
-
     fn looks_at(&self) -> Vec<Place> {
         self.from.iter().map(Source::place).collect()
     }
@@ -135,6 +131,10 @@ impl SchemePlan for TicketPlan {
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         Ok(Arc::new(self.verifier(name, tools.keys)?))
+    }
+
+    fn ticket_life(&self) -> Option<Seconds> {
+        Some(self.max_life)
     }
 
     fn ticket_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<TicketTerms, String>> {

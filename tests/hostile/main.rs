@@ -33,3 +33,4 @@ mod whole_conf;
 mod whole_cost;
 mod whole_gate;
 mod whole_http2;
+mod whole_ticket;

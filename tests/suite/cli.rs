@@ -91,7 +91,7 @@ fn what_is_printed_as_json_is_json() {
 #[test]
 fn every_verb_teaches_how_to_use_it() {
     let folder = Folder::new();
-    let verbs = ["run", "check", "demo", "mint", "keys", "health", "schema", "version"];
+    let verbs = ["run", "check", "demo", "mint", "keys", "ticket", "health", "revoke", "schema", "version"];
     let overview = printed(&countersign(folder.path(), &["--help"]));
     for verb in verbs {
         assert!(overview.contains(&format!("\n  {verb}")), "`{verb}` is not in the overview");

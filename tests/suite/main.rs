@@ -10,6 +10,8 @@
 )]
 #![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/mod.rs"]
@@ -17,6 +19,7 @@ mod support;
 
 mod answers;
 mod cli;
+mod cli_ticket;
 mod conf;
 mod encrypted;
 mod flight;
@@ -25,8 +28,11 @@ mod models_burn;
 mod models_cell;
 mod models_renewal;
 mod oidc;
+mod oidc_renewal;
 mod proxying;
+mod renewal;
 mod replay;
+mod revocation;
 mod scheme_gigya;
 mod scheme_introspection;
 mod scheme_jwt;
@@ -35,6 +41,7 @@ mod scheme_server_key;
 mod scheme_ticket;
 mod secrets;
 mod state;
+mod ticket_services;
 mod tree;
 mod upstream_http2;
 mod verify;

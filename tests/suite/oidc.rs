@@ -1,72 +1,13 @@
 //! A real OpenID provider before the real binary: discovery, rotation under traffic, and its outage.
-//!
-//! The provider is `oidc-provider` from npm, started from `tests/oidc`; `npm ci --prefix tests/oidc` installs it.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use serde_json::Value;
-
 use crate::support::child::Running;
+use crate::support::openid::Provider;
 use crate::support::raw::Client;
 use crate::support::upstream::{Upstream, eventually};
 use crate::support::whole::Folder;
-
-/// The provider as a process; ends when dropped.
-struct Provider {
-    child: Child,
-    origin: String,
-}
-
-impl Provider {
-    fn start() -> Self {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oidc");
-        assert!(
-            Path::new(&folder.join("node_modules/oidc-provider")).is_dir(),
-            "the OpenID provider that this test asks is not installed; run `npm ci --prefix tests/oidc` (Node.js 20 or later)"
-        );
-        let mut child = Command::new("node")
-            .arg(folder.join("provider.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("`node` starts; install Node.js 20 or later");
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
-        let port = port.expect("the provider says where it listens");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, origin: format!("http://127.0.0.1:{port}") }
-    }
-
-    /// A fresh access token of the machine client.
-    async fn token(&self) -> String {
-        let request = reqwest::Client::new().post(format!("{}/token", self.origin));
-        let request = request.basic_auth("machine", Some("only-for-tests-0123456789abcdef"));
-        let answer = request.form(&[("grant_type", "client_credentials"), ("scope", "read")]).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
-    }
-
-    async fn rotate(&self) {
-        let answer = reqwest::Client::new().post(format!("{}/control/rotate", self.origin)).send().await.unwrap();
-        assert!(answer.status().is_success());
-    }
-
-    fn stop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
 
 fn request(token: &str) -> String {
     format!("GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n")

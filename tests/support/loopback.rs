@@ -16,6 +16,8 @@ pub struct Asked {
     pub head: String,
     /// The body.
     pub body: Vec<u8>,
+    /// Which request of its connection it is, from 1.
+    pub turn: usize,
 }
 
 impl Asked {
@@ -155,7 +157,9 @@ pub fn silent_port() -> SocketAddr {
 }
 
 fn serve(mut stream: impl Read + Write, stage: &Stage) {
-    while let Some(asked) = read_request(&mut stream) {
+    for turn in 1.. {
+        let Some(asked) = read_request(&mut stream) else { return };
+        let asked = Asked { turn, ..asked };
         let told = {
             stage.asked.lock().expect("no script panics").push(asked.clone());
             (stage.script.lock().expect("no script panics"))(&asked)
@@ -224,7 +228,7 @@ fn read_request(stream: &mut impl Read) -> Option<Asked> {
         bytes.extend_from_slice(&part[..read]);
     };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut asked = Asked { head, body: bytes.split_off(end + 4) };
+    let mut asked = Asked { head, body: bytes.split_off(end + 4), turn: 1 };
     let length: usize = asked.field("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
     while asked.body.len() < length {
         let mut part = [0; 4096];

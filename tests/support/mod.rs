@@ -5,11 +5,14 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod child;
+pub mod detour;
 pub mod edge;
 pub mod identity;
 pub mod judge;
 pub mod ledger;
+pub mod openid;
 pub mod raw;
+pub mod redis;
 pub mod rows;
 pub mod upstream;
 pub mod whole;

@@ -13,6 +13,7 @@ use countersign::assembly::process::{Process, Tools};
 use countersign::assembly::steady::Steady;
 use countersign::domain::Clock;
 use countersign::settings::Fault;
+use countersign::state::contract::StateStore;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -87,7 +88,21 @@ impl Whole {
         Self::start_by(folder, yaml, |clock| Arc::new(Steady::over(clock).unwrap())).await
     }
 
+    /// The same over a state store that is there already, which several may share.
+    pub async fn start_over(state: Arc<dyn StateStore>, folder: Folder, yaml: &str) -> Self {
+        Self::begin(Some(state), folder, yaml, |clock| clock).await
+    }
+
     async fn start_by(folder: Folder, yaml: &str, clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>) -> Self {
+        Self::begin(None, folder, yaml, clock_of).await
+    }
+
+    async fn begin(
+        state: Option<Arc<dyn StateStore>>,
+        folder: Folder,
+        yaml: &str,
+        clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>,
+    ) -> Self {
         // Whoever is first wins; the tests all want the same.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let conf = folder.write("countersign.yaml", yaml);
@@ -99,7 +114,12 @@ impl Whole {
             random: Arc::new(SystemRandom),
         };
         let sink = Sink::default();
-        let process = Process::start(&plan, tools, Some(Box::new(sink.clone())), 2).await.unwrap();
+        let audit: Option<Box<dyn Write + Send>> = Some(Box::new(sink.clone()));
+        let process = match state {
+            None => Process::start(&plan, tools, audit, 2).await,
+            Some(state) => Process::start_over(state, &plan, tools, audit, 2).await,
+        };
+        let process = process.unwrap();
         Self { folder, clock, process, conf, sink }
     }
 

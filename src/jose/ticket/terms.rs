@@ -104,9 +104,11 @@ impl TicketTerms {
     fn identify(&self, ticket: &Verified<Ticket>, single_use: bool) -> Verified<Arc<Identity>> {
         let said = ticket.get();
         let end = self.end(said);
-        let mut claims: Vec<(Box<str>, Value)> = vec![("jti".into(), Value::Text(id_text(&said.id).into()))];
+        // Revocations go by these two, so whoever mints cannot choose them.
+        let mut claims: Vec<(Box<str>, Value)> =
+            vec![("jti".into(), Value::Text(id_text(&said.id).into())), ("iat".into(), Value::Int(said.issued.0))];
         if let Value::Map(members) = &said.claims {
-            claims.extend(members.iter().filter(|(name, _)| **name != *"jti").cloned());
+            claims.extend(members.iter().filter(|(name, _)| !matches!(&**name, "jti" | "iat")).cloned());
         }
         Verified::vouch(Arc::new(Identity {
             subject: said.subject.clone(),

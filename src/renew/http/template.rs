@@ -4,8 +4,9 @@
 //! no credential can end a string or begin another field. `{{` and `}}` stand for the braces themselves; a place that is not
 //! known is a fault of the conf, never text.
 
+use bytes::Bytes;
 use http::HeaderValue;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
 use crate::domain::{Secret, Spent};
@@ -185,23 +186,54 @@ impl JsonTemplate {
         })
     }
 
-    /// The body, with everything in its place.
+    /// The body, with everything in its place and its members in written order.
     ///
     /// # Errors
     ///
     /// [`Unwritable`] when a credential is not UTF-8.
-    pub fn value(&self, spent: &Spent) -> Result<Json, Unwritable> {
-        Ok(match self {
+    pub fn body(&self, spent: &Spent) -> Result<Bytes, Unwritable> {
+        let mut text = Zeroizing::new(String::new());
+        self.write(spent, &mut text)?;
+        Ok(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn write(&self, spent: &Spent, text: &mut String) -> Result<(), Unwritable> {
+        match self {
             Self::Text(template) => {
                 let bytes = template.bytes(spent);
-                Json::String(std::str::from_utf8(&bytes).map_err(|_| Unwritable)?.to_owned())
+                write_text(std::str::from_utf8(&bytes).map_err(|_| Unwritable)?, text)?;
             }
-            Self::Plain(value) => value.clone(),
-            Self::List(items) => Json::Array(items.iter().map(|item| item.value(spent)).collect::<Result<_, _>>()?),
+            Self::Plain(value) => text.push_str(&value.to_string()),
+            Self::List(items) => {
+                text.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index != 0 {
+                        text.push(',');
+                    }
+                    item.write(spent, text)?;
+                }
+                text.push(']');
+            }
             Self::Map(members) => {
-                let member = |(name, value): &(String, Self)| Ok((name.clone(), value.value(spent)?));
-                Json::Object(members.iter().map(member).collect::<Result<Map<_, _>, _>>()?)
+                text.push('{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    if index != 0 {
+                        text.push(',');
+                    }
+                    write_text(name, text)?;
+                    text.push(':');
+                    value.write(spent, text)?;
+                }
+                text.push('}');
             }
-        })
+        }
+        Ok(())
     }
+}
+
+/// Appends `value` as a JSON string (RFC 8259 section 7).
+fn write_text(value: &str, text: &mut String) -> Result<(), Unwritable> {
+    let written = Zeroizing::new(serde_json::to_string(value).map_err(|_| Unwritable)?);
+    text.push_str(&written);
+    Ok(())
 }

@@ -86,6 +86,12 @@ metrics! {
         "Questions whether a caller has failures left";
     GovernorTracked Gauge "governor_tracked" ["budget"]
         "Failure budgets kept now";
+    Revocations Gauge "revocations" []
+        "Revocations in force now";
+    RevocationsAge Gauge "revocations_age_seconds" []
+        "How long ago the log of revocations was last read to its end";
+    RevocationsUnreadable Counter "revocations_unreadable" []
+        "Entries of the log of revocations that were not understood, and so are not in force";
     ConfigGeneration Gauge "config_generation" []
         "Counts the confs put in force since the start; 1 is the first";
     ConfigReloads Counter "config_reloads" ["result"]

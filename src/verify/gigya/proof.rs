@@ -120,12 +120,13 @@ impl Prover {
         if now < start || end <= now {
             return Err(Doubt::WindowExceeded);
         }
+        let issued = ("iat".into(), Value::Int(signed.0));
         let burn = self.rules.burn.then(|| Burn { key: self.burn_key(uid, time, friend), made: signed, until: end });
         Ok(Verified::vouch(Arc::new(Identity {
             subject: uid.into(),
             issuer: self.store.clone(),
             scopes: Box::default(),
-            claims: friend.map_or_else(Value::empty, |friend| Value::Map(Box::new([("friend".into(), Value::from(friend))]))),
+            claims: Value::Map(friend.map(|friend| ("friend".into(), friend.into())).into_iter().chain([issued]).collect()),
             expires: Some(end),
             not_before: Some(start),
             scheme: self.scheme,

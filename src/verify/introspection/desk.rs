@@ -161,6 +161,7 @@ impl IntrospectionDesk {
             clock: Arc::clone(tools.clock),
             random: Arc::clone(tools.random),
             observer: Arc::clone(tools.observer),
+            issued: Arc::default(),
         };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));

@@ -235,19 +235,12 @@ impl SchemePlan for JwtPlan {
         Some(&self.rules.algorithms)
     }
 
-    fn issuers(&self) -> Vec<String> {
-        self.rules.issuers.iter().map(|issuer| issuer.name.written()).collect()
-    }
-
     fn renewability(&self) -> Renewability {
         Renewability::Brought
     }
 
-    fn sole_issuer(&self) -> Option<&str> {
-        match &*self.rules.issuers {
-            [Issuer { name: IssuerName::Exact(name), .. }] => Some(name),
-            _ => None,
-        }
+    fn issuers(&self) -> Vec<String> {
+        self.rules.issuers.iter().map(|issuer| issuer.name.written()).collect()
     }
 
     fn looks_at(&self) -> Vec<Place> {

@@ -2,6 +2,7 @@
 //!
 //! Look-ups never wait: they read a snapshot. What is missing is asked for at a [`Desk`], by the gate.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub struct KeyTools {
     pub random: Arc<dyn Random>,
     /// Who hears of fetches and skipped keys.
     pub observer: Arc<dyn Observer>,
+    /// What verifies the tokens of our own issuers, by their names in the conf.
+    pub issued: Arc<BTreeMap<String, Vec<Arc<VerifyingKey>>>>,
 }
 
 /// A built key store.

@@ -14,6 +14,7 @@ pub(crate) mod testing;
 
 pub mod discovery;
 pub mod gigya_secret;
+pub mod issued;
 pub mod issuer_key;
 pub mod jwks_url;
 pub mod mac;
@@ -29,6 +30,7 @@ pub const KEY_SOURCES: &[&KeySourceEntry] = &[
     &discovery::ENTRY,
     &issuer_key::ENTRY,
     &pinned::ENTRY,
+    &issued::ENTRY,
     &server_keys::ENTRY,
     &server_key_lookup::ENTRY,
     &mac::ENTRY,

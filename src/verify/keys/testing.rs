@@ -42,7 +42,13 @@ pub(crate) fn tools() -> KeyTools {
 
 /// Tools with these parts.
 pub(crate) fn tools_with(client: ClientSettings, clock: Arc<AtomicI64>, notes: Arc<Notes>) -> KeyTools {
-    KeyTools { client: Arc::new(Client::new(client).expect("a client")), clock, random: Arc::new(Still), observer: notes }
+    KeyTools {
+        client: Arc::new(Client::new(client).expect("a client")),
+        clock,
+        random: Arc::new(Still),
+        observer: notes,
+        issued: Arc::default(),
+    }
 }
 
 /// A key pair of an issuer, by the name it serves it under.

@@ -18,13 +18,15 @@ use async_trait::async_trait;
 use countersign::domain::{Burn, Clock, Random, Silent, Timestamp};
 use countersign::state::STORES;
 use countersign::state::contract::{Class, Key, StateStore, StoreTools};
+use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use crate::stage::{NOW, prove};
+use crate::support::redis::{DURABLE, RedisServer};
 
 /// Every kind of store that must keep the contract.
-const KINDS: &[&dyn Kind] = &[&Memory, &Embedded];
+const KINDS: &[&dyn Kind] = &[&Memory, &Embedded, &Redis];
 
 /// Every clause.
 const CLAUSES: &[(&str, Clause)] = &[
@@ -102,11 +104,11 @@ impl Stage {
 }
 
 impl Opened {
-    /// The store as the next process finds it that starts at `now`.
+    /// The store as the next process finds it that starts `now` seconds after [`NOW`].
     pub async fn again(self, now: i64) -> Self {
         let Self { home, store } = self;
         drop(store);
-        let store = home.open(clock(now)).await;
+        let store = home.open(clock(NOW + now)).await;
         Self { home, store }
     }
 }
@@ -247,6 +249,43 @@ impl Home for Folder {
     }
 }
 
+struct Redis;
+
+#[async_trait]
+impl Kind for Redis {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn lasts(&self) -> bool {
+        true
+    }
+
+    /// What it holds is bounded by the server's memory, not by a number.
+    fn counts(&self) -> bool {
+        false
+    }
+
+    async fn home(&self, _capacity: usize) -> Box<dyn Home> {
+        Box::new(Server(Mutex::new(RedisServer::start_with(DURABLE))))
+    }
+}
+
+struct Server(Mutex<RedisServer>);
+
+#[async_trait]
+impl Home for Server {
+    async fn open(&self, clock: Arc<dyn Clock>) -> Arc<dyn StateStore> {
+        let url = {
+            let mut server = self.0.lock();
+            // Whatever was answered must have been written down.
+            server.restart();
+            server.url()
+        };
+        open("redis", &json!({ "url": url, "strict": true, "timeout": "20s", "connect_timeout": "20s" }), clock).await.unwrap()
+    }
+}
+
 /// Plays every clause on the kind called `name`.
 async fn keeps_the_contract(name: &str) {
     let kind = *KINDS.iter().find(|kind| kind.name() == name).expect("a kind of that name");
@@ -264,6 +303,11 @@ async fn memory_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_keeps_the_contract() {
     keeps_the_contract("embedded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_the_contract() {
+    keeps_the_contract("redis").await;
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! From the renewers of a conf to what the gate asks: one set of flights for each renewer, shared by all authenticators that name
+//! it, and for each authenticator how its fresh credentials reach the client.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::assembly::gate::Ground;
+use crate::config::plan::{Plan, RenewerUse};
+use crate::domain::Place;
+use crate::gate::rule::{HandBack, HandTo, Renewal};
+use crate::issuer::pairs::Issuer;
+use crate::net::client::Client;
+use crate::renew::contract::{FlightTools, RenewTools, Renewals};
+use crate::renew::flight::{FlightSettings, Flights};
+use crate::renew::handling;
+use crate::verify::presented::Source;
+
+/// The renewals of a conf, by the numbers of its renewers; none for a renewer that no authenticator names.
+pub struct Renewing(Vec<Option<Arc<dyn Renewals>>>);
+
+impl Renewing {
+    /// Builds every renewer that is used.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator that names the renewer.
+    pub fn build(plan: &Plan, client: &Arc<Client>, issuers: &BTreeMap<String, Arc<Issuer>>, ground: &Ground) -> Result<Self, String> {
+        let mut built: Vec<Option<Arc<dyn Renewals>>> = Vec::with_capacity(plan.renewers.len());
+        if plan.renewers.is_empty() {
+            return Ok(Self(built));
+        }
+        let client = Arc::new(client.unpooled()?);
+        for (index, written) in plan.renewers.iter().enumerate() {
+            if !plan.authenticators.iter().any(|authenticator| authenticator.renewal.as_ref().is_some_and(|used| used.renewer == index)) {
+                built.push(None);
+                continue;
+            }
+            let handling = &written.handling;
+            let tools = RenewTools {
+                deadline: handling.flight.duration(),
+                issuers,
+                client: &client,
+                clock: &ground.clock,
+                random: &ground.random,
+                observer: &ground.observer,
+            };
+            let renewer = written.renewer.build(&written.name, &tools).map_err(|why| format!("renewer `{}`: {why}", written.name))?;
+            let tools = FlightTools {
+                state: Arc::clone(&ground.state),
+                clock: Arc::clone(&ground.clock),
+                random: Arc::clone(&ground.random),
+                observer: Arc::clone(&ground.observer),
+            };
+            let settings =
+                FlightSettings { wait: handling.wait, flight: handling.flight, grace: handling.grace, ..FlightSettings::default() };
+            built.push(Some(Arc::new(Flights::new(Arc::clone(&written.name), renewer, tools, settings))));
+        }
+        Ok(Self(built))
+    }
+
+    /// How the credentials of an authenticator that uses a renewer in this way are renewed.
+    #[must_use]
+    pub fn of(&self, plan: &Plan, used: &RenewerUse) -> Option<Renewal> {
+        let renewals = self.0.get(used.renewer)?.as_ref()?;
+        let handling = &plan.renewers.get(used.renewer)?.handling;
+        let brought = handling.refresh_from.as_ref().filter(|_| used.brought);
+        Some(Renewal {
+            renewals: Arc::clone(renewals),
+            refresh_from: brought.and_then(source).into_iter().collect(),
+            early: handling.early,
+            hand_back: used.hand_back.as_ref().map(hand_back),
+        })
+    }
+}
+
+/// Every response header in which a fresh credential is handed to a client: nobody else may write them.
+#[must_use]
+pub fn handed_back(plan: &Plan) -> Vec<HeaderName> {
+    let used = plan.authenticators.iter().filter_map(|authenticator| authenticator.renewal.as_ref()?.hand_back.as_ref());
+    used.flat_map(|hand_back| hand_back.headers().map(|(name, _)| name.clone())).collect()
+}
+
+/// Every header field in which a client of `plan` brings what is spent.
+#[must_use]
+pub fn refresh_headers(plan: &Plan) -> Vec<HeaderName> {
+    let places = plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.as_ref());
+    let headers = places.filter_map(|place| match place {
+        Place::Header(name) => Some(name.clone()),
+        Place::Cookie(_) | Place::Query(_) | Place::Body => None,
+    });
+    headers.collect()
+}
+
+fn source(place: &Place) -> Option<Source> {
+    match place {
+        Place::Header(name) => Some(Source::Header(name.clone())),
+        Place::Cookie(name) => Some(Source::Cookie(name.clone())),
+        // The conf knows no such place.
+        Place::Query(_) | Place::Body => None,
+    }
+}
+
+fn hand_back(plan: &handling::HandBack) -> HandBack {
+    HandBack {
+        access: Some(hand_to(&plan.access.0)),
+        refresh: Some(hand_to(&plan.refresh.0)),
+        expires_in: plan.expires_in.as_ref().map(|(name, _)| name.clone()),
+    }
+}
+
+fn hand_to(plan: &handling::HandTo) -> HandTo {
+    match plan {
+        handling::HandTo::Header(name) => HandTo::Header(name.clone()),
+        handling::HandTo::Cookie { name, attributes, max_age } => {
+            HandTo::Cookie { name: name.clone(), attributes: attributes.clone(), max_age: *max_age }
+        }
+    }
+}
