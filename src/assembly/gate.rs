@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::assembly::outbound::Outbound;
 use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
-use crate::assembly::services::{Services, issuers};
+use crate::assembly::services::{Services, issuers, sessions};
 use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
@@ -23,7 +23,7 @@ use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
 use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
-use crate::verify::contract::{Desks, SchemeTools};
+use crate::verify::contract::{Desks, SchemeTools, Verifier};
 use crate::verify::governor::{Budgets, Governor};
 use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
 
@@ -103,10 +103,14 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
 
     let renewing = Renewing::build(plan, client, &issuers, ground)?;
     let mut desks = Desks::default();
-    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
-    for written in &plan.authenticators {
+    let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
+    // Those that others lean on come first.
+    let (leaning, upright): (Vec<_>, Vec<_>) = plan.authenticators.iter().partition(|written| written.scheme.leans_on().is_some());
+    for written in upright.into_iter().chain(leaning) {
         let mut tools = SchemeTools {
             keys: &keys,
+            verifiers: &verifiers,
+            state: &ground.state,
             desks: &mut desks,
             client,
             clock: &ground.clock,
@@ -114,9 +118,16 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
             observer: &ground.observer,
         };
         let verifier = written.scheme.build(&written.name, &mut tools).map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        verifiers.insert(written.name.to_string(), verifier);
+    }
+    let mut authenticators = Vec::with_capacity(plan.authenticators.len());
+    for written in &plan.authenticators {
         authenticators.push(Authenticator {
             name: Arc::clone(&written.name),
-            verifier,
+            verifier: verifiers
+                .get(&*written.name)
+                .map(Arc::clone)
+                .ok_or_else(|| format!("authenticator `{}` was not built", written.name))?,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
             renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
@@ -126,7 +137,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys, &issuers)?;
+    let sessions = sessions(plan, ground, &keys)?;
+    let services = Services::new(plan, ground, &keys, &issuers, &sessions)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
     let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);

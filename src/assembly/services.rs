@@ -9,6 +9,7 @@ use crate::config::plan::{IssuerPlan, Plan};
 use crate::domain::Silent;
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
 use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
 use crate::net::client::{Client, ClientSettings};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyTools};
@@ -26,6 +27,22 @@ pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issu
         built.map(|issuer| (name.clone(), Arc::new(issuer))).map_err(|why| format!("issuer `{name}`: {why}"))
     };
     plan.issuers.iter().map(build).collect()
+}
+
+/// The sessions of each authenticator of that scheme, by its name.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn sessions(plan: &Plan, ground: &Ground, keys: &BTreeMap<String, BuiltKeys>) -> Result<BTreeMap<String, Arc<Sessions>>, String> {
+    let mut sessions = BTreeMap::new();
+    for written in &plan.authenticators {
+        let Some(terms) = written.scheme.session_terms(&written.name, keys) else { continue };
+        let terms = terms.map_err(|why| format!("authenticator `{}`: {why}", written.name))?;
+        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        sessions.insert(written.name.to_string(), Arc::new(Sessions::new(Arc::new(terms), state, random, observer)));
+    }
+    Ok(sessions)
 }
 
 /// What every authenticator of tickets of `plan` demands, in written order, for whoever looks at a ticket without serving
@@ -64,6 +81,7 @@ pub struct Services<'a> {
     ground: &'a Ground,
     tickets: BTreeMap<String, Arc<TicketTerms>>,
     issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    sessions: &'a BTreeMap<String, Arc<Sessions>>,
     published: Arc<PublishedKeys>,
 }
 
@@ -78,9 +96,10 @@ impl<'a> Services<'a> {
         ground: &'a Ground,
         keys: &BTreeMap<String, BuiltKeys>,
         issuers: &'a BTreeMap<String, Arc<Issuer>>,
+        sessions: &'a BTreeMap<String, Arc<Sessions>>,
     ) -> Result<Self, String> {
         let tickets = terms_of(plan, keys)?.into_iter().map(|terms| (terms.name.to_string(), Arc::new(terms))).collect();
-        Ok(Self { ground, tickets, issuers, published: Arc::default() })
+        Ok(Self { ground, tickets, issuers, sessions, published: Arc::default() })
     }
 
     /// Builds one.
@@ -92,6 +111,7 @@ impl<'a> Services<'a> {
         plan.build(&ServiceTools {
             tickets: &self.tickets,
             issuers: self.issuers,
+            sessions: self.sessions,
             published: &self.published,
             state: &self.ground.state,
             revoked: &self.ground.revoked,

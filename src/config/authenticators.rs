@@ -12,7 +12,7 @@ use crate::domain::Seconds;
 use crate::jose::algorithm::{Algorithm, Family};
 use crate::settings::{Checking, Choice, Entry, KeySpec, Node, SectionSpec, Shape, sound};
 use crate::verify::SCHEMES;
-use crate::verify::contract::KeyUse;
+use crate::verify::contract::{KeyUse, Renewability};
 use crate::verify::jwt::settings::DISCOVERY;
 use crate::verify::keys::discovery;
 
@@ -87,6 +87,22 @@ fn max_age(written: Option<&Node>, cache: Option<CachePlan>, checking: &mut Chec
         return None;
     }
     section.seconds("max_age")
+}
+
+/// Shows that an authenticator which another leans on judges tokens, and leans on none itself.
+pub(super) fn prove_leaning(authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
+    for plan in authenticators.iter().flatten() {
+        let Some((name, span)) = plan.scheme.leans_on() else { continue };
+        // One that does not exist, or is at fault itself, has been told already.
+        let Some(other) = authenticators.iter().flatten().find(|other| *other.name == *name) else { continue };
+        if other.scheme.renewability() != Renewability::Brought {
+            let says = format!(
+                "`{name}`, of the scheme `{}`, judges no tokens that a renewal could bring; name one that does",
+                other.scheme.scheme()
+            );
+            checking.faults.error(span, says);
+        }
+    }
 }
 
 /// Shows that every key store an authenticator names exists and holds what its scheme needs; adds those it implies.

@@ -73,6 +73,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let cache = limits::cache(root);
     let mut renewers = renewers::renewers(root, checking);
     let mut authenticators = authenticators::authenticators(root, cache.flatten(), checking);
+    authenticators::prove_leaning(&authenticators, checking);
     authenticators::prove_key_stores(&authenticators, &mut keys, root.entries("keys"), checking);
     renewers::bind(root, &mut authenticators, &mut renewers, checking);
     let (upstream_names, authenticator_names) = (keys_of(root.entries("upstreams")), keys_of(root.entries("authenticators")));

@@ -54,6 +54,9 @@ pub(super) fn service(node: &Node, rule: &Served<'_>, checking: &mut Checking<'_
     for wanted in plan.tickets() {
         prove_tickets(name, &wanted, rule.authenticators, checking);
     }
+    for (authenticator, span) in plan.sessions() {
+        prove_sessions(name, &authenticator, &span, rule.authenticators, checking);
+    }
     (checking.faults.errors() == before).then_some(plan)
 }
 
@@ -105,5 +108,16 @@ fn prove_tickets(name: &str, wanted: &TicketUse, authenticators: &[Option<Authen
     {
         let says = format!("tickets of {} s would be refused: `{}` takes none that live longer than {} s", life.0, found.name, longest.0);
         checking.faults.error(&wanted.span, says);
+    }
+}
+
+/// Shows that the authenticator whose sessions a service opens or ends is one of sessions.
+fn prove_sessions(name: &str, wanted: &str, at: &Span, authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
+    const SCHEME: &str = "session";
+    // One that does not exist, or is at fault itself, has been told already.
+    let known = authenticators.iter().flatten().find(|plan| *plan.name == *wanted);
+    if let Some(plan) = known.filter(|plan| plan.scheme.scheme() != SCHEME) {
+        let says = format!("`{name}` handles sessions, but `{wanted}` is an authenticator of the scheme `{}`", plan.scheme.scheme());
+        checking.faults.error(at, says);
     }
 }

@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
 use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
@@ -123,6 +124,8 @@ pub struct ServiceTools<'a> {
     pub tickets: &'a BTreeMap<String, Arc<TicketTerms>>,
     /// The issuers of our own, by name.
     pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
+    /// The sessions of authenticators of that scheme, by name.
+    pub sessions: &'a BTreeMap<String, Arc<Sessions>>,
     /// The public keys of everything that signs here; complete once everything is built.
     pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.

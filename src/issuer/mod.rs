@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod pairs;
 pub mod services;
+pub mod session;
 pub mod ticket;
 
 pub use crate::issuer::services::SERVICES;

@@ -17,5 +17,6 @@ pub mod key;
 pub mod metadata;
 pub mod mint;
 pub mod pem;
+pub mod session;
 pub mod strength;
 pub mod ticket;

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use crate::domain::{Spent, Timestamp, TokenPair, Value};
 use crate::issuer::pairs::{Issuer, PairFault};
 use crate::renew::contract::{RenewError, RenewTools, Renewer, RenewerEntry, RenewerPlan};
+use crate::renew::handling::{EARLY_KEY, FLIGHT_KEY, GRACE_KEY, HAND_BACK_KEY, REFRESH_FROM_KEY, WAIT_KEY};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
 
 /// The renewer's line on the roll-call.
@@ -25,7 +26,15 @@ pub static ENTRY: RenewerEntry = RenewerEntry {
 static SETTINGS: SectionSpec = SectionSpec {
     title: "the `local` renewer",
     doc: "Spends refresh tokens at an issuer of our own.",
-    keys: &[KeySpec::required("issuer", Shape::Name("issuers"), "Its name under `issuers`.")],
+    keys: &[
+        KeySpec::required("issuer", Shape::Name("issuers"), "Its name under `issuers`."),
+        REFRESH_FROM_KEY,
+        EARLY_KEY,
+        WAIT_KEY,
+        FLIGHT_KEY,
+        GRACE_KEY,
+        HAND_BACK_KEY,
+    ],
 };
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ pub mod handling;
 pub mod http;
 pub mod local;
 pub mod oauth2;
+pub mod session;
 
 #[cfg(test)]
 #[path = "tests/stage.rs"]

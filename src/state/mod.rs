@@ -9,6 +9,8 @@ pub mod embedded;
 pub mod memory;
 pub mod redis;
 pub mod revoked;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::state::contract::StoreEntry;
 

@@ -14,9 +14,11 @@ use crate::domain::{
     Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::session::SessionTerms;
 use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
-use crate::settings::{Checking, Node, Shape};
+use crate::settings::{Checking, Node, Shape, Span};
+use crate::state::contract::StateStore;
 use crate::verify::keys::contract::BuiltKeys;
 
 /// One line of the roll-call `verify::SCHEMES`.
@@ -73,6 +75,17 @@ pub trait SchemePlan: Debug + Send + Sync {
     /// A sentence for the operator, when the machine lacks something the conf could not show.
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String>;
 
+    /// Another authenticator that judges what this one keeps, and where the conf names it. It is built first, and leans on none itself.
+    fn leans_on(&self) -> Option<(&str, &Span)> {
+        None
+    }
+
+    /// What its sessions have in common, for whoever opens, renews and ends them; `None` when it judges no sessions.
+    fn session_terms(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>) -> Option<Result<SessionTerms, String>> {
+        let _ = (name, keys);
+        None
+    }
+
     /// The longest life it takes a ticket of; `None` when it judges no tickets.
     fn ticket_life(&self) -> Option<Seconds> {
         None
@@ -113,6 +126,10 @@ pub struct KeyUse {
 pub struct SchemeTools<'a> {
     /// The key stores of the conf, built, by name.
     pub keys: &'a BTreeMap<String, BuiltKeys>,
+    /// The authenticators that were built before, by name; those that others lean on are among them.
+    pub verifiers: &'a BTreeMap<String, Arc<dyn Verifier>>,
+    /// What is remembered.
+    pub state: &'a Arc<dyn StateStore>,
     /// Where a scheme registers the desks it will ask.
     pub desks: &'a mut Desks,
     /// For remote questions.

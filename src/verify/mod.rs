@@ -14,10 +14,11 @@ pub mod gigya;
 pub mod introspection;
 pub mod key_pair;
 pub mod server_key;
+pub mod session;
 pub mod ticket;
 
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
 pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY];
+    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY];

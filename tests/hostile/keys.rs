@@ -8,12 +8,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::domain::{Clock, Credential, Facts, Found, Need, Observer, Outage, Random, Refusal, Secret, Silent, Step};
+use countersign::domain::{Clock, Credential, Facts, Found, Need, Observer, Outage, Random, Refusal, Secret, Silent, Step, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::base64url;
 use countersign::jose::mint::SigningKey;
 use countersign::net::client::{Client, ClientSettings};
 use countersign::settings::{Checking, Faults, Material, Names};
+use countersign::state::contract::StateStore;
+use countersign::state::memory::Memory;
 use countersign::verify::SCHEMES;
 use countersign::verify::contract::{Desks, SchemeTools, Verifier};
 use countersign::verify::keys::KEY_SOURCES;
@@ -69,8 +71,11 @@ impl House {
             let scheme = SCHEMES.iter().find(|scheme| scheme.name == kind).unwrap();
             let Some(plan) = (scheme.plan)(&node(settings), &mut checking) else { continue };
             let (random, observer): (Arc<dyn Random>, Arc<dyn Observer>) = (Arc::clone(&tools.random), Arc::clone(&tools.observer));
+            let state: Arc<dyn StateStore> = Arc::new(Memory::new(1, Timestamp(0)));
             let mut tools = SchemeTools {
                 keys: &stores,
+                verifiers: &BTreeMap::new(),
+                state: &state,
                 desks: &mut desks,
                 client: &tools.client,
                 clock: &tools.clock,

@@ -38,7 +38,15 @@ fn renewer(origin: &str, settings: &str) -> Arc<dyn Renewer> {
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(now().0));
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let tools = RenewTools { deadline: Duration::from_secs(10), client: &client, clock: &clock, random: &random, observer: &observer };
+    let issuers = std::collections::BTreeMap::new();
+    let tools = RenewTools {
+        issuers: &issuers,
+        deadline: Duration::from_secs(10),
+        client: &client,
+        clock: &clock,
+        random: &random,
+        observer: &observer,
+    };
     plan.renewers[0].renewer.build(&"login".into(), &tools).unwrap()
 }
 
@@ -83,6 +91,7 @@ async fn every_kind_of_client_renews_at_a_real_provider_and_reuse_ends_the_grant
         ("web-post", format!("client_secret: {SECRET}, client_auth: post")),
         ("web-key", "client_key: { file: key.pem }".to_owned()),
         ("web-key", format!("client_key: {{ file: key.pem }}, token_url: '{}/token'", provider.origin)),
+        ("web-named", "client_key: { file: key.pem }, client_key_id: proxy-1".to_owned()),
         ("web-none", "client_auth: none".to_owned()),
         ("web-basic", format!("client_secret: {SECRET}, scope: [read], resource: '{AUDIENCE}'")),
     ];

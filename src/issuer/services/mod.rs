@@ -5,8 +5,14 @@
 mod form;
 pub mod jwks;
 mod oauth;
+mod place;
 mod reply;
 pub mod revoke;
+pub mod session_close;
+pub mod session_open;
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 mod submission;
 pub mod ticket_mint;
 pub mod ticket_redeem;
@@ -16,5 +22,13 @@ pub mod token;
 use crate::issuer::contract::ServiceEntry;
 
 /// Every service, by the name that stands behind `serve:`.
-pub const SERVICES: &[&ServiceEntry] =
-    &[&jwks::ENTRY, &token::ENTRY, &revoke::ENTRY, &ticket_mint::ENTRY, &ticket_redeem::ENTRY, &ticket_revoke::ENTRY];
+pub const SERVICES: &[&ServiceEntry] = &[
+    &jwks::ENTRY,
+    &token::ENTRY,
+    &revoke::ENTRY,
+    &ticket_mint::ENTRY,
+    &ticket_redeem::ENTRY,
+    &ticket_revoke::ENTRY,
+    &session_open::ENTRY,
+    &session_close::ENTRY,
+];

@@ -10,6 +10,8 @@ use crate::domain::{Clock, Doubt, Facts, Found, Identity, Need, Observer, Outage
 use crate::net::client::loopback::{Loopback, Told};
 use crate::net::client::{Client, ClientSettings};
 use crate::settings::{Checking, Faults, Material, Names, Node, NodeValue};
+use crate::state::contract::StateStore;
+use crate::state::memory::Memory;
 use crate::verify::contract::{Desks, SchemePlan, SchemeTools, Verifier};
 use crate::verify::introspection::plan;
 use crate::verify::keys::testing::{Notes, Still, map, node, text};
@@ -58,8 +60,11 @@ impl Scene {
             let client = Arc::new(Client::new(ClientSettings::default()).unwrap());
             let (ticking, still) = (Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(Still) as Arc<dyn Random>);
             let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+            let state: Arc<dyn StateStore> = Arc::new(Memory::new(1, crate::domain::Timestamp(0)));
             let mut tools = SchemeTools {
                 keys: &BTreeMap::new(),
+                verifiers: &BTreeMap::new(),
+                state: &state,
                 desks: &mut desks,
                 client: &client,
                 clock: &ticking,

@@ -1,0 +1,199 @@
+//! Sessions are opened, given a new pair, and ended here; they are found and judged in `verify`.
+//!
+//! An id is made anew at every login and never taken from a request. A change is a compare-and-set on the record, so a session that
+//! is ended while it is renewed stays ended, and a pair that somebody else has renewed in the meantime is not overwritten.
+//!
+//! Never here: an id in a log or a fault; a session that is opened by another session.
+
+pub mod cookie;
+pub mod origin;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::domain::{Event, Identity, Observer, Outage, Random, Timestamp, TokenPair};
+use crate::jose::session::{KeptPair, Reference, Session, SessionId, SessionTerms, TooLarge};
+use crate::state::contract::{Class, Expect, Key, StateStore, Written};
+
+/// How often a record that changed under our hands is looked at again.
+const LOOKS: usize = 4;
+
+/// Opens and ends the sessions of one authenticator.
+pub struct Sessions {
+    terms: Arc<SessionTerms>,
+    state: Arc<dyn StateStore>,
+    random: Arc<dyn Random>,
+    observer: Arc<dyn Observer>,
+}
+
+/// Why a session was not opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenFault {
+    /// What was proven is too much for a record.
+    #[error("the session is too large to be kept")]
+    TooLarge,
+    /// The state store did not answer; the session may be there, and nobody knows its id.
+    #[error("the state store did not answer")]
+    Store,
+}
+
+impl From<TooLarge> for OpenFault {
+    fn from(_fault: TooLarge) -> Self {
+        Self::TooLarge
+    }
+}
+
+impl From<Outage> for OpenFault {
+    fn from(_outage: Outage) -> Self {
+        Self::Store
+    }
+}
+
+/// What became of a pair that was to be kept.
+#[derive(Debug)]
+pub enum Kept {
+    /// It is in the record now.
+    Done,
+    /// The record holds another than the one that was spent: somebody was quicker, and this is theirs.
+    Superseded(KeptPair),
+    /// The session is over, and what was to be kept belongs to nobody.
+    Over,
+}
+
+/// A session with a pair, as it stands.
+pub struct Standing {
+    /// The pair.
+    pub pair: KeptPair,
+    version: u64,
+    session: Session,
+}
+
+impl Sessions {
+    /// The sessions of `terms`, kept in `state`.
+    #[must_use]
+    pub fn new(terms: Arc<SessionTerms>, state: Arc<dyn StateStore>, random: Arc<dyn Random>, observer: Arc<dyn Observer>) -> Self {
+        Self { terms, state, random, observer }
+    }
+
+    /// What they have in common.
+    #[must_use]
+    pub fn terms(&self) -> &SessionTerms {
+        &self.terms
+    }
+
+    /// Opens a session for `identity` at `host`, under an id that nobody has seen before. `pair` is kept for it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFault`].
+    pub async fn open(
+        &self,
+        host: &str,
+        identity: &Identity,
+        pair: Option<KeptPair>,
+        now: Timestamp,
+    ) -> Result<(SessionId, Session), OpenFault> {
+        let session = Session {
+            subject: identity.subject.clone(),
+            issuer: identity.issuer.clone(),
+            scopes: identity.scopes.clone(),
+            claims: identity.claims.clone(),
+            opened: now,
+            ends: now.plus(self.terms.life),
+            seen: now,
+            pair,
+        };
+        let reference = Reference { id: SessionId::draw(self.random.as_ref()), host: host.into() };
+        let record = self.terms.seal(&reference, &session, self.random.as_ref())?;
+        match self.write(&reference, Expect::Absent, record, session.until(self.terms.idle), now).await? {
+            Written::Done { .. } => Ok((reference.id, session)),
+            // 256 random bits that are taken: the randomness is broken, and nothing may rest on it.
+            Written::Conflict(_) => Err(OpenFault::Store),
+        }
+    }
+
+    /// Ends the session of `reference`; whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Outage::State`]: it may still be there.
+    pub async fn close(&self, reference: &Reference, now: Timestamp) -> Result<bool, Outage> {
+        let key = self.key(reference);
+        let removed = self.state.remove(&key, now).await;
+        self.observer.note(Event::State { operation: "remove", ok: removed.is_ok() });
+        // Also when nobody answered: it may be gone.
+        self.terms.epochs.advance(&key.digest);
+        removed
+    }
+
+    /// The session of `reference`, when it is there and keeps a pair.
+    ///
+    /// # Errors
+    ///
+    /// [`Outage::State`].
+    pub async fn standing(&self, reference: &Reference, now: Timestamp) -> Result<Option<Standing>, Outage> {
+        let read = self.state.read(&self.key(reference), now).await;
+        self.observer.note(Event::State { operation: "read", ok: read.is_ok() });
+        let Some(entry) = read? else { return Ok(None) };
+        let session = self.terms.open(reference, &entry.value).map(crate::domain::Verified::into_inner);
+        let session = session.filter(|session| now < session.until(self.terms.idle));
+        Ok(session.and_then(|session| Some(Standing { pair: session.pair.clone()?, version: entry.version, session })))
+    }
+
+    /// Puts `fresh` where `standing` still is, in place of the pair that was spent for it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFault`]: nobody knows whether it is kept.
+    pub async fn keep(&self, reference: &Reference, standing: Standing, fresh: &TokenPair, now: Timestamp) -> Result<Kept, OpenFault> {
+        let spent = standing.pair.clone();
+        let pair = KeptPair {
+            access: fresh.access.clone(),
+            refresh: fresh.refresh.clone().unwrap_or_else(|| spent.refresh.clone()),
+            access_until: fresh.access_until,
+            refresh_until: fresh.refresh_until.or(spent.refresh_until.filter(|_| fresh.refresh.is_none())),
+        };
+        let mut standing = standing;
+        for _ in 0..LOOKS {
+            // Whoever asks for a renewal is using the session.
+            let session = Session { pair: Some(pair.clone()), seen: standing.session.seen.max(now), ..standing.session };
+            let record = self.terms.seal(reference, &session, self.random.as_ref())?;
+            let written = self.write(reference, Expect::Version(standing.version), record, session.until(self.terms.idle), now).await?;
+            if matches!(written, Written::Done { .. }) {
+                return Ok(Kept::Done);
+            }
+            standing = match self.standing(reference, now).await? {
+                None => return Ok(Kept::Over),
+                // Written by an attempt of ours whose answer was lost, or by another of the same renewal.
+                Some(found) if found.pair == pair => return Ok(Kept::Done),
+                Some(found) if found.pair != spent => return Ok(Kept::Superseded(found.pair)),
+                // Noted as used in the meantime, and otherwise as it was.
+                Some(found) => found,
+            };
+        }
+        Err(OpenFault::Store)
+    }
+
+    async fn write(
+        &self,
+        reference: &Reference,
+        expect: Expect,
+        record: Vec<u8>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Written, Outage> {
+        let key = self.key(reference);
+        let written = self.state.write(&key, expect, Bytes::from(record), until, now).await;
+        self.observer.note(Event::State { operation: "write", ok: written.is_ok() });
+        self.terms.epochs.advance(&key.digest);
+        written
+    }
+
+    fn key(&self, reference: &Reference) -> Key {
+        Key { class: Class::Session, digest: self.terms.record_of(reference) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
