@@ -320,7 +320,11 @@ fn no_ticket_is_accepted_twice_in_any_order_of_steps() {
     let usual = World::usual();
     let mut worlds = vec![
         ("a full store, a death, a lost call", usual.clone(), 12_000),
-        ("room for both, two deaths, two lost calls", World { capacity: 8, presented: [3, 2], crashes: 2, lost: 2, ..usual.clone() }, 284_000),
+        (
+            "room for both, two deaths, two lost calls",
+            World { capacity: 8, presented: [3, 2], crashes: 2, lost: 2, ..usual.clone() },
+            284_000,
+        ),
         ("a store that loses its memory", World { capacity: 8, wiped: 1, ..usual.clone() }, 47_000),
         ("clocks that disagree by half a life", World { capacity: 8, skew: [0, 1, -1], ..usual.clone() }, 50_000),
     ];
