@@ -38,7 +38,14 @@ fn renewer(origin: &str, settings: &str) -> Arc<dyn Renewer> {
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(now().0));
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let observer: Arc<dyn Observer> = Arc::new(Silent);
-    let tools = RenewTools { deadline: Duration::from_secs(10), client: &client, clock: &clock, random: &random, observer: &observer };
+    let tools = RenewTools {
+        issuers: &std::collections::BTreeMap::new(),
+        deadline: Duration::from_secs(10),
+        client: &client,
+        clock: &clock,
+        random: &random,
+        observer: &observer,
+    };
     plan.renewers[0].renewer.build(&"login".into(), &tools).unwrap()
 }
 
