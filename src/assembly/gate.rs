@@ -101,7 +101,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     let issuers = issuers(plan, ground)?;
     let (keys, kept) = build_keys(plan, ground, client, &issuers, &carried.kept)?;
 
-    let renewing = Renewing::build(plan, client, &issuers, ground)?;
+    let sessions = sessions(plan, ground, &keys)?;
+    let renewing = Renewing::build(plan, client, &issuers, &sessions, ground)?;
     let mut desks = Desks::default();
     let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
     // Those that others lean on come first.
@@ -130,14 +131,13 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
                 .ok_or_else(|| format!("authenticator `{}` was not built", written.name))?,
             cache_for: plan.cache.and(written.cache),
             looks_at: written.scheme.looks_at().into(),
-            renewal: written.renewal.as_ref().and_then(|used| renewing.of(plan, used)),
+            renewal: renewing.of(plan, written),
             // Every gate has a cache of its own, so the name and the settings within one conf suffice.
             key: AuthenticatorKey::of(&written.name, &format!("{:?}", written.scheme)),
         });
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let sessions = sessions(plan, ground, &keys)?;
     let services = Services::new(plan, ground, &keys, &issuers, &sessions)?;
     let mut rules = Vec::with_capacity(plan.rules.len());
     let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();

@@ -7,18 +7,25 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::assembly::gate::Ground;
-use crate::config::plan::{Plan, RenewerUse};
+use crate::config::plan::{AuthenticatorPlan, Plan};
 use crate::domain::Place;
 use crate::gate::rule::{HandBack, HandTo, Renewal};
 use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::net::client::Client;
-use crate::renew::contract::{FlightTools, RenewTools, Renewals};
+use crate::renew::contract::{FlightTools, RenewTools, Renewals, Renewer};
 use crate::renew::flight::{FlightSettings, Flights};
-use crate::renew::handling;
+use crate::renew::handling::{self, Handling};
+use crate::renew::session::SessionRenewer;
 use crate::verify::presented::Source;
 
 /// The renewals of a conf, by the numbers of its renewers; none for a renewer that no authenticator names.
-pub struct Renewing(Vec<Option<Arc<dyn Renewals>>>);
+pub struct Renewing {
+    /// By the numbers of the renewers.
+    shared: Vec<Option<Arc<dyn Renewals>>>,
+    /// Of authenticators that hold what is spent themselves, by name: what is renewed for them goes into their own records.
+    held: BTreeMap<Arc<str>, Arc<dyn Renewals>>,
+}
 
 impl Renewing {
     /// Builds every renewer that is used.
@@ -26,15 +33,21 @@ impl Renewing {
     /// # Errors
     ///
     /// A sentence for the operator that names the renewer.
-    pub fn build(plan: &Plan, client: &Arc<Client>, issuers: &BTreeMap<String, Arc<Issuer>>, ground: &Ground) -> Result<Self, String> {
-        let mut built: Vec<Option<Arc<dyn Renewals>>> = Vec::with_capacity(plan.renewers.len());
+    pub fn build(
+        plan: &Plan,
+        client: &Arc<Client>,
+        issuers: &BTreeMap<String, Arc<Issuer>>,
+        sessions: &BTreeMap<String, Arc<Sessions>>,
+        ground: &Ground,
+    ) -> Result<Self, String> {
+        let mut built = Self { shared: Vec::with_capacity(plan.renewers.len()), held: BTreeMap::new() };
         if plan.renewers.is_empty() {
-            return Ok(Self(built));
+            return Ok(built);
         }
         let client = Arc::new(client.unpooled()?);
         for (index, written) in plan.renewers.iter().enumerate() {
             if !plan.authenticators.iter().any(|authenticator| authenticator.renewal.as_ref().is_some_and(|used| used.renewer == index)) {
-                built.push(None);
+                built.shared.push(None);
                 continue;
             }
             let handling = &written.handling;
@@ -47,23 +60,26 @@ impl Renewing {
                 observer: &ground.observer,
             };
             let renewer = written.renewer.build(&written.name, &tools).map_err(|why| format!("renewer `{}`: {why}", written.name))?;
-            let tools = FlightTools {
-                state: Arc::clone(&ground.state),
-                clock: Arc::clone(&ground.clock),
-                random: Arc::clone(&ground.random),
-                observer: Arc::clone(&ground.observer),
-            };
-            let settings =
-                FlightSettings { wait: handling.wait, flight: handling.flight, grace: handling.grace, ..FlightSettings::default() };
-            built.push(Some(Arc::new(Flights::new(Arc::clone(&written.name), renewer, tools, settings))));
+            for user in plan.authenticators.iter().filter(|user| user.renewal.as_ref().is_some_and(|used| used.renewer == index)) {
+                let Some(sessions) = sessions.get(&*user.name) else { continue };
+                // A name of its own: what is renewed for a session is worth nothing to whoever does not look into its record.
+                let name = Arc::from(format!("{}@{}", written.name, user.name));
+                let renewer = Arc::new(SessionRenewer::over(Arc::clone(&renewer), Arc::clone(sessions)));
+                built.held.insert(Arc::clone(&user.name), flights(name, renewer, handling, ground));
+            }
+            built.shared.push(Some(flights(Arc::clone(&written.name), renewer, handling, ground)));
         }
-        Ok(Self(built))
+        Ok(built)
     }
 
-    /// How the credentials of an authenticator that uses a renewer in this way are renewed.
+    /// How the credentials of `authenticator` are renewed, when they are.
     #[must_use]
-    pub fn of(&self, plan: &Plan, used: &RenewerUse) -> Option<Renewal> {
-        let renewals = self.0.get(used.renewer)?.as_ref()?;
+    pub fn of(&self, plan: &Plan, authenticator: &AuthenticatorPlan) -> Option<Renewal> {
+        let used = authenticator.renewal.as_ref()?;
+        let renewals = match self.held.get(&authenticator.name) {
+            Some(renewals) => renewals,
+            None => self.shared.get(used.renewer)?.as_ref()?,
+        };
         let handling = &plan.renewers.get(used.renewer)?.handling;
         let brought = handling.refresh_from.as_ref().filter(|_| used.brought);
         Some(Renewal {
@@ -73,6 +89,17 @@ impl Renewing {
             hand_back: used.hand_back.as_ref().map(hand_back),
         })
     }
+}
+
+fn flights(name: Arc<str>, renewer: Arc<dyn Renewer>, handling: &Handling, ground: &Ground) -> Arc<dyn Renewals> {
+    let tools = FlightTools {
+        state: Arc::clone(&ground.state),
+        clock: Arc::clone(&ground.clock),
+        random: Arc::clone(&ground.random),
+        observer: Arc::clone(&ground.observer),
+    };
+    let settings = FlightSettings { wait: handling.wait, flight: handling.flight, grace: handling.grace, ..FlightSettings::default() };
+    Arc::new(Flights::new(name, renewer, tools, settings))
 }
 
 /// Every response header in which a fresh credential is handed to a client: nobody else may write them.

@@ -8,7 +8,7 @@ use crate::assembly::gate::Ground;
 use crate::config::plan::{IssuerPlan, Plan};
 use crate::domain::Silent;
 use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
-use crate::issuer::pairs::Issuer;
+use crate::issuer::pairs::{Issuer, IssuerTools};
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
 use crate::net::client::{Client, ClientSettings};
@@ -21,9 +21,14 @@ use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyTools};
 /// A sentence for the operator.
 pub fn issuers(plan: &Plan, ground: &Ground) -> Result<BTreeMap<String, Arc<Issuer>>, String> {
     let build = |written: &IssuerPlan| {
-        let (state, random, observer) = (Arc::clone(&ground.state), Arc::clone(&ground.random), Arc::clone(&ground.observer));
+        let tools = IssuerTools {
+            state: Arc::clone(&ground.state),
+            revoked: Arc::clone(&ground.revoked),
+            random: Arc::clone(&ground.random),
+            observer: Arc::clone(&ground.observer),
+        };
         let name = written.terms.name.to_string();
-        let built = Issuer::new(written.terms.clone(), Arc::clone(&written.keys), state, random, observer);
+        let built = Issuer::new(written.terms.clone(), Arc::clone(&written.keys), tools);
         built.map(|issuer| (name.clone(), Arc::new(issuer))).map_err(|why| format!("issuer `{name}`: {why}"))
     };
     plan.issuers.iter().map(build).collect()

@@ -137,11 +137,6 @@ impl Facts {
         self.answers.iter().find(|(asked, _)| asked == question).and_then(|(_, answer)| answer.downcast_ref::<T>())
     }
 
-    /// Every answer of type `T` so far, with the question it answers.
-    pub fn answers<T: Any + Send + Sync>(&self) -> impl Iterator<Item = (&Question, &T)> {
-        self.answers.iter().filter_map(|(asked, answer)| answer.downcast_ref::<T>().map(|answer| (asked, answer)))
-    }
-
     /// Whether `need` has been met already. Meeting it twice would change nothing.
     #[must_use]
     pub fn holds(&self, need: &Need) -> bool {

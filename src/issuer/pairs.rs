@@ -21,16 +21,20 @@ use bytes::Bytes;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use crate::domain::{Event, Identity, Observer, Outage, Random, Seconds, Timestamp, TokenPair, Value};
+use crate::domain::{By, Event, Identity, Observer, Outage, Random, Refusal, Revocation, Seconds, Timestamp, TokenPair, Value};
 use crate::issuer::pairs::family::{Family, Given, Live, Previous};
 use crate::issuer::pairs::refresh::{Handle, RefreshToken};
 use crate::jose::key::VerifyingKey;
 use crate::jose::mint::{MintFault, SigningKey};
 use crate::state::contract::{Class, Entry, Expect, Key, StateStore, Written};
+use crate::state::revoked::{Revocations, Revoked};
 
 /// How often a record that changed under our hands is looked at again. It changes by a rotation or a revocation only, and after
 /// either the next look decides.
 const LOOKS: usize = 4;
+
+/// The most that whoever verifies our access tokens may forgive clocks (`leeway` of the scheme `jwt`).
+const LEEWAY: Seconds = Seconds(300);
 
 /// What all pairs of one issuer have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,15 +96,6 @@ pub struct Issued {
     pub family: Handle,
 }
 
-/// What was taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Withdrawn {
-    /// The family.
-    pub family: Handle,
-    /// `jti` of the access token that was presented, when it was one.
-    pub access: Option<Box<str>>,
-}
-
 /// Why a refresh token buys nothing. For logs; a client is told `invalid_grant` whatever it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantFault {
@@ -157,9 +152,20 @@ pub struct Issuer {
     /// The first signs. At least one.
     keys: Arc<[SigningKey]>,
     verifying: Box<[Arc<VerifyingKey>]>,
-    state: Arc<dyn StateStore>,
-    random: Arc<dyn Random>,
-    observer: Arc<dyn Observer>,
+    tools: IssuerTools,
+}
+
+/// What an issuer rests on.
+#[derive(Clone)]
+pub struct IssuerTools {
+    /// Where families are kept.
+    pub state: Arc<dyn StateStore>,
+    /// Who is revoked: they are given nothing, and whoever is taken back here is added.
+    pub revoked: Arc<Revocations>,
+    /// Unpredictable bytes.
+    pub random: Arc<dyn Random>,
+    /// Who hears of events.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl fmt::Debug for Issuer {
@@ -174,13 +180,7 @@ impl Issuer {
     /// # Errors
     ///
     /// A sentence for the operator: there is no key, or one of them is symmetric, so that whoever can verify could also sign.
-    pub fn new(
-        terms: Terms,
-        keys: Arc<[SigningKey]>,
-        state: Arc<dyn StateStore>,
-        random: Arc<dyn Random>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, String> {
+    pub fn new(terms: Terms, keys: Arc<[SigningKey]>, tools: IssuerTools) -> Result<Self, String> {
         if keys.is_empty() {
             return Err("there is no key to sign with".to_owned());
         }
@@ -188,7 +188,7 @@ impl Issuer {
             return Err("a symmetric key cannot sign what others shall verify".to_owned());
         }
         let verifying = verifying_keys(&keys)?;
-        Ok(Self { terms, keys, verifying: verifying.into(), state, random, observer })
+        Ok(Self { terms, keys, verifying: verifying.into(), tools })
     }
 
     /// What all its pairs have in common.
@@ -219,7 +219,7 @@ impl Issuer {
         if order.scopes.iter().any(|scope| scope.is_empty() || scope.contains(' ')) {
             return Err(PairFault::TooLarge);
         }
-        let refresh = RefreshToken::first(self.random.as_ref());
+        let refresh = RefreshToken::first(self.tools.random.as_ref());
         let handle = refresh.handle(&self.terms.issuer);
         let live = Live {
             subject: order.subject,
@@ -264,6 +264,7 @@ impl Issuer {
             if live.ends <= now {
                 return Err(PairFault::Grant(GrantFault::Unknown));
             }
+            self.check_revoked(&live, &handle, now)?;
             let presented = token.digest();
             if bool::from(presented.ct_eq(&live.current)) {
                 check_client(&live, by)?;
@@ -283,7 +284,7 @@ impl Issuer {
                 return given.map(|given| issued(given, handle, live.ends)).ok_or_else(|| self.damaged(&handle));
             }
             // Whoever knows the family has held a token of it, and this one is not to be spent any more.
-            match self.take_back(&handle, &entry, now).await? {
+            match self.take_back(&handle, &entry, "a spent refresh token came again", now).await? {
                 Written::Done { .. } => {
                     tracing::warn!(issuer = %self.terms.name, family = handle.text(), "a spent refresh token was presented again; its family was revoked");
                     return Err(PairFault::Grant(GrantFault::Reused));
@@ -300,14 +301,12 @@ impl Issuer {
     /// # Errors
     ///
     /// [`PairFault::Grant`] with [`GrantFault::Foreign`] when it was given to another client; [`PairFault::Store`].
-    pub async fn withdraw(&self, token: &str, by: Option<&Caller>, now: Timestamp) -> Result<Option<Withdrawn>, PairFault> {
-        let (handle, access) = match RefreshToken::parse(token) {
-            Some(refresh) => (refresh.handle(&self.terms.issuer), None),
-            None => match access::read(&self.terms, &self.verifying, token, now) {
-                Some(access) => (access.family, Some(access.id)),
-                None => return Ok(None),
-            },
+    pub async fn withdraw(&self, token: &str, by: Option<&Caller>, now: Timestamp) -> Result<Option<Handle>, PairFault> {
+        let presented = match RefreshToken::parse(token) {
+            Some(refresh) => Some(refresh.handle(&self.terms.issuer)),
+            None => access::family_of(&self.terms, &self.verifying, token, now),
         };
+        let Some(handle) = presented else { return Ok(None) };
         let mut standing = self.read(&handle, now).await?;
         for _ in 0..LOOKS {
             let (live, entry) = match live(standing) {
@@ -316,8 +315,8 @@ impl Issuer {
                 Err(fault) => return Err(fault),
             };
             check_client(&live, by)?;
-            match self.take_back(&handle, &entry, now).await? {
-                Written::Done { .. } => return Ok(Some(Withdrawn { family: handle, access })),
+            match self.take_back(&handle, &entry, "taken back", now).await? {
+                Written::Done { .. } => return Ok(Some(handle)),
                 Written::Conflict(found) => standing = found,
             }
         }
@@ -344,11 +343,11 @@ impl Issuer {
             Some(asked) if asked.iter().all(|scope| live.scopes.contains(scope)) => asked.into(),
             Some(_) => return Err(PairFault::Scope),
         };
-        let refresh = token.next(self.random.as_ref());
+        let refresh = token.next(self.tools.random.as_ref());
         let given = self.give(live, handle, &refresh, scopes, now)?;
         let generation = live.generation.saturating_add(1);
         let plain = given.write().ok_or(PairFault::TooLarge)?;
-        let sealed = token.seal(&self.context(handle, generation), plain, self.random.as_ref()).ok_or(PairFault::Library)?;
+        let sealed = token.seal(&self.context(handle, generation), plain, self.tools.random.as_ref()).ok_or(PairFault::Library)?;
         let previous = Previous { digest: token.digest(), forgiven_until: now.plus(self.terms.grace), given: sealed };
         Ok((Live { generation, current: refresh.digest(), previous: Some(previous), ..live.clone() }, given))
     }
@@ -362,7 +361,7 @@ impl Issuer {
         now: Timestamp,
     ) -> Result<Given, PairFault> {
         let key = self.keys.first().ok_or(PairFault::Library)?;
-        let (access, access_until) = access::make(&self.terms, key, live, handle, &scopes, now, self.random.as_ref())?;
+        let (access, access_until) = access::make(&self.terms, key, live, handle, &scopes, now, self.tools.random.as_ref())?;
         Ok(Given { access, refresh: refresh.text(), access_until, scopes })
     }
 
@@ -388,21 +387,57 @@ impl Issuer {
     }
 
     async fn read(&self, handle: &Handle, now: Timestamp) -> Result<Option<Entry>, Outage> {
-        let read = self.state.read(&self.key(handle), now).await;
-        self.observer.note(Event::State { operation: "read", ok: read.is_ok() });
+        let read = self.tools.state.read(&self.key(handle), now).await;
+        self.tools.observer.note(Event::State { operation: "read", ok: read.is_ok() });
         read
     }
 
     async fn write(&self, handle: &Handle, expect: Expect, family: &Family, ends: Timestamp, now: Timestamp) -> Result<Written, PairFault> {
         let value = family.write().ok_or(PairFault::TooLarge)?;
-        let written = self.state.write(&self.key(handle), expect, Bytes::from(value), ends, now).await;
-        self.observer.note(Event::State { operation: "write", ok: written.is_ok() });
+        let written = self.tools.state.write(&self.key(handle), expect, Bytes::from(value), ends, now).await;
+        self.tools.observer.note(Event::State { operation: "write", ok: written.is_ok() });
         Ok(written?)
     }
 
-    /// Replaces the record `entry` by one that says the family was taken back, until its end.
-    async fn take_back(&self, handle: &Handle, entry: &Entry, now: Timestamp) -> Result<Written, PairFault> {
-        self.write(handle, Expect::Version(entry.version), &Family::Revoked, entry.until, now).await
+    /// Replaces the record `entry` by one that says the family was taken back, until its end; and revokes the access tokens that it
+    /// was given, for as long as one of them may live.
+    async fn take_back(&self, handle: &Handle, entry: &Entry, reason: &str, now: Timestamp) -> Result<Written, PairFault> {
+        let written = self.write(handle, Expect::Version(entry.version), &Family::Revoked, entry.until, now).await?;
+        if let Written::Done { .. } = written {
+            let revocation = Revocation {
+                by: By::Family,
+                value: handle.text().into(),
+                issuer: Some(self.terms.issuer.clone()),
+                issued_before: None,
+                until: now.plus(self.terms.access_life).plus(LEEWAY),
+                reason: reason.into(),
+            };
+            if self.tools.revoked.revoke(revocation).await == Revoked::Full {
+                tracing::warn!(issuer = %self.terms.name, family = handle.text(), "the list of revocations is full; access tokens of this family live to their end");
+            }
+        }
+        Ok(written)
+    }
+
+    /// Nobody whom an operator has revoked is given a pair.
+    fn check_revoked(&self, live: &Live, handle: &Handle, now: Timestamp) -> Result<(), PairFault> {
+        let claims = [("fam".into(), Value::Text(handle.text().into())), ("iat".into(), Value::Int(live.opened.0))];
+        let identity = Identity {
+            subject: live.subject.clone(),
+            issuer: self.terms.issuer.clone(),
+            scopes: Box::default(),
+            claims: Value::Map(Box::new(claims)),
+            expires: Some(live.ends),
+            not_before: None,
+            scheme: "refresh_token",
+            authenticator: Arc::clone(&self.terms.name),
+            burn: None,
+            also: Vec::new(),
+        };
+        self.tools.revoked.check(&identity, now).map_err(|refusal| match refusal {
+            Refusal::Doubted(_) => PairFault::Grant(GrantFault::Revoked),
+            _ => PairFault::Store,
+        })
     }
 
     /// A record that cannot be what we wrote: nobody is given anything on its word, and the operator is told.

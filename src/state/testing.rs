@@ -1,6 +1,7 @@
 //! What tests of whatever rests on a store share: one that fails when it is told to and counts what it is asked, and bytes that
 //! never come twice.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,8 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::domain::{Burn, Outage, Random, Timestamp};
+use crate::domain::{Burn, Clock, Outage, Random, Silent, Timestamp};
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
+use crate::state::revoked::Revocations;
 
 /// Never the same bytes twice.
 pub(crate) struct Counting(AtomicU64);
@@ -30,6 +32,17 @@ impl Random for Counting {
             chunk.copy_from_slice(&number.to_be_bytes()[..chunk.len()]);
         }
     }
+}
+
+/// A list of the revoked over `store`, read, under `clock`.
+pub(crate) fn revocations(store: &Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Arc<Revocations> {
+    let revoked = Revocations::new(Arc::clone(store), clock, Arc::new(Counting::apart()), Arc::new(Silent));
+    let mut reading = Box::pin(revoked.catch_up());
+    // A store in memory answers at once.
+    let read = reading.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    assert_eq!(read, std::task::Poll::Ready(true), "the log was read");
+    drop(reading);
+    Arc::new(revoked)
 }
 
 /// A store over another one that fails when it is told to, and counts what it is asked.

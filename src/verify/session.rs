@@ -198,8 +198,9 @@ struct Sessions {
 }
 
 impl Sessions {
-    fn reference(credential: &Credential<'_>, request: &RequestView<'_>) -> Option<Reference> {
-        Some(Reference { id: SessionId::parse(credential.part(0))?, host: request.host.into() })
+    /// The session that `credential` is: its id, and the host it was presented at.
+    fn reference(credential: &Credential<'_>) -> Option<Reference> {
+        Some(Reference { id: SessionId::parse(credential.part(0))?, host: credential.part(1).into() })
     }
 
     fn question(&self, asked: Asked, reference: &Reference) -> Question {
@@ -291,7 +292,8 @@ impl Verifier for Sessions {
         Step::Done(match cookie(&self.terms.cookie, request) {
             Ok(None) => Found::Absent,
             Ok(Some(text)) if SessionId::parse(&text).is_some() => {
-                Found::Present(Credential::single(text, Place::Cookie(self.terms.cookie.clone())))
+                let places = vec![Place::Cookie(self.terms.cookie.clone())];
+                Found::Present(Credential { parts: vec![text, request.host.into()], places })
             }
             Ok(Some(_)) => Found::Unreadable(Doubt::Malformed),
             Err(doubt) => Found::Unreadable(doubt),
@@ -305,7 +307,7 @@ impl Verifier for Sessions {
         facts: &Facts,
         now: Timestamp,
     ) -> Step<Verified<Arc<Identity>>> {
-        let Some(reference) = Self::reference(credential, request) else { return Step::Refuse(Doubt::Malformed.into()) };
+        let Some(reference) = Self::reference(credential) else { return Step::Refuse(Doubt::Malformed.into()) };
         let question = self.question(Asked::Remembered, &reference);
         let (seen, remembered) = match facts.answer::<Seen>(&question) {
             Some(seen) => (seen.clone(), false),
@@ -316,7 +318,8 @@ impl Verifier for Sessions {
         };
         let Seen::Live(session) = seen else { return Step::Refuse(Doubt::Expired(None).into()) };
         match self.judge(&reference, &session, request, facts, now) {
-            // A renewal starts from the record, and what is remembered may be gone by then: it becomes a fact of this request.
+            // What is remembered may have been renewed since on another node, or be forgotten before the renewal begins: the
+            // record becomes a fact of this request.
             Step::Refuse(Refusal::Doubted(Doubt::Expired(Some(_)))) if remembered => Step::Need(Need::Ask(question)),
             step => step,
         }
@@ -332,13 +335,13 @@ impl Verifier for Sessions {
     }
 
     fn held(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Held> {
-        let (question, session) = facts.answers::<Seen>().find_map(|(question, seen)| match seen {
-            Seen::Live(session) if question.desk == self.id => Some((question, session)),
-            _ => None,
-        })?;
-        let reference = Asked::reference(&question.about).filter(|reference| *reference.id.text() == *credential.part(0))?;
+        let reference = Self::reference(credential)?;
+        let question = self.question(Asked::Remembered, &reference);
+        // What was read for this request, or else what it was judged by: whoever renews looks into the record itself.
+        let seen = facts.answer::<Seen>(&question).cloned().or_else(|| self.desk.last_seen(&reference))?;
+        let Seen::Live(session) = seen else { return None };
         let pair = session.get().pair.as_ref().filter(|pair| can_be_renewed(session.get(), pair))?;
-        // What is presented for a session is its id; whoever renews finds the access token in the record.
+        // What is presented for a session is its id; the access token is in the record.
         let access = Secret::new(reference.text().as_bytes().to_vec());
         Some(Held { access, refresh: pair.refresh.clone() })
     }

@@ -72,18 +72,8 @@ fn audience(names: &[Box<str>]) -> Json {
     }
 }
 
-/// What is used of an access token of ours that is good.
-pub(super) struct Access {
-    /// Its family.
-    pub(super) family: Handle,
-    /// Its own name.
-    pub(super) id: Box<str>,
-    /// Its end.
-    pub(super) until: Timestamp,
-}
-
-/// Reads `token`: ours, authentic, of the right kind, and alive at `now`; `None` for anything else.
-pub(super) fn read(terms: &Terms, keys: &[Arc<VerifyingKey>], token: &str, now: Timestamp) -> Option<Access> {
+/// The family of `token`, when it is an access token of ours: authentic, of the right kind, and alive at `now`.
+pub(super) fn family_of(terms: &Terms, keys: &[Arc<VerifyingKey>], token: &str, now: Timestamp) -> Option<Handle> {
     let compact = Compact::parse(token).ok()?;
     let algorithm = compact.header().algorithm?;
     compact.header().kind.as_deref().filter(|kind| media_type(kind).eq_ignore_ascii_case(TYPE))?;
@@ -92,8 +82,6 @@ pub(super) fn read(terms: &Terms, keys: &[Arc<VerifyingKey>], token: &str, now: 
     let claims = compact.prove(algorithm, &fitting)?;
     let registered = Registered::read(&claims).ok()?;
     registered.issuer.filter(|issuer| **issuer == *terms.issuer)?;
-    let until = registered.lifetime.expires.filter(|end| now < *end)?;
-    let family = claims.get().member("fam").and_then(Value::as_text).and_then(Handle::parse)?;
-    let id = claims.get().member("jti").and_then(Value::as_text)?.into();
-    Some(Access { family, id, until })
+    registered.lifetime.expires.filter(|end| now < *end)?;
+    claims.get().member("fam").and_then(Value::as_text).and_then(Handle::parse)
 }

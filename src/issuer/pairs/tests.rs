@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
-use crate::domain::{Seconds, Silent, Timestamp, Value};
+use crate::domain::{By, Identity, Revocation, Seconds, Silent, Timestamp, Value};
 use crate::issuer::pairs::family::{Family, Live};
 use crate::issuer::pairs::refresh::{Handle, PREFIX, RefreshToken};
-use crate::issuer::pairs::{Caller, GrantFault, Issued, Issuer, PairFault, PairOrder, Terms};
+use crate::issuer::pairs::{Caller, GrantFault, Issued, Issuer, IssuerTools, PairFault, PairOrder, Terms};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::compact::Compact;
 use crate::jose::mint::SigningKey;
 use crate::state::contract::{Expect, StateStore, Written};
 use crate::state::memory::Memory;
-use crate::state::testing::{Counting, Failing, Fault};
+use crate::state::revoked::Revocations;
+use crate::state::testing::{Counting, Failing, Fault, revocations};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://id.example";
@@ -40,8 +42,16 @@ fn memory() -> Arc<dyn StateStore> {
 }
 
 fn issuer_of(terms: Terms, keys: &Arc<[SigningKey]>, store: &Arc<dyn StateStore>) -> Issuer {
-    let random = Arc::new(Counting::apart());
-    Issuer::new(terms, Arc::clone(keys), Arc::clone(store), random, Arc::new(Silent)).unwrap()
+    Issuer::new(terms, Arc::clone(keys), tools(store)).unwrap()
+}
+
+fn tools(store: &Arc<dyn StateStore>) -> IssuerTools {
+    IssuerTools {
+        state: Arc::clone(store),
+        revoked: revocations(store, Arc::new(AtomicI64::new(NOW))),
+        random: Arc::new(Counting::apart()),
+        observer: Arc::new(Silent),
+    }
 }
 
 fn issuer() -> Issuer {
@@ -381,8 +391,7 @@ async fn whatever_is_taken_back_takes_its_family_with_it() {
             _ => access_of(&first),
         };
         let withdrawn = issuer.withdraw(&token, None, now).await.unwrap().expect(shows);
-        assert_eq!(withdrawn.family, first.family, "{shows}");
-        assert_eq!(withdrawn.access.is_some(), which == "access", "{shows}: an access token is named besides");
+        assert_eq!(withdrawn, first.family, "{shows}");
         assert_eq!(issuer.rotate(&refresh_of(&third), None, None, now).await.map(|_| ()), Err(grant(GrantFault::Revoked)), "{shows}");
         assert_eq!(issuer.withdraw(&token, None, now).await, Ok(None), "{shows}: once more there is nothing left to do");
     }
@@ -406,6 +415,79 @@ async fn whatever_is_taken_back_takes_its_family_with_it() {
         assert_eq!(issuer.withdraw(&token, None, Timestamp(at)).await, Ok(None), "{shows}");
     }
     assert!(issuer.rotate(&refresh_of(&first), None, None, Timestamp(NOW + 899)).await.is_ok(), "nothing of that ended the family");
+}
+
+/// What a gate would be told of whoever presents the access token of `issued`.
+fn is_revoked(issuer: &Issuer, issued: &Issued, now: i64) -> bool {
+    let claims = claims_of(issuer, issued);
+    let identity = Identity {
+        subject: claims.member("sub").and_then(Value::as_text).unwrap().into(),
+        issuer: claims.member("iss").and_then(Value::as_text).unwrap().into(),
+        scopes: Box::default(),
+        claims: claims.clone(),
+        expires: None,
+        not_before: None,
+        scheme: "jwt",
+        authenticator: "user".into(),
+        burn: None,
+        also: Vec::new(),
+    };
+    issuer.tools.revoked.check(&identity, Timestamp(now)).is_err()
+}
+
+#[tokio::test]
+async fn access_tokens_of_a_family_that_was_taken_back_are_revoked_as_long_as_they_live() {
+    for (reused, shows) in [(false, "taken back"), (true, "a spent token came again")] {
+        let issuer = issuer();
+        let other = issuer.open(order(), Timestamp(NOW)).await.unwrap();
+        let first = issuer.open(order(), Timestamp(NOW)).await.unwrap();
+        let second = issuer.rotate(&refresh_of(&first), None, None, Timestamp(NOW)).await.unwrap();
+        assert!(!is_revoked(&issuer, &second, NOW), "{shows}: before that it is good");
+        if reused {
+            let outcome = issuer.rotate(&refresh_of(&first), None, None, Timestamp(NOW + 30)).await.map(|_| ());
+            assert_eq!(outcome, Err(grant(GrantFault::Reused)));
+        } else {
+            assert!(issuer.withdraw(&refresh_of(&second), None, Timestamp(NOW + 30)).await.unwrap().is_some());
+        }
+        for issued in [&first, &second] {
+            assert!(is_revoked(&issuer, issued, NOW + 30), "{shows}: at once");
+            assert!(is_revoked(&issuer, issued, NOW + 930 + 299), "{shows}: as long as any verifier may believe it");
+        }
+        assert!(!is_revoked(&issuer, &other, NOW + 30), "{shows}: another login of the same subject goes on");
+        assert!(!is_revoked(&issuer, &second, NOW + 930 + 300), "{shows}: then the list forgets it");
+    }
+}
+
+#[tokio::test]
+async fn whom_an_operator_has_revoked_gets_no_pair() {
+    let said = |by: By, value: &str, issued_before: Option<i64>| Revocation {
+        by,
+        value: value.into(),
+        issuer: None,
+        issued_before: issued_before.map(Timestamp),
+        until: Timestamp(NOW + 1_000),
+        reason: "".into(),
+    };
+    for (by, value, before, expected, shows) in [
+        (By::Subject, "ann", None, Err(grant(GrantFault::Revoked)), "the subject"),
+        (By::Subject, "bob", None, Ok(()), "another subject"),
+        (By::Subject, "ann", Some(NOW), Ok(()), "logins before this one"),
+        (By::Subject, "ann", Some(NOW + 1), Err(grant(GrantFault::Revoked)), "logins up to this one, however new its tokens are"),
+        (By::Family, "fam", None, Err(grant(GrantFault::Revoked)), "the family"),
+    ] {
+        let issuer = issuer();
+        let first = issuer.open(order(), Timestamp(NOW)).await.unwrap();
+        let value = if value == "fam" { first.family.text() } else { value.to_owned() };
+        issuer.tools.revoked.revoke(said(by, &value, before)).await;
+        let outcome = issuer.rotate(&refresh_of(&first), None, None, Timestamp(NOW + 10)).await.map(|_| ());
+        assert_eq!(outcome, expected, "{shows}");
+    }
+    let store = memory();
+    let unread = Revocations::new(Arc::clone(&store), Arc::new(AtomicI64::new(NOW)), Arc::new(Counting::apart()), Arc::new(Silent));
+    let issuer = Issuer::new(terms(), keys(), IssuerTools { revoked: Arc::new(unread), ..tools(&store) }).unwrap();
+    let first = issuer.open(order(), Timestamp(NOW)).await.unwrap();
+    let outcome = issuer.rotate(&refresh_of(&first), None, None, Timestamp(NOW)).await.map(|_| ());
+    assert_eq!(outcome, Err(PairFault::Store), "while nobody can say who is revoked, nobody is given anything");
 }
 
 #[tokio::test]
@@ -537,7 +619,7 @@ async fn all_keys_are_published_and_the_first_signs() {
     assert!(after.withdraw(&access_of(&first), None, Timestamp(NOW + 1)).await.unwrap().is_some(), "the old key's tokens are still ours");
 
     let hmac = SigningKey::generate(Algorithm::Hs256).unwrap();
-    let make = |keys: Vec<SigningKey>| Issuer::new(terms(), keys.into(), memory(), Arc::new(Counting::apart()), Arc::new(Silent));
+    let make = |keys: Vec<SigningKey>| Issuer::new(terms(), keys.into(), tools(&memory()));
     assert!(make(vec![hmac]).is_err(), "a symmetric key would let every verifier sign");
     assert!(make(Vec::new()).is_err(), "no key, no issuer");
 }

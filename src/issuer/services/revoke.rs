@@ -76,7 +76,7 @@ impl Service for Revoke {
         match self.issuer.withdraw(token, by.as_ref(), call.now).await {
             Ok(withdrawn) => {
                 if let Some(withdrawn) = withdrawn {
-                    tracing::info!(issuer = %self.issuer.terms().name, family = withdrawn.family.text(), "a family of tokens was revoked");
+                    tracing::info!(issuer = %self.issuer.terms().name, family = withdrawn.text(), "a family of tokens was revoked");
                 }
                 Ok(Reply { status: 200, headers: Vec::new(), body: Bytes::new() })
             }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use crate::domain::{Clock, Identity, Observer, Random, Seconds, Secret, Silent, Spent, Timestamp, Value};
-use crate::issuer::pairs::{Caller, Issued, Issuer, PairOrder, Terms};
+use crate::issuer::pairs::{Caller, Issued, Issuer, IssuerTools, PairOrder, Terms};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
 use crate::net::client::{Client, ClientSettings};
@@ -15,7 +15,7 @@ use crate::renew::local::ENTRY;
 use crate::settings::{Checking, Faults, Material, Names, NodeValue};
 use crate::state::contract::StateStore;
 use crate::state::memory::Memory;
-use crate::state::testing::{Counting, Failing, Fault};
+use crate::state::testing::{Counting, Failing, Fault, revocations};
 use crate::verify::keys::testing::{map, node};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -33,7 +33,13 @@ fn issuer(store: &Arc<dyn StateStore>) -> Arc<Issuer> {
         claims: Box::default(),
     };
     let keys: Arc<[SigningKey]> = Arc::new([SigningKey::generate(Algorithm::EdDsa).unwrap()]);
-    Arc::new(Issuer::new(terms, keys, Arc::clone(store), Arc::new(Counting::apart()), Arc::new(Silent)).unwrap())
+    let tools = IssuerTools {
+        state: Arc::clone(store),
+        revoked: revocations(store, Arc::new(AtomicI64::new(NOW.0))),
+        random: Arc::new(Counting::apart()),
+        observer: Arc::new(Silent),
+    };
+    Arc::new(Issuer::new(terms, keys, tools).unwrap())
 }
 
 fn renewer(issuers: &BTreeMap<String, Arc<Issuer>>, name: &str) -> Result<Arc<dyn Renewer>, String> {

@@ -49,12 +49,6 @@ impl Asked {
         }
     }
 
-    /// What a question is about.
-    #[must_use]
-    pub fn reference(about: &str) -> Option<Reference> {
-        Self::read(about).map(|(_, reference)| reference)
-    }
-
     fn read(about: &str) -> Option<(Self, Reference)> {
         let (asked, rest) = match about.split_at_checked(1)? {
             (".", rest) => (Self::Remembered, rest),
@@ -126,6 +120,14 @@ impl SessionDesk {
     #[must_use]
     pub fn recall(&self, reference: &Reference, now: Timestamp) -> Option<Seen> {
         self.inner.recall(&self.inner.terms.record_of(reference), now)
+    }
+}
+
+impl SessionDesk {
+    /// What was last read of `reference`, however long ago; `None` when that is forgotten.
+    #[must_use]
+    pub fn last_seen(&self, reference: &Reference) -> Option<Seen> {
+        self.inner.live.get(&self.inner.terms.record_of(reference)).map(|known| known.seen)
     }
 }
 

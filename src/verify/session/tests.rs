@@ -170,6 +170,11 @@ impl Node {
     }
 }
 
+/// A credential as `find` makes it.
+fn presented(id: &SessionId, host: &'static str) -> Credential<'static> {
+    Credential { parts: vec![id.text().to_string().into(), host.into()], places: Vec::new() }
+}
+
 fn identity(subject: &str) -> Identity {
     Identity {
         subject: subject.into(),
@@ -430,8 +435,7 @@ async fn a_session_that_keeps_a_pair_is_as_good_as_its_access_token() {
             let lapsed = lapsed.as_ref().expect("a renewal starts from who it was");
             assert_eq!((&*lapsed.get().subject, lapsed.get().expires), ("ann", until.map(Timestamp)), "{shows}");
         }
-        let credential = Credential { parts: vec![id.text().to_string().into()], places: Vec::new() };
-        let held = node.verifier.held(&credential, &facts);
+        let held = node.verifier.held(&presented(&id, HOST), &facts);
         assert_eq!(held.is_some(), renewable, "{shows}");
         if let Some(held) = held {
             assert_eq!(held.refresh.expose(), b"refresh-1", "{shows}: what is spent");
@@ -439,8 +443,11 @@ async fn a_session_that_keeps_a_pair_is_as_good_as_its_access_token() {
             assert_eq!((reference.id.text(), &*reference.host), (id.text(), HOST), "{shows}: what is presented for it is the session");
         }
         let stranger = SessionId::draw(&Counting::apart());
-        let credential = Credential { parts: vec![stranger.text().to_string().into()], places: Vec::new() };
-        assert!(node.verifier.held(&credential, &facts).is_none(), "{shows}: nothing is held for another id");
+        for other in [presented(&stranger, HOST), presented(&id, "other.example")] {
+            assert!(node.verifier.held(&other, &facts).is_none(), "{shows}: nothing is held for another id or host");
+        }
+        let remembered = node.verifier.held(&presented(&id, HOST), &Facts::default());
+        assert_eq!(remembered.is_some(), renewable, "{shows}: also when it was not read for this very request");
     }
 }
 
@@ -453,8 +460,7 @@ async fn a_lapsed_session_that_was_remembered_can_be_renewed_all_the_same() {
     for _ in 0..2 {
         let (outcome, facts) = node.ask_at(HOST, &[&cookie], NOW + 10).await;
         assert_eq!(reason(&outcome), Some(Reason::Expired));
-        let credential = Credential { parts: vec![id.text().to_string().into()], places: Vec::new() };
-        assert!(node.verifier.held(&credential, &facts).is_some(), "the record is a fact of the request, read or remembered");
+        assert!(node.verifier.held(&presented(&id, HOST), &facts).is_some(), "the record is a fact of the request, read or remembered");
     }
 }
 
