@@ -8,7 +8,7 @@ use serde_json::json;
 use super::TicketRedeem;
 use crate::domain::{By, Reason, Refusal, Revocation, Seconds, Silent, Timestamp};
 use crate::issuer::contract::{Reply, Service};
-use crate::issuer::pairs::{Issuer, Terms};
+use crate::issuer::pairs::{Issuer, IssuerTools, Terms};
 use crate::issuer::services::stage::{Counting, NOW, Shaky, posted, revocations, terms, ticket};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
@@ -35,7 +35,13 @@ impl House {
             claims: Box::default(),
         };
         let keys: Arc<[SigningKey]> = Arc::new([SigningKey::generate(Algorithm::EdDsa).unwrap()]);
-        let issuer = Issuer::new(pair_terms, keys, Arc::clone(&state), Arc::new(Counting::default()), Arc::new(Silent)).unwrap();
+        let tools = IssuerTools {
+            state: Arc::clone(&state),
+            revoked: revocations(&state),
+            random: Arc::new(Counting::default()),
+            observer: Arc::new(Silent),
+        };
+        let issuer = Issuer::new(pair_terms, keys, tools).unwrap();
         let service = TicketRedeem {
             terms: Arc::new(terms()),
             issuer: Arc::new(issuer),
