@@ -149,12 +149,6 @@ impl Keeper {
             })
             .await?;
         let server = self.look(&mut connection, life).await?;
-        if let Some(policy) = server.evicts {
-            tracing::warn!(
-                address = %self.address, policy,
-                "state store may throw away what was spent, which could then be used again; set `maxmemory-policy noeviction`"
-            );
-        }
         if !server.appends {
             tracing::warn!(
                 address = %self.address,

@@ -42,6 +42,9 @@ pub(super) enum Trouble {
     /// It did not say what we must know.
     #[error("its INFO does not say `{0}`")]
     Silence(&'static str),
+    /// It throws away what was spent, to make room.
+    #[error("it evicts keys (`maxmemory-policy {0}`), so what was spent could be used again; set `maxmemory-policy noeviction`")]
+    Evicts(String),
     /// `strict` demands something else.
     #[error("`strict` demands {demands}; the server has {has}")]
     Lax {
@@ -60,9 +63,14 @@ impl Trouble {
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent(_) | Self::Loading | Self::Replica | Self::Answered(_) => false,
-            Self::Credentials | Self::Forbidden | Self::Mode(_) | Self::Old(_) | Self::Silence(_) | Self::Lax { .. } | Self::Unprovable => {
-                true
-            }
+            Self::Credentials
+            | Self::Forbidden
+            | Self::Mode(_)
+            | Self::Old(_)
+            | Self::Silence(_)
+            | Self::Evicts(_)
+            | Self::Lax { .. }
+            | Self::Unprovable => true,
         }
     }
 }
@@ -76,8 +84,6 @@ pub(super) struct Server {
     pub(super) appends: bool,
     /// Whether it was a replica once and took over: what the primary had acknowledged last may be missing.
     pub(super) took_over: bool,
-    /// Whether and how it throws keys away to make room.
-    pub(super) evicts: Option<String>,
 }
 
 impl Server {
@@ -107,12 +113,14 @@ impl Server {
             return Err(Trouble::Replica);
         }
         let policy = need("maxmemory_policy")?;
+        if policy != "noeviction" {
+            return Err(Trouble::Evicts(policy.to_owned()));
+        }
         Ok(Self {
             run: need("run_id")?.to_owned(),
             appends: need("aof_enabled")? == "1",
             // -1 where it has always been its own primary.
             took_over: need("second_repl_offset")? != "-1",
-            evicts: (policy != "noeviction").then(|| policy.to_owned()),
         })
     }
 
@@ -155,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_server_is_used_when_it_says_that_it_can_be() {
-        let fit = Server { run: "8f3c".into(), appends: true, took_over: false, evicts: None };
+        let fit = Server { run: "8f3c".into(), appends: true, took_over: false };
         let cases = [
             // what is replaced, by what, expected, what the row shows
             ("", "", Ok(fit.clone()), "as it should be"),
@@ -171,7 +179,7 @@ mod tests {
             ("role:master", "role:slave", Err(Trouble::Replica), "a replica"),
             ("aof_enabled:1", "aof_enabled:0", Ok(Server { appends: false, ..fit.clone() }), "snapshots at best"),
             ("offset:-1", "offset:1024", Ok(Server { took_over: true, ..fit.clone() }), "a replica that took over"),
-            ("noeviction", "allkeys-lru", Ok(Server { evicts: Some("allkeys-lru".into()), ..fit.clone() }), "a cache"),
+            ("noeviction", "allkeys-lru", Err(Trouble::Evicts("allkeys-lru".into())), "a cache"),
             ("run_id:8f3c\r\n", "", Err(Trouble::Silence("run_id")), "a server that does not tell its starts apart"),
             ("role:master\r\n", "", Err(Trouble::Silence("role")), "nor whether it takes writes"),
         ];

@@ -42,6 +42,10 @@ async fn strict_demands_a_server_that_loses_nothing_at_the_start_and_ever_after(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_the_wrong_kind_or_with_another_password_is_refused_at_the_start() {
+    let cache = RedisServer::start_with(&["--maxmemory-policy", "volatile-lru"]);
+    let says = refused(&format!("url: '{}', timeout: 5s", cache.url())).await;
+    assert!(says.contains("noeviction"), "one that throws away what was spent: {says}");
+
     let cluster = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     let says = refused(&format!("url: '{}', timeout: 5s", cluster.url())).await;
     assert!(says.contains("Cluster and Sentinel are not supported"), "{says}");
