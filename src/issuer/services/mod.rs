@@ -11,6 +11,8 @@ pub mod revoke;
 pub mod session_close;
 pub mod session_open;
 mod submission;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
