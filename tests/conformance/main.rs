@@ -16,7 +16,9 @@
 mod jwt;
 
 mod other_implementations;
+mod rfc6749_refresh;
 mod rfc6750;
+mod rfc7009;
 mod rfc7515;
 mod rfc7517;
 mod rfc7519;

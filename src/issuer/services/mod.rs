@@ -14,6 +14,8 @@ pub mod session_open;
 #[path = "tests/stage.rs"]
 mod stage;
 mod submission;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
