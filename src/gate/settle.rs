@@ -58,8 +58,8 @@ where
         Step::Refuse(refusal) => return Err(refusal),
         Step::Need(need) => need,
     };
-    let patience = tokio::time::Instant::now() + RENEWING;
     let rounds = async {
+        let mut patience = std::pin::pin!(tokio::time::sleep(RENEWING));
         let mut need = first;
         for _ in 0..ROUNDS {
             if facts.holds(&need) {
@@ -76,8 +76,11 @@ where
                 }
                 Need::Renew(renewing) => {
                     const SOON: Seconds = Seconds(2);
-                    let outcome = tokio::time::timeout_at(patience, supplier.renew(renewing)).await;
-                    let outcome = outcome.unwrap_or(Err(RenewalFailure::Pending { retry_after: SOON }));
+                    let outcome = tokio::select! {
+                        biased;
+                        outcome = supplier.renew(renewing) => outcome,
+                        () = patience.as_mut() => Err(RenewalFailure::Pending { retry_after: SOON }),
+                    };
                     facts.add_renewal(renewing.clone(), outcome);
                 }
             }

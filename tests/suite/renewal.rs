@@ -217,7 +217,13 @@ async fn an_issuer_that_fails_fails_by_its_class() {
         ("an oversized answer", json(big), 401, "renewal_refused", 1),
         ("no credential in it", json("{}".into()), 401, "renewal_refused", 1),
         ("the connection reset after it rotated", Told::Raw(Vec::new()), 401, "renewal_refused", 1),
-        ("a redirect", Told::Answer(307, vec![("Location".into(), "http://127.0.0.1:1/".into())], Vec::new()), 401, "renewal_refused", 1),
+        (
+            "M13 a redirect",
+            Told::Answer(307, vec![("Location".into(), "http://127.0.0.1:1/".into())], Vec::new()),
+            401,
+            "renewal_refused",
+            1,
+        ),
         ("slow: nothing within the wait", Told::Hang, 503, "renewal_unavailable", 1),
     ];
     for (shows, told, status, reason, exchanges) in rows {
