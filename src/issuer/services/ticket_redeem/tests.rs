@@ -43,13 +43,7 @@ impl House {
             observer: Arc::new(Silent),
         };
         let issuer = Issuer::new(pair_terms, keys, tools).unwrap();
-        let service = TicketRedeem {
-            terms: Arc::new(terms()),
-            issuer: Arc::new(issuer),
-            revoked,
-            state,
-            observer: Arc::new(Silent),
-        };
+        let service = TicketRedeem { terms: Arc::new(terms()), issuer: Arc::new(issuer), revoked, state, observer: Arc::new(Silent) };
         Self { store, service, random: Counting::default() }
     }
 
