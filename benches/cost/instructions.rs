@@ -72,6 +72,10 @@ pub fn count(path: &Path) {
         }
     }
     let token = folder.token("rs256", "anna", NOW);
+    // The same token, at authenticators that name a renewer.
+    for (path, name, times) in [("/renewable/orders/17", "cached", 200), ("/renewable-cold/orders/17", "cold", 20)] {
+        judged(&usual, &format!("request/renewable/{name}"), times, &Case::get(&Presented::bearer(path, &token)), None);
+    }
     judged(&usual, "request/condition", 200, &Case::get(&Presented::bearer("/condition/1", &token)), None);
 
     let bare = |target: &str| Presented::bare(target);

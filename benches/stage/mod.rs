@@ -126,8 +126,14 @@ authenticators:
   ticket_cold: {{ ticket: {{ keys: tickets, audience: app, max_life: 90d }}, cache: off }}
   gigya: {{ gigya: {{ keys: site, window: 5m, from: [query] }} }}
   gigya_cold: {{ gigya: {{ keys: site, window: 5m, from: [query] }}, cache: off }}
+  renewable: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: issuer }}, renew: login }}
+  renewable_cold: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: issuer }}, cache: off, renew: login }}
+renewers:
+  login: {{ oauth2: {{ refresh_from: {{ header: X-Refresh-Token }}, token_url: "http://127.0.0.1:9/token", client_id: app, client_auth: none }} }}
 rules:
   - {{ name: open, match: {{ paths: [/open/**] }}, authenticate: none, forward: app }}
+  - {{ name: renewable, match: {{ paths: [/renewable/**] }}, authenticate: renewable, forward: app }}
+  - {{ name: renewable-cold, match: {{ paths: [/renewable-cold/**] }}, authenticate: renewable_cold, forward: app }}
   - {{ name: scoped, match: {{ paths: [/scoped/**] }}, authenticate: rs256, scopes: [admin], forward: app }}
   - {{ name: condition, match: {{ paths: [/condition/**] }}, authenticate: rs256, authorize: "'orders:write' in identity.scopes && request.method == 'GET'", forward: app }}
   - {{ name: denied, match: {{ paths: [/denied/**] }}, authenticate: rs256, authorize: "identity.subject == 'nobody'", forward: app }}

@@ -155,6 +155,8 @@ impl Live {
         }
         // What needed no store so far may do so now; its settings are those of the start.
         self.store.open_for(plan).await.map_err(whole)?;
+        // Who is revoked there already is refused from the first request on.
+        self.ground.revoked.catch_up().await;
 
         let mut rest = self.rest.lock();
         let Built { gate, carried } = build(plan, &self.ground, &rest.carried).map_err(whole)?;

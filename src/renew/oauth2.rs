@@ -60,7 +60,7 @@ static SETTINGS: SectionSpec = SectionSpec {
         KeySpec::required("client_id", Shape::Text, "Who we are to the issuer."),
         KeySpec::optional("client_secret", Shape::Secret, "Our secret there."),
         KeySpec::optional("client_key", Shape::Secret, "Our private key there, as PEM, for `private_key_jwt`."),
-        KeySpec::optional("client_key_id", Shape::Text, "The `kid` of that key; its RFC 7638 thumbprint unless written."),
+        KeySpec::optional("client_key_id", Shape::Text, "The `kid` under which the issuer knows that key; none is sent unless written."),
         KeySpec::optional(
             "client_key_algorithm",
             Shape::OneOf(&["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
@@ -206,10 +206,8 @@ fn signing_key(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Sig
     let algorithm = section.text("client_key_algorithm").and_then(Algorithm::named);
     let key = client::parse_key(&pem, algorithm);
     match key {
-        Ok(key) => Some(match section.text("client_key_id") {
-            Some(id) => key.with_kid(Some(id)),
-            None => key,
-        }),
+        // A `kid` that the issuer did not register would keep it from finding the key.
+        Ok(key) => Some(key.with_kid(section.text("client_key_id"))),
         Err(MintFault::Algorithm(_)) if algorithm.is_some_and(|algorithm| algorithm.family() == Family::Rsa) => {
             checking.faults.error(section.span_of("client_key_algorithm"), "this is for RSA keys, and `client_key` is another kind of key");
             None

@@ -121,7 +121,7 @@ pub struct Entry {
 }
 
 /// What a record must be for a write to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Expect {
     /// Absent, or past its end.
     Absent,

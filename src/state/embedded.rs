@@ -27,6 +27,7 @@ use crate::state::beginning;
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StoreEntry, StorePlan, StoreTools, Written};
 use crate::state::embedded::file::Files;
 use crate::state::embedded::ledger::{Broken, Done, appended_after, last_appended, record};
+use crate::state::embedded::witness::Witness;
 use crate::state::embedded::writer::{Act, Order, Shared, Writer};
 
 /// This store on the roll-call.
@@ -93,7 +94,8 @@ impl StorePlan for EmbeddedPlan {
     }
 
     fn is_there(&self) -> bool {
-        self.path.exists()
+        // A database that was taken away is missed, not passed over.
+        self.path.exists() || Witness::path_for(&self.path).exists()
     }
 
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {
@@ -110,8 +112,7 @@ impl StorePlan for EmbeddedPlan {
             }
         };
         std::thread::Builder::new().name("state".to_owned()).spawn(work).map_err(|error| format!("cannot start its thread: {error}"))?;
-        let gave_up = |_| format!("`{}` cannot be read: it is damaged in a way that the database does not foresee", self.path.display());
-        let store = told.await.map_err(gave_up)??;
+        let store = told.await.map_err(|_panicked| format!("`{}` could not be opened", self.path.display()))??;
         if tools.clock.now() < store.born.minus(crate::domain::Seconds(1)) {
             tracing::warn!(
                 born = %store.born,

@@ -85,6 +85,7 @@ function establish(issuer) {
       client('web-basic', 'client_secret_basic'),
       client('web-post', 'client_secret_post'),
       client('web-key', 'private_key_jwt', { jwks: { keys: [proxyKey] } }),
+      client('web-named', 'private_key_jwt', { jwks: { keys: [{ ...proxyKey, kid: 'proxy-1' }] } }),
       client('web-none', 'none', {}),
     ],
     scopes: ['openid', 'offline_access', 'read'],

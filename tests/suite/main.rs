@@ -10,6 +10,8 @@
 )]
 #![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/stage.rs"]
 mod stage;
 #[path = "../support/mod.rs"]
@@ -28,6 +30,7 @@ mod models_renewal;
 mod oidc;
 mod oidc_renewal;
 mod proxying;
+mod renewal;
 mod replay;
 mod revocation;
 mod scheme_gigya;

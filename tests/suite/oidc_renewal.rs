@@ -38,8 +38,9 @@ fn renewer(origin: &str, settings: &str) -> Arc<dyn Renewer> {
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(now().0));
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let observer: Arc<dyn Observer> = Arc::new(Silent);
+    let issuers = std::collections::BTreeMap::new();
     let tools = RenewTools {
-        issuers: &std::collections::BTreeMap::new(),
+        issuers: &issuers,
         deadline: Duration::from_secs(10),
         client: &client,
         clock: &clock,
@@ -90,6 +91,7 @@ async fn every_kind_of_client_renews_at_a_real_provider_and_reuse_ends_the_grant
         ("web-post", format!("client_secret: {SECRET}, client_auth: post")),
         ("web-key", "client_key: { file: key.pem }".to_owned()),
         ("web-key", format!("client_key: {{ file: key.pem }}, token_url: '{}/token'", provider.origin)),
+        ("web-named", "client_key: { file: key.pem }, client_key_id: proxy-1".to_owned()),
         ("web-none", "client_auth: none".to_owned()),
         ("web-basic", format!("client_secret: {SECRET}, scope: [read], resource: '{AUDIENCE}'")),
     ];

@@ -69,6 +69,11 @@ pub(crate) fn single_use() -> String {
     ticket(TicketOrder { single_use: true, ..order() })
 }
 
+/// One that is good as long as it lasts.
+pub(crate) fn reusable() -> String {
+    ticket(order())
+}
+
 /// The key file of [`conf`].
 pub(crate) const KEY_FILE: (&str, &[u8]) = ("ticket.key", KEY);
 

@@ -10,6 +10,9 @@ mod reply;
 pub mod revoke;
 pub mod session_close;
 pub mod session_open;
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod stage;
 mod submission;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -7,6 +7,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase, StorageError, WriteTransaction};
@@ -17,6 +18,9 @@ use crate::state::embedded::witness::{Progress, Statement, Witness};
 
 /// Pages held in memory, in bytes. The marks of a busy hour fit; the rest is the operating system's to cache.
 const CACHE: usize = 32 << 20;
+
+/// What helps when the place is not ours to write to.
+const ELSEWHERE: &str = "`state: { embedded: { path: ... } }` names another place";
 
 /// The files of a store, locked against other processes for as long as this lives.
 pub(super) struct Files {
@@ -43,13 +47,13 @@ impl Files {
                 .recursive(true)
                 .mode(0o700)
                 .create(folder)
-                .map_err(|error| format!("cannot make the folder `{}`: {error}", folder.display()))?;
+                .map_err(|error| format!("cannot make the folder `{}`: {error}; {ELSEWHERE}", folder.display()))?;
         }
         let witness = Witness::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => {
                 format!("another process has `{}` open; one store serves one process, several share a `redis`", database.display())
             }
-            _ => format!("cannot write to `{}`: {error}", path.display()),
+            _ => format!("cannot write to `{}`: {error}; {ELSEWHERE}", path.display()),
         })?;
         Ok(Self { database: database.to_path_buf(), witness })
     }
@@ -114,6 +118,12 @@ impl Files {
     /// Opens a database that must have come at least as far as `said`, and proves all of it.
     fn prove(&self, said: Progress) -> Result<Opened, String> {
         self.warn_if_exposed();
+        // There is damage that the library does not foresee and gives up over.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.prove_all(said)));
+        outcome.unwrap_or_else(|_panic| Err(self.damaged("the database gave up over it")))
+    }
+
+    fn prove_all(&self, said: Progress) -> Result<Opened, String> {
         let mut database = builder().open(&self.database).map_err(|error| self.unopened(&error))?;
         // Its answer only tells whether counters beside the trees had to be made anew, as they must after a crash.
         let _clean = database.check_integrity().map_err(|error| self.unopened(&error))?;

@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, PushKind, RedisError, ServerErrorKind};
 use tokio::sync::{Notify, watch};
 
-use crate::domain::{Clock, Outage, Random};
+use crate::domain::{Clock, Event, Observer, Outage, Random};
 use crate::state::beginning;
 use crate::state::redis::backoff::Backoff;
 use crate::state::redis::data::DataSet;
@@ -96,6 +96,8 @@ pub(super) struct Keeper {
     pub(super) data: Arc<DataSet>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
+    /// Hears of every attempt to come back.
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 impl Keeper {
@@ -112,7 +114,11 @@ impl Keeper {
         let mut life = None;
         let mut known = None;
         loop {
-            let trouble = match self.connect(&signs, &mut life).await {
+            let attempt = self.connect(&signs, &mut life).await;
+            if !matches!(*standing.borrow(), Standing::Trying) {
+                self.observer.note(Event::State { operation: "reopen", ok: attempt.is_ok() });
+            }
+            let trouble = match attempt {
                 Ok(connection) => {
                     backoff.reset();
                     tracing::info!(address = %self.address, "state store answers");
@@ -143,12 +149,6 @@ impl Keeper {
             })
             .await?;
         let server = self.look(&mut connection, life).await?;
-        if let Some(policy) = server.evicts {
-            tracing::warn!(
-                address = %self.address, policy,
-                "state store may throw away what was spent, which could then be used again; set `maxmemory-policy noeviction`"
-            );
-        }
         if !server.appends {
             tracing::warn!(
                 address = %self.address,

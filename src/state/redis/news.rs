@@ -112,8 +112,9 @@ impl Subscriber {
             if known.as_ref() != Some(&trouble) {
                 tracing::warn!(channel = self.channel, %trouble, "state store brings no news; waiters look for themselves");
             }
+            let pause = if trouble.is_lasting() { LASTING } else { backoff.next(self.random.as_ref()) };
             known = Some(trouble);
-            tokio::time::sleep(backoff.next(self.random.as_ref())).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -149,6 +150,9 @@ impl Subscriber {
         Trouble::Unreachable("it was closed".to_owned())
     }
 }
+
+/// How long to wait where somebody must change the server first, such as its access rules.
+const LASTING: Duration = Duration::from_secs(30);
 
 /// How often the connection is asked whether it still stands.
 const PROOF: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 //! Pure. A server that is not fit is not used: nothing is asked of a replica, of one that still loads its data, of one that is
 //! part of a cluster.
 //!
-//! Source: the Redis command reference, `INFO`; Valkey keeps these names.
+//! Source: the command references of Redis and of Valkey, `INFO`.
 
 use std::time::Duration;
 
@@ -42,6 +42,9 @@ pub(super) enum Trouble {
     /// It did not say what we must know.
     #[error("its INFO does not say `{0}`")]
     Silence(&'static str),
+    /// It throws away what was spent, to make room.
+    #[error("it evicts keys (`maxmemory-policy {0}`), so what was spent could be used again; set `maxmemory-policy noeviction`")]
+    Evicts(String),
     /// `strict` demands something else.
     #[error("`strict` demands {demands}; the server has {has}")]
     Lax {
@@ -60,9 +63,14 @@ impl Trouble {
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent(_) | Self::Loading | Self::Replica | Self::Answered(_) => false,
-            Self::Credentials | Self::Forbidden | Self::Mode(_) | Self::Old(_) | Self::Silence(_) | Self::Lax { .. } | Self::Unprovable => {
-                true
-            }
+            Self::Credentials
+            | Self::Forbidden
+            | Self::Mode(_)
+            | Self::Old(_)
+            | Self::Silence(_)
+            | Self::Evicts(_)
+            | Self::Lax { .. }
+            | Self::Unprovable => true,
         }
     }
 }
@@ -76,8 +84,6 @@ pub(super) struct Server {
     pub(super) appends: bool,
     /// Whether it was a replica once and took over: what the primary had acknowledged last may be missing.
     pub(super) took_over: bool,
-    /// Whether and how it throws keys away to make room.
-    pub(super) evicts: Option<String>,
 }
 
 impl Server {
@@ -90,11 +96,12 @@ impl Server {
         let find = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
         let need = |name: &'static str| find(name).ok_or(Trouble::Silence(name));
 
-        let mode = need("redis_mode")?;
+        // Valkey has names of its own for what is Valkey's, from version 8 on.
+        let mode = find("server_mode").or_else(|| find("redis_mode")).ok_or(Trouble::Silence("redis_mode"))?;
         if mode != "standalone" {
             return Err(Trouble::Mode(mode.to_owned()));
         }
-        let version = need("redis_version")?;
+        let version = find("valkey_version").or_else(|| find("redis_version")).ok_or(Trouble::Silence("redis_version"))?;
         let major: u32 = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
         if major < OLDEST {
             return Err(Trouble::Old(version.to_owned()));
@@ -106,12 +113,14 @@ impl Server {
             return Err(Trouble::Replica);
         }
         let policy = need("maxmemory_policy")?;
+        if policy != "noeviction" {
+            return Err(Trouble::Evicts(policy.to_owned()));
+        }
         Ok(Self {
             run: need("run_id")?.to_owned(),
             appends: need("aof_enabled")? == "1",
             // -1 where it has always been its own primary.
             took_over: need("second_repl_offset")? != "-1",
-            evicts: (policy != "noeviction").then(|| policy.to_owned()),
         })
     }
 
@@ -154,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_server_is_used_when_it_says_that_it_can_be() {
-        let fit = Server { run: "8f3c".into(), appends: true, took_over: false, evicts: None };
+        let fit = Server { run: "8f3c".into(), appends: true, took_over: false };
         let cases = [
             // what is replaced, by what, expected, what the row shows
             ("", "", Ok(fit.clone()), "as it should be"),
@@ -162,12 +171,15 @@ mod tests {
             ("7.0.15", "6.2.14", Err(Trouble::Old("6.2.14".into())), "one that cannot prove its scripts beforehand"),
             ("7.0.15", "unstable", Err(Trouble::Old("unstable".into())), "a version that is none"),
             ("mode:standalone", "mode:cluster", Err(Trouble::Mode("cluster".into())), "part of a cluster"),
+            ("redis_mode:", "valkey_version:8.1.1\r\nserver_mode:", Ok(fit.clone()), "Valkey, which calls it otherwise"),
+            ("redis_mode:standalone", "server_mode:cluster", Err(Trouble::Mode("cluster".into())), "and says so of a cluster"),
+            ("redis_mode:standalone\r\n", "", Err(Trouble::Silence("redis_mode")), "a server that says neither"),
             ("mode:standalone", "mode:sentinel", Err(Trouble::Mode("sentinel".into())), "a sentinel"),
             ("\nloading:0", "\nloading:1", Err(Trouble::Loading), "its data is not there yet"),
             ("role:master", "role:slave", Err(Trouble::Replica), "a replica"),
             ("aof_enabled:1", "aof_enabled:0", Ok(Server { appends: false, ..fit.clone() }), "snapshots at best"),
             ("offset:-1", "offset:1024", Ok(Server { took_over: true, ..fit.clone() }), "a replica that took over"),
-            ("noeviction", "allkeys-lru", Ok(Server { evicts: Some("allkeys-lru".into()), ..fit.clone() }), "a cache"),
+            ("noeviction", "allkeys-lru", Err(Trouble::Evicts("allkeys-lru".into())), "a cache"),
             ("run_id:8f3c\r\n", "", Err(Trouble::Silence("run_id")), "a server that does not tell its starts apart"),
             ("role:master\r\n", "", Err(Trouble::Silence("role")), "nor whether it takes writes"),
         ];

@@ -45,6 +45,7 @@ impl Redis {
             data: Arc::clone(&data),
             clock: Arc::clone(&tools.clock),
             random: Arc::clone(&tools.random),
+            observer: Arc::clone(&tools.observer),
         };
         let address = keeper.address.clone();
         let (link, kept) = keeper.start();

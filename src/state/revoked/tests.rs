@@ -21,8 +21,8 @@ use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStor
 use crate::state::memory::Memory;
 
 const NOW: i64 = 1_000;
-/// Nothing that must happen takes longer.
-const WITHIN: Duration = Duration::from_secs(1);
+/// Nothing that must happen takes longer, on a busy machine either.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// A log that can be down, slow to take, lost with notice, and lost without.
 struct Shaky {
@@ -277,7 +277,7 @@ async fn an_operator_who_hangs_up_has_revoked_all_the_same() {
 }
 
 #[tokio::test]
-async fn nodes_that_share_a_store_agree_within_a_second() {
+async fn nodes_that_share_a_store_agree() {
     let store = Shaky::new();
     let nodes = [Node::start(&store, 0).await, Node::start(&store, 1).await, Node::start(&store, 2).await];
     let mut woken = nodes[2].list.revisions();

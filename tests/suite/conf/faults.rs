@@ -46,7 +46,7 @@ fn form_is_told_with_what_would_be_right() {
             ("audit: { when_behind: wait }", "3:23: error:", "must be one of drop, block; found `wait`"),
             ("cache: on", "3:8: error:", "must be one of off"),
             ("state: { reddis: { url: x } }", "3:10: error:", "knows no key `reddis`"),
-            ("state: {}", "3:8: error:", "does not say which state store it is; write one of: memory"),
+            ("state: {}", "3:8: error:", "does not say which state store it is; write one of: embedded, memory, redis"),
             ("admin: {}", "3:8: error:", "needs `address`"),
             ("admin: 127.0.0.1:9901", "3:8: error:", "is a mapping; found text"),
             ("keys: { k: { servr_keys: {} } }", "3:14: error:", "knows no key `servr_keys`"),

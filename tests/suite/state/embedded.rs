@@ -148,6 +148,21 @@ async fn a_store_is_opened_by_the_first_conf_that_needs_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_there_is_opened_for_what_it_holds_and_missed_when_it_is_taken_away() {
+    let (_folder, path) = place();
+    let plan = prove(countersign::state::embedded::ENTRY.plan, &json!({ "path": path.to_str().unwrap() })).unwrap();
+    assert!(!plan.is_there(), "nothing was ever kept here");
+    drop(open_at(&path, NOW).await.unwrap());
+    assert!(plan.is_there());
+    fs::remove_file(&path).unwrap();
+    assert!(plan.is_there(), "its witness remembers it");
+    let told = open_at(&path, NOW).await.err().expect("what it held must not be passed over");
+    assert!(told.contains("is gone"), "{told}");
+    fs::remove_file(witness(&path)).unwrap();
+    assert!(!plan.is_there(), "whoever takes both away means it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_one_record_is_not_woken_by_others() {
     let (_folder, path) = place();
     let store = open_at(&path, NOW).await.unwrap();

@@ -1,6 +1,6 @@
 //! What happens to the store in a file when its ground gives way: a full disk, a file cut short, changed bytes, an older copy.
 //!
-//! One verdict is never allowed: that something is unspent which has been spent.
+//! One verdict is never allowed: that something is unspent which has been spent. Attack F18: a full disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};

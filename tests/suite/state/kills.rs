@@ -1,6 +1,6 @@
 //! Single-use tickets at a proxy that is killed at random points: nothing is honoured twice, also not across its ends.
 //!
-//! The real binary, with its state in a file. `COUNTERSIGN_PROVE=1` asks for the full figures.
+//! Attacks F4 and F17. The real binary, with its state in a file and in Redis. `COUNTERSIGN_PROVE=1` asks for the full figures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::scheme_ticket;
 use crate::state::faults::proving;
 use crate::support::child::Running;
+use crate::support::redis::{DURABLE, RedisServer};
 use crate::support::upstream::Upstream;
 use crate::support::whole::Folder;
 
@@ -73,11 +74,22 @@ async fn present(address: SocketAddr, ticket: &str, number: usize) -> Option<u16
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_ticket_is_honoured_twice_by_a_proxy_that_is_killed_and_started_again() {
+    kill_again_and_again("").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_by_one_that_keeps_its_state_in_redis() {
+    let server = RedisServer::start_with(DURABLE);
+    kill_again_and_again(&format!("state: {{ redis: {{ url: '{}', strict: true, timeout: 20s }} }}\n", server.url())).await;
+}
+
+/// Kills a proxy whose conf says `state`, with tickets under way.
+async fn kill_again_and_again(state: &str) {
     let (kills, tickets_each, redeemers) = if proving() { (200, 500, 40) } else { (10, 60, 8) };
     let upstream = Upstream::start().await;
     let folder = Folder::new();
     folder.write(scheme_ticket::KEY_FILE.0, scheme_ticket::KEY_FILE.1);
-    let yaml = format!("{}\nadmin: {{ address: 127.0.0.1:0 }}\n", scheme_ticket::conf(&upstream));
+    let yaml = format!("{}\nadmin: {{ address: 127.0.0.1:0 }}\n{state}", scheme_ticket::conf(&upstream));
     let conf = folder.write("countersign.yaml", yaml);
 
     let fates: Arc<Mutex<BTreeMap<usize, Fate>>> = Arc::default();

@@ -1,4 +1,4 @@
-//! What a store must keep over its own end, or must know that it has lost.
+//! What a store must keep over its own end, or must know that it has lost. Attack F4: a restart between two uses.
 
 use bytes::Bytes;
 use countersign::state::contract::{Burned, Cursor, Expect, StateStore, Written};

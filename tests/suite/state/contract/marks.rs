@@ -1,4 +1,4 @@
-//! What a store must keep about what was spent.
+//! What a store must keep about what was spent. Attack F2: one credential, many at once.
 
 use std::sync::Arc;
 

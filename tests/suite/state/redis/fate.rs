@@ -1,4 +1,6 @@
 //! What is lost with a server, and what is not: killed with its file, with an old snapshot, with nothing.
+//!
+//! Attacks: F4, F19 of `docs/security.md`.
 
 use bytes::Bytes;
 use countersign::domain::{Burn, Timestamp};

@@ -22,8 +22,10 @@ async fn impatient(url: &str) -> Arc<dyn StateStore> {
 }
 
 /// Asserts that what was spent under number 1 is still so, and that number 2, whose answer was an outage, is not honoured twice.
-async fn assert_sound(store: &dyn StateStore) {
+async fn assert_sound(store: &dyn StateStore, after: &str) {
+    let begun = Instant::now();
     answers(store).await;
+    println!("after {after}: back in {:?}", begun.elapsed());
     until("1 stays spent", || async {
         let again = burn(store, 1).await;
         assert_ne!(again, Ok(Burned::First), "honoured twice");
@@ -60,7 +62,7 @@ async fn a_server_that_hangs_is_an_outage_and_comes_back() {
     // Waiting for each of the 400 would take two minutes.
     assert!(begun.elapsed() < Duration::from_secs(20), "while it is down every operation fails at once: {:?}", begun.elapsed());
     server.go_on();
-    assert_sound(&*store).await;
+    assert_sound(&*store, "SIGSTOP and SIGCONT").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +80,7 @@ async fn a_way_that_is_slow_or_silent_is_an_outage_and_comes_back() {
     })
     .await;
     way.delay(Duration::ZERO);
-    assert_sound(&*store).await;
+    assert_sound(&*store, "500 ms of delay").await;
 
     way.silence(true);
     assert_eq!(burn(&*store, 4).await, OUT, "the answer is lost");
@@ -131,7 +133,7 @@ async fn a_server_that_refuses_is_an_outage_until_it_does_not() {
     fails(&*store).await;
     assert_eq!(store.read(&record(1), NOW).await, Err(Outage::State), "nor is it asked for what may be old");
     assert_eq!(server.ask(&["REPLICAOF", "NO", "ONE"]), "OK");
-    assert_sound(&*store).await;
+    assert_sound(&*store, "READONLY").await;
 
     // Its memory is full.
     assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
@@ -139,7 +141,7 @@ async fn a_server_that_refuses_is_an_outage_until_it_does_not() {
     assert!(store.read(&record(1), NOW).await.unwrap().is_some(), "what needs no room is answered");
     assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
     assert_eq!(burn(&*store, 3).await, Ok(Burned::First), "it had not been spent");
-    assert_sound(&*store).await;
+    assert_sound(&*store, "OOM").await;
 
     // It cannot write its snapshots.
     assert_eq!(server.ask(&["CONFIG", "SET", "save", "3600 1"]), "OK");
@@ -150,7 +152,7 @@ async fn a_server_that_refuses_is_an_outage_until_it_does_not() {
     assert_eq!(server.ask(&["CONFIG", "SET", "dir", &folder]), "OK");
     server.ask(&["BGSAVE"]);
     until("the snapshot succeeds", || async { server.ask(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:ok") }).await;
-    assert_sound(&*store).await;
+    assert_sound(&*store, "MISCONF").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,16 @@ async fn a_change_on_one_node_wakes_who_waits_on_another() {
     assert_heard(&one, &other, 1).await;
     assert_heard(&one, &one, 2).await;
 
+    // Who looked for itself, once a second, would take fifteen seconds on the average.
+    let begun = Instant::now();
+    for number in 100..130 {
+        let waiter = Arc::clone(&one);
+        let waiting = tokio::spawn(async move { waiter.changed(&record(number), 0, PATIENCE).await });
+        put(&*other, number, "news").await;
+        waiting.await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "news are told, not looked for: {:?}", begun.elapsed());
+
     // The news connections are lost, and come back by themselves.
     server.ask(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     assert_heard(&one, &other, 3).await;

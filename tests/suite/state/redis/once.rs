@@ -1,4 +1,4 @@
-//! Once is once: on one node, on two, over other clocks; and how long things are kept.
+//! Once is once: on one node, on two, over other clocks; and how long things are kept. Attacks: F2, F3, F7 of `docs/security.md`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

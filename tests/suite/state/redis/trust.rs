@@ -42,6 +42,10 @@ async fn strict_demands_a_server_that_loses_nothing_at_the_start_and_ever_after(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_the_wrong_kind_or_with_another_password_is_refused_at_the_start() {
+    let cache = RedisServer::start_with(&["--maxmemory-policy", "volatile-lru"]);
+    let says = refused(&format!("url: '{}', timeout: 5s", cache.url())).await;
+    assert!(says.contains("noeviction"), "one that throws away what was spent: {says}");
+
     let cluster = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     let says = refused(&format!("url: '{}', timeout: 5s", cluster.url())).await;
     assert!(says.contains("Cluster and Sentinel are not supported"), "{says}");
@@ -63,8 +67,8 @@ async fn a_server_of_the_wrong_kind_or_with_another_password_is_refused_at_the_s
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rights_that_the_documentation_names_are_enough_and_needed() {
     let server = RedisServer::start_with(DURABLE);
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/state-redis.part.md")).unwrap();
-    let line = page.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER ")).expect("docs/state-redis.part.md shows the rule");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/state.md")).unwrap();
+    let line = page.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER ")).expect("docs/state.md shows the rule");
     let rule: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(server.ask(&[&["ACL", "SETUSER"], &rule[..]].concat()), "OK", "{line}");
     let (user, password) = (rule[0], rule.iter().find_map(|word| word.strip_prefix('>')).unwrap());
