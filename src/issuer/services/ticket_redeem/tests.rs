@@ -35,9 +35,10 @@ impl House {
             claims: Box::default(),
         };
         let keys: Arc<[SigningKey]> = Arc::new([SigningKey::generate(Algorithm::EdDsa).unwrap()]);
+        let revoked = revocations(&state);
         let tools = IssuerTools {
             state: Arc::clone(&state),
-            revoked: revocations(&state),
+            revoked: Arc::clone(&revoked),
             random: Arc::new(Counting::default()),
             observer: Arc::new(Silent),
         };
@@ -45,7 +46,7 @@ impl House {
         let service = TicketRedeem {
             terms: Arc::new(terms()),
             issuer: Arc::new(issuer),
-            revoked: revocations(&state),
+            revoked,
             state,
             observer: Arc::new(Silent),
         };
