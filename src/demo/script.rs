@@ -200,8 +200,9 @@ fn tickets(credentials: &Credentials, now: Timestamp, random: &dyn Random) -> Re
 fn sessions(issuer: &DemoIssuer, session: &str, now: Timestamp) -> Result<Vec<Line>, CredentialFault> {
     let line = |shows, cookie: &str| get("session", shows, "/site/home").credential("Cookie", cookie.to_owned());
     let user = issuer.sign(Algorithm::Es256, &claims(&issuer.issuer(), now))?;
-    let unknown: String = session.chars().rev().take(43).collect();
-    let name = session.split('=').next().unwrap_or_default();
+    let (name, id) = session.split_once('=').unwrap_or_default();
+    let other = if id.starts_with('A') { "B" } else { "A" };
+    let unknown = format!("{name}={other}{}", id.get(1..).unwrap_or_default());
     Ok(vec![
         get("session", "a token opens one: the cookie comes with the answer", "/login")
             .method(Method::POST)
@@ -212,7 +213,7 @@ fn sessions(issuer: &DemoIssuer, session: &str, now: Timestamp) -> Result<Vec<Li
             .method(Method::POST)
             .header("Sec-Fetch-Site", "cross-site")
             .refused(Reason::PolicyDenied),
-        line("one that nobody opened", &format!("{name}={unknown}")).refused(Reason::Expired),
+        line("one that nobody opened", &unknown).refused(Reason::Expired),
         line("not the id of any session", &format!("{name}=guess")).refused(Reason::CredentialMalformed),
     ])
 }
