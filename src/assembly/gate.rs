@@ -163,6 +163,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         table: Arc::clone(&plan.table),
         rules: rules.into(),
         authenticators: authenticators.into(),
+        spendable: plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.clone()).collect(),
         desks,
         state: Arc::clone(&ground.state),
         revoked: Arc::clone(&ground.revoked),

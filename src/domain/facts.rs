@@ -153,6 +153,12 @@ impl Facts {
         self.renewals.iter().find(|(asked, _)| asked.authenticator == authenticator).map(|(asked, outcome)| (asked, outcome))
     }
 
+    /// Whether an issuer's answer to a renewal was lost: what the client brought may have been as good as any.
+    #[must_use]
+    pub fn lost_a_renewal(&self) -> bool {
+        self.renewals.iter().any(|(_, outcome)| matches!(outcome, Err(RenewalFailure::Unknown)))
+    }
+
     /// Records what a renewal came to.
     pub fn add_renewal(&mut self, renewing: Renewing, outcome: Result<Arc<Renewed>, RenewalFailure>) {
         self.renewals.push((renewing, outcome));

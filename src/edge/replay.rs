@@ -16,6 +16,7 @@ use crate::edge::trip::Trip;
 use crate::edge::unpanicked::unpanicked;
 use crate::edge::view;
 use crate::gate::arrival::BodySource;
+use crate::gate::hygiene;
 use crate::gate::verdict::Outcome;
 
 /// Marks an attempt that ended for the sake of the next one.
@@ -37,13 +38,15 @@ impl BodySource for Kept {
 /// # Errors
 ///
 /// The marker with which the attempt must end, so that the request is sent again.
-pub(super) async fn renew(session: &Session, trip: &mut Trip) -> pingora::Result<()> {
+pub(super) async fn renew(session: &mut Session, trip: &mut Trip) -> pingora::Result<()> {
     let Some(authenticator) = trip.admission.as_ref().and_then(|admission| admission.renewable) else { return Ok(()) };
     let Some(wire) = trip.wire.clone() else { return Ok(()) };
     if trip.replayed || session.as_ref().retry_buffer_truncated() {
         return Ok(());
     }
     trip.replayed = true;
+    // It goes by the id that it has been given, in the record and at the upstream.
+    session.req_header_mut().insert_header(hygiene::REQUEST_ID, &*trip.record.request_id)?;
     let arrival = view::arrival(session.req_header(), &wire.connection);
     let mut body = Kept(session.as_ref().get_retry_buffer());
     let again = unpanicked(trip.serving.judge.readmit(&arrival, &mut body, authenticator)).await.flatten();

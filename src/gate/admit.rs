@@ -224,6 +224,10 @@ impl Gate {
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
+                if !trail.hand_back.is_empty() && matches!(request.method, "GET" | "HEAD") {
+                    // A cache in between would write the fields of a 304 into what it keeps, for everyone (RFC 9111 section 3.2).
+                    admission.remove.extend([header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]);
+                }
                 if !body.reserve(forward.upstream) {
                     return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }));
                 }
@@ -255,7 +259,7 @@ impl Gate {
         record.cache = trail.cache;
         match &judged {
             Ok(proven) => record.identity.clone_from(&proven.identity),
-            Err(refusal) if is_failure(refusal) => {
+            Err(refusal) if is_failure(refusal, facts) => {
                 if let Some(governor) = &self.governor {
                     governor.fail(walk.request.client, trail.claimed_id.as_deref(), walk.now);
                 }
@@ -293,16 +297,11 @@ impl Gate {
         self.firewall.sweep(request.headers, &mut remove)?;
 
         let mut target = request.target.clone();
-        match (&proven.fresh, forward.keep_credential) {
-            (_, false) => {
-                let places = proven.places.iter().chain(&proven.spendable);
-                hygiene::remove_credentials(request, places, &mut target, &mut remove, &mut set);
-            }
-            (None, true) => hygiene::remove_credentials(request, proven.spendable.iter(), &mut target, &mut remove, &mut set),
-            (Some((renewed, places)), true) => {
-                hygiene::remove_credentials(request, proven.spendable.iter(), &mut target, &mut remove, &mut set);
-                hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
-            }
+        // What renews goes upstream from no rule, public ones and those that keep the credential among them.
+        let judged = proven.places.iter().filter(|_| !forward.keep_credential);
+        hygiene::remove_credentials(request, self.spendable.iter().chain(judged), &mut target, &mut remove, &mut set);
+        for (renewed, places) in proven.fresh.iter().filter(|_| forward.keep_credential) {
+            hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
         }
         for countersigner in &forward.countersigners {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
@@ -401,11 +400,12 @@ impl Gate {
     }
 }
 
-/// Whether a refusal counts against the budget of failures: a guess at a credential, or at one that renews.
-fn is_failure(refusal: &Refusal) -> bool {
+/// Whether a refusal counts against the budget of failures: a guess at a credential, or at one that renews. An issuer whose
+/// answers are lost must not cost its clients theirs.
+fn is_failure(refusal: &Refusal, facts: &Facts) -> bool {
     match refusal {
         Refusal::Doubted(doubt) => is_guess(doubt),
-        Refusal::RenewalRefused => true,
+        Refusal::RenewalRefused => !facts.lost_a_renewal(),
         _ => false,
     }
 }

@@ -16,7 +16,6 @@ use crate::gate::fresh::{Fresh, Occasion, is_due};
 use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
 use crate::policy::requirement::Requirement;
-use crate::verify::presented::Source;
 
 /// What the requirement came to.
 #[derive(Debug, Default)]
@@ -29,12 +28,10 @@ pub(super) struct Proven {
     pub(super) burns: Vec<Burn>,
     /// Whether a browser would have sent the credential by itself.
     pub(super) ambient: bool,
-    /// Where something stands that renews; it never goes upstream, not even where credentials do.
-    pub(super) spendable: Vec<Place>,
     /// The authenticator whose credential could be renewed should the upstream not take it.
     pub(super) renewable: Option<usize>,
-    /// What stands in place of the credential that was presented, and where that one stood.
-    pub(super) fresh: Option<(Arc<Renewed>, Vec<Place>)>,
+    /// What stands in place of each credential that was renewed, and where that one stood.
+    pub(super) fresh: Vec<(Arc<Renewed>, Vec<Place>)>,
 }
 
 /// What is remembered of the walk for the record and the failure budgets, whether it ends well or not.
@@ -46,7 +43,7 @@ pub(super) struct Trail {
     pub(super) cache: Option<bool>,
     /// The id that a doubted credential claims.
     pub(super) claimed_id: Option<Box<str>>,
-    /// What hands a fresh pair to the client, whatever becomes of the request: the old one is spent.
+    /// What hands every fresh pair to the client, whatever becomes of the request: the old ones are spent.
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
     /// Whether a credential was renewed on the way.
     pub(super) renewed: bool,
@@ -74,6 +71,8 @@ pub(super) struct Walk<'g, 'r> {
 impl Walk<'_, '_> {
     /// Judges the whole requirement.
     pub(super) fn judge(&self, requirement: &Requirement, facts: &Facts, trail: &mut Trail) -> Step<Proven> {
+        // Each round walks the whole way anew.
+        trail.hand_back.clear();
         match self.branch(requirement, facts, trail) {
             Step::Done(Branch::Proven(proven)) => Step::Done(proven),
             Step::Done(Branch::Absent) => Step::Refuse(Refusal::CredentialMissing),
@@ -246,11 +245,11 @@ impl Walk<'_, '_> {
         let refused = self.refused == Some(index);
         // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
         let (lapsed, without, standing) = match judged {
-            Ok(identity) if refused => (identity, Refusal::RenewalRefused, None),
+            // Nothing to renew with is no guess at anything.
+            Ok(identity) if refused => (identity, Refusal::CredentialMissing, None),
             Ok(identity) if is_due(identity.get(), renewal.early, self.now) => (identity.clone(), Refusal::RenewalRefused, Some(identity)),
             Ok(identity) => {
                 let mut proven = self.proven(authenticator, identity.into_inner(), credential);
-                proven.spendable = renewal.refresh_from.iter().map(Source::place).collect();
                 proven.renewable = Some(index);
                 return Step::Done(Branch::Proven(proven));
             }
@@ -271,7 +270,7 @@ impl Walk<'_, '_> {
         };
         if let (Some(renewed), Some(to)) = (&renewed, &renewal.hand_back) {
             match hand_back::fields(to, &renewed.pair, self.now) {
-                Ok(fields) => trail.hand_back = fields,
+                Ok(fields) => trail.hand_back.extend(fields),
                 Err(refusal) => return Step::Refuse(refusal),
             }
         }
@@ -281,10 +280,10 @@ impl Walk<'_, '_> {
         }
         trail.renewed |= renewed.is_some();
         let mut proven = self.proven(authenticator, identity.into_inner(), credential);
-        proven.spendable = renewal.refresh_from.iter().map(Source::place).collect();
         proven.renewable = renewed.is_none().then_some(index);
         // What we hold ourselves (a session) the client goes on presenting as it did.
-        proven.fresh = renewed.filter(|_| renewal.hand_back.is_some()).map(|renewed| (renewed, credential.places.clone()));
+        let fresh = renewed.filter(|_| renewal.hand_back.is_some());
+        proven.fresh = fresh.map(|renewed| (renewed, credential.places.clone())).into_iter().collect();
         Step::Done(Branch::Proven(proven))
     }
 
@@ -318,8 +317,6 @@ impl Walk<'_, '_> {
             Requirement::None => {}
             Requirement::One(index) => {
                 let Some(authenticator) = self.gate.authenticators.get(*index) else { return };
-                // What renews goes as well, wherever it stands.
-                places.extend(authenticator.renewal.iter().flat_map(|renewal| renewal.refresh_from.iter().map(Source::place)));
                 match authenticator.verifier.find(self.request, facts) {
                     Step::Done(Found::Present(credential)) => places.extend(credential.places),
                     // What stands in a body stays there, so there is nothing to look for in one.
@@ -359,15 +356,7 @@ fn join(sum: Proven, next: Proven) -> Proven {
     places.extend(next.places);
     let mut burns = sum.burns;
     burns.extend(next.burns);
-    let mut spendable = sum.spendable;
-    spendable.extend(next.spendable);
-    Proven {
-        identity,
-        places,
-        burns,
-        ambient: sum.ambient || next.ambient,
-        spendable,
-        renewable: sum.renewable.or(next.renewable),
-        fresh: sum.fresh.or(next.fresh),
-    }
+    let mut fresh = sum.fresh;
+    fresh.extend(next.fresh);
+    Proven { identity, places, burns, ambient: sum.ambient || next.ambient, renewable: sum.renewable.or(next.renewable), fresh }
 }

@@ -31,6 +31,8 @@ pub struct Gate {
     pub authenticators: Box<[Authenticator]>,
     /// Who answers questions that take time.
     pub desks: Desks,
+    /// Wherever a client of any authenticator brings what renews; taken off every request that is forwarded, whatever its rule.
+    pub spendable: Box<[Place]>,
     /// Where single-use credentials are spent.
     pub state: Arc<dyn StateStore>,
     /// Whose credentials are no longer taken; asked about everyone who was proven.
@@ -75,7 +77,7 @@ pub struct Authenticator {
 pub struct Renewal {
     /// Who renews.
     pub renewals: Arc<dyn Renewals>,
-    /// Where the client brings what is spent, and from where it is removed on every request; empty when we hold it ourselves.
+    /// Where the client brings what is spent; empty when we hold it ourselves.
     pub refresh_from: Box<[Source]>,
     /// How long before the end a renewal is begun, at most; each credential has its own moment within it.
     pub early: Seconds,

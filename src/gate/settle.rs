@@ -9,13 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::{Answer, Facts, Need, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, Step};
+use crate::domain::{Answer, Facts, Need, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, Seconds, Step};
 
 /// How many distinct facts a request may ask for.
 const ROUNDS: usize = 5;
 
 /// How long a request may wait for all its facts together. Below the patience of most clients, above that of every desk.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long it may wait for all its renewals together. A credential that is still good is used when they take longer, so there
+/// must be time left to judge by that.
+const RENEWING: Duration = Duration::from_secs(8);
 
 /// Fetches what a step lacks.
 #[async_trait]
@@ -54,6 +58,7 @@ where
         Step::Refuse(refusal) => return Err(refusal),
         Step::Need(need) => need,
     };
+    let patience = tokio::time::Instant::now() + RENEWING;
     let rounds = async {
         let mut need = first;
         for _ in 0..ROUNDS {
@@ -70,7 +75,9 @@ where
                     facts.add_answer(question.clone(), answer);
                 }
                 Need::Renew(renewing) => {
-                    let outcome = supplier.renew(renewing).await;
+                    const SOON: Seconds = Seconds(2);
+                    let outcome = tokio::time::timeout_at(patience, supplier.renew(renewing)).await;
+                    let outcome = outcome.unwrap_or(Err(RenewalFailure::Pending { retry_after: SOON }));
                     facts.add_renewal(renewing.clone(), outcome);
                 }
             }
@@ -90,7 +97,10 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Supplier, settle};
-    use crate::domain::{Answer, DeskId, Facts, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Step};
+    use crate::domain::{
+        Answer, DeskId, Facts, Identity, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent,
+        SpentKey, Step, Value,
+    };
 
     /// Answers every question with the number of times it was asked, and counts.
     #[derive(Default)]
@@ -119,6 +129,59 @@ mod tests {
 
     fn question(about: usize) -> Question {
         Question { desk: DeskId(0), about: about.to_string().into() }
+    }
+
+    /// An issuer that never answers.
+    struct Endless;
+
+    #[async_trait::async_trait]
+    impl Supplier for Endless {
+        async fn body(&mut self) -> Result<bytes::Bytes, Outage> {
+            Err(Outage::Other)
+        }
+
+        async fn ask(&mut self, _question: &Question) -> Result<Answer, Outage> {
+            std::future::pending().await
+        }
+
+        async fn renew(&mut self, _renewing: &Renewing) -> Result<Arc<Renewed>, RenewalFailure> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_that_takes_too_long_leaves_time_to_judge_without_it() {
+        let mut supplier = Endless;
+        let renewing = |authenticator| Need::Renew(renewal_of(authenticator));
+        // One after the other, as `all` asks for them.
+        let judged = settle(&mut supplier, &mut Facts::default(), |facts| match (facts.renewal(0), facts.renewal(1)) {
+            (None, _) => Step::Need(renewing(0)),
+            (_, None) => Step::Need(renewing(1)),
+            (Some((_, first)), Some((_, second))) => Step::Done((*first.as_ref().unwrap_err(), *second.as_ref().unwrap_err())),
+        })
+        .await;
+        let pending = RenewalFailure::Pending { retry_after: Seconds(2) };
+        assert_eq!(judged.unwrap(), (pending, pending), "what is still good can be used");
+
+        let stuck = settle::<()>(&mut supplier, &mut Facts::default(), |_| Step::Need(Need::Ask(question(1)))).await;
+        assert_eq!(stuck.unwrap_err().reason(), Reason::Undecidable, "anything else that hangs is undecidable");
+    }
+
+    fn renewal_of(authenticator: usize) -> Renewing {
+        let identity = Identity {
+            subject: "anna".into(),
+            issuer: "i".into(),
+            scopes: Box::default(),
+            claims: Value::empty(),
+            expires: None,
+            not_before: None,
+            scheme: "jwt",
+            authenticator: "user".into(),
+            burn: None,
+            also: Vec::new(),
+        };
+        let spent = Spent { refresh: Secret::new(vec![1]), access: Secret::new(vec![2]), identity: Arc::new(identity) };
+        Renewing { authenticator, key: SpentKey([1; 32]), spent: Arc::new(spent) }
     }
 
     #[tokio::test]

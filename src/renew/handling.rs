@@ -35,7 +35,8 @@ pub const EARLY_KEY: KeySpec = KeySpec::default(
 /// How long a request waits.
 pub const WAIT_KEY: KeySpec = KeySpec::default(
     "wait",
-    Shape::Duration { min: 0, max: 60 },
+    // The gate waits no longer for all that a request needs to have renewed.
+    Shape::Duration { min: 0, max: 8 },
     "2s",
     "How long a request waits for a renewal. After that a credential that is still good is used, and otherwise the answer is 503 with `Retry-After`.",
 );

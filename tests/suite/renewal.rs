@@ -2,6 +2,8 @@
 //!
 //! The full figures are run with `COUNTERSIGN_PROVE=1` (`make prove`).
 
+mod attacks;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -325,7 +327,7 @@ async fn a_storm_with_one_spent_pair_is_one_exchange_on_one_node_and_on_many() {
         let shared = Arc::new(Memory::new(10_000, Timestamp(NOW)));
         let mut proxies = Vec::new();
         for _ in 0..nodes {
-            let conf = issuer.conf(&upstream, "{ memory: {} }", "wait: 50s\n      flight: 60s", "app");
+            let conf = issuer.conf(&upstream, "{ memory: {} }", "wait: 8s\n      flight: 60s", "app");
             proxies.push(Arc::new(Whole::start_over(shared.clone(), issuer.folder(), &conf).await));
         }
         let at = |moment: i64| proxies.iter().for_each(|whole| whole.set_clock(moment));
@@ -348,7 +350,7 @@ async fn a_storm_over_several_nodes_that_share_a_redis_is_one_exchange() {
         let mut proxies = Vec::new();
         for _ in 0..nodes {
             let state = format!("{{ redis: {{ url: {}, timeout: 5s }} }}", redis.url());
-            let conf = issuer.conf(&upstream, &state, "wait: 50s\n      flight: 60s", "app");
+            let conf = issuer.conf(&upstream, &state, "wait: 8s\n      flight: 60s", "app");
             proxies.push(Arc::new(Whole::start_in(issuer.folder(), &conf).await));
         }
         proxies.iter().for_each(|whole| whole.set_clock(ENDED));

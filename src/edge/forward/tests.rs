@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{apply, clean_response, clean_trailers};
+use super::{apply, clean_response, clean_trailers, hand_back};
 use crate::domain::Target;
 use crate::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, Upstreams};
 use crate::gate::verdict::Admission;
@@ -154,4 +154,73 @@ fn an_upstream_does_not_speak_in_our_headers() {
         assert_eq!(response.headers.contains_key(name), stays, "{shows}");
         assert_eq!(trailers.contains_key(name), stays, "{shows}, as a trailer");
     }
+}
+
+#[test]
+fn a_fresh_pair_is_written_over_what_the_upstream_says_but_not_over_a_log_out() {
+    let ours: [(HeaderName, HeaderValue); 4] = [
+        (HeaderName::from_static("set-cookie"), HeaderValue::from_static("at=new; Path=/")),
+        (HeaderName::from_static("set-cookie"), HeaderValue::from_static("rt=new; Path=/")),
+        (HeaderName::from_static("x-renewed-expires-in"), HeaderValue::from_static("60")),
+        (HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store")),
+    ];
+    // what the upstream says, cookies of the answer, what it shows
+    let rows: [(&[(&'static str, &str)], &str, &str); 10] = [
+        (&[], "at=new; Path=/|rt=new; Path=/", "nothing"),
+        (&[("set-cookie", "at=theirs"), ("set-cookie", "x=1")], "x=1|at=new; Path=/|rt=new; Path=/", "the old one comes again"),
+        (&[("set-cookie", "at=; Max-Age=0")], "at=; Max-Age=0|rt=new; Path=/", "L11 one is taken away"),
+        (
+            &[("set-cookie", "at=gone; max-age = 0; Path=/"), ("set-cookie", "rt=gone; Path=/; MAX-AGE=-1")],
+            "at=gone; max-age = 0; Path=/|rt=gone; Path=/; MAX-AGE=-1",
+            "both are",
+        ),
+        (
+            &[("set-cookie", "at=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")],
+            "at=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT|rt=new; Path=/",
+            "as frameworks clear",
+        ),
+        (&[("set-cookie", "at=\"\"; Max-Age=0")], "at=\"\"; Max-Age=0|rt=new; Path=/", "and others"),
+        (&[("set-cookie", "at=x; Max-Age=10")], "at=new; Path=/|rt=new; Path=/", "a life that goes on"),
+        (&[("set-cookie", "at=x; Max-Age=")], "at=new; Path=/|rt=new; Path=/", "no life at all said"),
+        (&[("set-cookie", "bat=; Max-Age=0")], "bat=; Max-Age=0|at=new; Path=/|rt=new; Path=/", "another cookie is"),
+        (&[("set-cookie", "AT=; Max-Age=0")], "AT=; Max-Age=0|at=new; Path=/|rt=new; Path=/", "names have a case"),
+    ];
+    for (theirs, expected, shows) in rows {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for (name, value) in theirs {
+            response.append_header(*name, *value).unwrap();
+        }
+        hand_back(&ours, &mut response).unwrap();
+        let cookies: Vec<_> = response.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(cookies.join("|"), expected, "{shows}");
+        assert_eq!(response.headers["cache-control"], "no-store", "{shows}");
+    }
+}
+
+#[test]
+fn no_cache_is_told_otherwise_beside_a_fresh_pair() {
+    let says = [
+        "Cache-Control",
+        "CDN-Cache-Control",
+        "Cloudflare-CDN-Cache-Control",
+        "Surrogate-Control",
+        "X-Accel-Expires",
+        "Edge-Control",
+        "ETag",
+    ];
+    let said = || {
+        let mut response = ResponseHeader::build(200, None).unwrap();
+        for name in says {
+            response.append_header(name, "max-age=600").unwrap();
+        }
+        response
+    };
+    let mut untouched = said();
+    hand_back(&[], &mut untouched).unwrap();
+    assert_eq!(untouched.headers, said().headers, "nothing is handed back, so nothing is touched");
+    let mut response = said();
+    hand_back(&[(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"))], &mut response).unwrap();
+    let left: Vec<_> = response.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(left.contains(&"cache-control: no-store".to_owned()) && left.contains(&"etag: max-age=600".to_owned()), "{left:?}");
 }
