@@ -5,10 +5,10 @@
 //! without the credential.
 //!
 //! ```text
-//!  client ──▶ edge ──▶ route ──▶ verify ──▶ policy ──▶ countersign ──▶ burn ──▶ forward ──▶ upstream
-//!              │        which     who is     may they    what the       spend     │
-//!              │        rule?     calling?   do it?      upstream sees  once      ▼
-//!              └────────────────────────── respond · record ◀────────────────── answer
+//!  client ──▶ edge ──▶ route ──▶ verify ──▶ renew ──▶ policy ──▶ countersign ──▶ burn ──▶ forward ──▶ upstream
+//!              │        which     who is     run out?   may they    what the       spend     │
+//!              │        rule?     calling?   a fresh    do it?      upstream sees  once      ▼
+//!              └────────────────────────── respond · record ◀────────────────────────────── answer
 //! ```
 //!
 //! The stages between `edge` and `forward` are pure functions of the request, one snapshot and one `now`; where a

@@ -17,12 +17,13 @@ use crate::assembly::machine::Machine;
 use crate::assembly::process::Process;
 use crate::assembly::{live, service};
 use crate::cli::{Done, Failure, print_json};
-use crate::demo::credentials::Credentials;
+use crate::demo::credentials::{Credentials, claims};
 use crate::demo::issuer::DemoIssuer;
-use crate::demo::performance::{document, perform, table};
+use crate::demo::performance::{document, log_in, perform, table};
 use crate::demo::script::{Expected, Line, script};
 use crate::demo::trail::Trail;
 use crate::demo::upstream::DemoUpstream;
+use crate::jose::algorithm::Algorithm;
 
 /// The conf, with addresses that are replaced by those we get.
 const CONF: &str = include_str!("../../conf/demo.yaml");
@@ -125,7 +126,10 @@ impl Demo {
         };
         tokio::time::timeout(Duration::from_secs(10), ready).await.map_err(|_| Failure::new("the proxy did not get the issuer's keys"))?;
         // Only now: a ticket for one use that is older than the store's memory could have been spent before.
-        let lines = script(&credentials, &issuer, clock.now(), &*random).map_err(fault)?;
+        let token = issuer.sign(Algorithm::Es256, &claims(&issuer.issuer(), clock.now()));
+        let token = token.map_err(|error| Failure::new(format!("cannot make a token: {error}")))?;
+        let session = log_in(&origin, &token).await.map_err(|why| Failure::new(format!("cannot open a session: {why}")))?;
+        let lines = script(&credentials, &issuer, &session, clock.now(), &*random).map_err(fault)?;
         Ok(Stage { folder, upstream, issuer, process, origin, lines })
     }
 
@@ -166,6 +170,7 @@ fn explain(stage: &Stage) {
         let comes = match &line.expected {
             Expected::Passes(None) => "passes, as nobody".to_owned(),
             Expected::Passes(Some(caller)) => format!("passes, as {caller}"),
+            Expected::Serves(status) => format!("{status}, answered by the proxy"),
             Expected::Refused(reason) => format!("{} {}", reason.status(), reason.as_str()),
         };
         say!("# {}: {comes}", line.shows);

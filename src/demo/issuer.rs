@@ -1,11 +1,11 @@
-//! An issuer of tokens with a discovery document, a key set and an introspection endpoint, on loopback.
+//! An issuer of tokens with a discovery document, a key set, an introspection endpoint and a token endpoint, on loopback.
 //!
 //! It signs whatever claims it is handed, good or bad; its keys are fresh for each start and rotate on demand; it goes
 //! down, slow or strange on demand.
 //!
 //! Not here: users, log-in, consent, any check of what it signs.
 //!
-//! Rules: OpenID Connect Discovery 1.0 section 4, RFC 8414, RFC 7517 section 5, RFC 7662.
+//! Rules: OpenID Connect Discovery 1.0 section 4, RFC 8414, RFC 7517 section 5, RFC 7662, RFC 6749 section 6.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use crate::demo::stand::{self, Reply, Stand};
 use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url;
 use crate::jose::mint::{MintFault, SigningKey};
 
 /// How the issuer misbehaves.
@@ -63,6 +64,8 @@ struct Office {
     retired: Vec<Arc<SigningKey>>,
     trouble: Trouble,
     opaque: BTreeMap<String, Value>,
+    /// Refresh tokens that are good, and the claims of what they bring.
+    renewable: BTreeMap<String, Value>,
     asked: BTreeMap<&'static str, usize>,
 }
 
@@ -85,6 +88,7 @@ impl DemoIssuer {
             retired: Vec::new(),
             trouble: Trouble::None,
             opaque: BTreeMap::new(),
+            renewable: BTreeMap::new(),
             asked: BTreeMap::new(),
         }));
         let shared = Arc::clone(&office);
@@ -144,6 +148,11 @@ impl DemoIssuer {
         self.office.lock().opaque.insert(token.to_owned(), claims);
     }
 
+    /// Has the refresh token `refresh` bring a token over `claims`, once; the refresh token that comes with it brings the same.
+    pub fn renews(&self, refresh: &str, claims: Value) {
+        self.office.lock().renewable.insert(refresh.to_owned(), claims);
+    }
+
     /// Has `token` introspect as inactive from now on.
     pub fn revoke(&self, token: &str) {
         self.office.lock().opaque.remove(token);
@@ -172,7 +181,7 @@ impl DemoIssuer {
         self.office.lock().trouble = trouble;
     }
 
-    /// How often `path` (`/jwks`, `/introspect`, `/.well-known/openid-configuration`) has been asked, troubles included.
+    /// How often `path` (`/jwks`, `/introspect`, `/token`, `/.well-known/openid-configuration`) has been asked, troubles included.
     #[must_use]
     pub fn asked(&self, path: &str) -> usize {
         self.office.lock().asked.get(path).copied().unwrap_or(0)
@@ -180,7 +189,7 @@ impl DemoIssuer {
 }
 
 const DISCOVERY: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-const PATHS: [&str; 4] = ["/jwks", "/introspect", DISCOVERY[0], DISCOVERY[1]];
+const PATHS: [&str; 5] = ["/jwks", "/introspect", "/token", DISCOVERY[0], DISCOVERY[1]];
 
 fn fresh_keys() -> Result<Vec<Arc<SigningKey>>, MintFault> {
     DemoIssuer::ALGORITHMS.into_iter().map(|algorithm| SigningKey::generate(algorithm).map(Arc::new)).collect()
@@ -207,16 +216,17 @@ async fn attend(office: &Mutex<Office>, request: Request<Bytes>) -> Reply {
         Trouble::Elsewhere if request.uri().query() == Some("elsewhere") => {}
         Trouble::Elsewhere => return Some(redirect(request.uri().path())),
     }
-    Some(desk(&office.lock(), &request))
+    Some(desk(&mut office.lock(), &request))
 }
 
 /// Answers one request as it should be answered.
-fn desk(office: &Office, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+fn desk(office: &mut Office, request: &Request<Bytes>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     match (request.method(), path) {
         (&Method::GET, "/jwks") => key_set(office, request.headers()),
         (&Method::GET, path) if DISCOVERY.contains(&path) => stand::json(200, &discovery(&office.issuer)),
         (&Method::POST, "/introspect") => introspect(office, request),
+        (&Method::POST, "/token") => refresh(office, request),
         (_, path) if PATHS.contains(&path) => stand::plain(405, "text/plain", "another method"),
         _ => stand::plain(404, "text/plain", "nothing here"),
     }
@@ -250,15 +260,44 @@ fn key_set(office: &Office, headers: &HeaderMap) -> Response<Full<Bytes>> {
     response
 }
 
-fn introspect(office: &Office, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+/// Whether it is our one client who asks.
+fn knows(request: &Request<Bytes>) -> bool {
     use base64::Engine as _;
     let (id, secret) = DemoIssuer::INTROSPECTION_CLIENT;
     let expected = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")));
-    if request.headers().get(http::header::AUTHORIZATION).is_none_or(|given| given.as_bytes() != expected.as_bytes()) {
+    request.headers().get(http::header::AUTHORIZATION).is_some_and(|given| given.as_bytes() == expected.as_bytes())
+}
+
+/// What the form in a request says under `name`.
+fn said(request: &Request<Bytes>, name: &str) -> Option<String> {
+    form_urlencoded::parse(request.body()).find(|(said, _)| said == name).map(|(_, value)| value.into_owned())
+}
+
+/// Spends a refresh token (RFC 6749 section 6), which rotates.
+fn refresh(office: &mut Office, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+    if !knows(request) {
         return stand::json(401, &json!({ "error": "invalid_client" }));
     }
-    let token = form_urlencoded::parse(request.body()).find(|(name, _)| name == "token").map(|(_, token)| token.into_owned());
-    match token {
+    if said(request, "grant_type").as_deref() != Some("refresh_token") {
+        return stand::json(400, &json!({ "error": "unsupported_grant_type" }));
+    }
+    let Some((spent, claims)) = said(request, "refresh_token").and_then(|spent| office.renewable.remove_entry(&spent)) else {
+        return stand::json(400, &json!({ "error": "invalid_grant" }));
+    };
+    let key = office.current.iter().find(|key| key.algorithm() == Algorithm::Es256);
+    // A signature over the old one: nobody else could have made it up.
+    let fresh = key.and_then(|key| Some((key.sign_compact(&[], &claims).ok()?, base64url::encode(&key.sign(spent.as_bytes()).ok()?))));
+    let Some((access, next)) = fresh else { return stand::plain(500, "text/plain", "something broke") };
+    let answer = json!({ "access_token": access, "token_type": "Bearer", "expires_in": 3600, "refresh_token": next });
+    office.renewable.insert(next, claims);
+    stand::json(200, &answer)
+}
+
+fn introspect(office: &Office, request: &Request<Bytes>) -> Response<Full<Bytes>> {
+    if !knows(request) {
+        return stand::json(401, &json!({ "error": "invalid_client" }));
+    }
+    match said(request, "token") {
         None => stand::json(400, &json!({ "error": "invalid_request" })),
         Some(token) => stand::json(200, office.opaque.get(&token).unwrap_or(&json!({ "active": false }))),
     }

@@ -41,6 +41,19 @@ pub async fn perform(lines: &[Line], origin: &str, upstream: &DemoUpstream, trai
     Ok(outcomes)
 }
 
+/// Opens a session at the proxy at `origin` with `token`; the cookie as a browser would send it, or what went wrong.
+///
+/// # Errors
+///
+/// A sentence: the proxy could not be asked, or gave no cookie.
+pub async fn log_in(origin: &str, token: &str) -> Result<String, String> {
+    let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+    let answer = client.post(format!("{origin}/login")).bearer_auth(token).send().await.map_err(|error| error.to_string())?;
+    let cookie = answer.headers().get(http::header::SET_COOKIE).and_then(|value| value.to_str().ok());
+    let pair = cookie.and_then(|cookie| cookie.split(';').next());
+    pair.map(str::to_owned).ok_or_else(|| format!("no cookie came with status {}", answer.status()))
+}
+
 async fn send(client: &reqwest::Client, line: &Line, origin: &str, upstream: &DemoUpstream, trail: &Trail) -> Outcome {
     upstream.forget();
     let mut request = client.request(line.method.clone(), format!("{origin}{}", line.target));
@@ -79,6 +92,11 @@ fn differences(line: &Line, outcome: &Outcome, arrived: &[Received]) -> Vec<Stri
             }
             if arrived.iter().any(|received| holds(received, line.credential.as_deref())) {
                 differs.push("the credential reached the upstream".to_owned());
+            }
+        }
+        Expected::Serves(_) => {
+            if !arrived.is_empty() {
+                differs.push("it reached the upstream".to_owned());
             }
         }
         Expected::Refused(reason) => {
@@ -143,7 +161,7 @@ pub fn table(lines: &[Line], outcomes: &[Outcome]) -> String {
 pub fn document(lines: &[Line], outcomes: &[Outcome]) -> Value {
     let rows = lines.iter().zip(outcomes).map(|(line, outcome)| {
         let reason = match &line.expected {
-            Expected::Passes(_) => None,
+            Expected::Passes(_) | Expected::Serves(_) => None,
             Expected::Refused(reason) => Some(reason.as_str()),
         };
         json!({
@@ -202,6 +220,8 @@ mod tests {
             (passes(), 200, "", Some("anna"), vec![received("/", "Bearer s+cret")], 1, "the credential in a header"),
             (passes(), 200, "", Some("anna"), vec![received("/?k=s%2Bcret", "value")], 1, "the credential in the query, encoded"),
             (refused(), 401, "expired", None, vec![], 0, "as it must be"),
+            (line(Expected::Serves(204)), 204, "", None, vec![], 0, "answered by the proxy"),
+            (line(Expected::Serves(204)), 200, "", None, clean(), 2, "answered by the upstream: the status, and that it was reached"),
             (refused(), 401, "replayed", None, vec![], 1, "for another reason"),
             (refused(), 401, "expired", None, clean(), 1, "refused, but forwarded"),
             (refused(), 200, "", None, clean(), 3, "let in: the status, the upstream, the reason"),

@@ -3,7 +3,7 @@
 //! Each line says what must come of it, down to the reason in the audit record and the identity that the upstream sees.
 //! The same lines are printed as curl commands and run by `countersign demo --once`.
 //!
-//! Rows build on one another in one place only: a ticket for one use is presented twice.
+//! Rows build on one another in two places only: a ticket for one use is presented twice, and so is a refresh token.
 
 use std::fmt::Write;
 
@@ -39,6 +39,8 @@ pub struct Line {
 pub enum Expected {
     /// It reaches the upstream, which sees this caller, or nobody.
     Passes(Option<&'static str>),
+    /// The proxy answers it itself, with this status; the upstream sees nothing.
+    Serves(u16),
     /// It is refused for this reason, and the upstream sees nothing.
     Refused(Reason),
 }
@@ -49,6 +51,7 @@ impl Expected {
     pub fn status(&self) -> u16 {
         match self {
             Self::Passes(_) => 200,
+            Self::Serves(status) => *status,
             Self::Refused(reason) => reason.status(),
         }
     }
@@ -75,12 +78,18 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Every line of the demo, with credentials that are good from `now`.
+/// Every line of the demo, with credentials that are good from `now`; `session` is the cookie of Anna's, as a browser sends it.
 ///
 /// # Errors
 ///
 /// A credential could not be made.
-pub fn script(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp, random: &dyn Random) -> Result<Vec<Line>, CredentialFault> {
+pub fn script(
+    credentials: &Credentials,
+    issuer: &DemoIssuer,
+    session: &str,
+    now: Timestamp,
+    random: &dyn Random,
+) -> Result<Vec<Line>, CredentialFault> {
     let mut lines = vec![
         get("public", "no credential is asked for", "/health").passes(None),
         get("public", "a caller names itself: the name is taken off", "/health").header("X-Auth-Subject", "admin").passes(None),
@@ -90,6 +99,8 @@ pub fn script(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp, ra
     lines.extend(tokens(credentials, issuer, now)?);
     lines.extend(opaque(issuer, now, random));
     lines.extend(tickets(credentials, now, random)?);
+    lines.extend(sessions(issuer, session, now)?);
+    lines.extend(renewals(issuer, now, random)?);
     lines.extend(signatures(credentials, now)?);
     lines.extend([
         get("route", "nothing is served here", "/elsewhere").refused(Reason::NoRule),
@@ -180,6 +191,44 @@ fn tickets(credentials: &Credentials, now: Timestamp, random: &dyn Random) -> Re
         line("the same ticket again", &ticket).refused(Reason::Replayed),
         line("run out an hour ago", &old).refused(Reason::Expired),
         line("sealed with a key that is not ours", &credentials.forged_ticket(now, random)?).refused(Reason::KeyUnknown),
+        get("ticket", "a partner has one made", "/tickets").method(Method::POST).credential("Server-Key", credentials.shop()).serves(201),
+        get("ticket", "anybody has one made", "/tickets").method(Method::POST).refused(Reason::CredentialMissing),
+    ])
+}
+
+/// `session`.
+fn sessions(issuer: &DemoIssuer, session: &str, now: Timestamp) -> Result<Vec<Line>, CredentialFault> {
+    let line = |shows, cookie: &str| get("session", shows, "/site/home").credential("Cookie", cookie.to_owned());
+    let user = issuer.sign(Algorithm::Es256, &claims(&issuer.issuer(), now))?;
+    let (name, id) = session.split_once('=').unwrap_or_default();
+    let other = if id.starts_with('A') { "B" } else { "A" };
+    let unknown = format!("{name}={other}{}", id.get(1..).unwrap_or_default());
+    Ok(vec![
+        get("session", "a token opens one: the cookie comes with the answer", "/login")
+            .method(Method::POST)
+            .authorization("Bearer", &user)
+            .serves(204),
+        line("a session that a token has opened", session).passes(Some(ANNA)),
+        line("posting from another site", session)
+            .method(Method::POST)
+            .header("Sec-Fetch-Site", "cross-site")
+            .refused(Reason::PolicyDenied),
+        line("one that nobody opened", &unknown).refused(Reason::Expired),
+        line("not the id of any session", &format!("{name}=guess")).refused(Reason::CredentialMalformed),
+    ])
+}
+
+/// Renewal at the issuer's token endpoint.
+fn renewals(issuer: &DemoIssuer, now: Timestamp, random: &dyn Random) -> Result<Vec<Line>, CredentialFault> {
+    let (refresh, unknown) = (Credentials::opaque(random), Credentials::opaque(random));
+    issuer.renews(&refresh, claims(&issuer.issuer(), now));
+    let old = issuer.sign(Algorithm::Es256, &claims(&issuer.issuer(), now.minus(Seconds(7_200))))?;
+    let line = |shows| get("renewal", shows, "/renewing/orders").authorization("Bearer", &old);
+    Ok(vec![
+        line("run out, with what renews it: the new pair comes with the answer").header("X-Refresh-Token", &refresh).passes(Some(ANNA)),
+        line("the same again, a moment later: the same new pair").header("X-Refresh-Token", &refresh).passes(Some(ANNA)),
+        line("with what the issuer does not know").header("X-Refresh-Token", &unknown).refused(Reason::RenewalRefused),
+        line("with nothing that renews it").refused(Reason::Expired),
     ])
 }
 
@@ -237,6 +286,11 @@ impl Line {
 
     fn passes(mut self, caller: Option<&'static str>) -> Self {
         self.expected = Expected::Passes(caller);
+        self
+    }
+
+    fn serves(mut self, status: u16) -> Self {
+        self.expected = Expected::Serves(status);
         self
     }
 

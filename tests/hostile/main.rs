@@ -24,6 +24,7 @@ mod gigya;
 mod headers;
 mod house;
 mod keys;
+mod logins;
 mod logs;
 mod paths;
 mod server_key;

@@ -1,5 +1,5 @@
-//! The flight cell under a scheduler that decides at every lock who goes on: random schedules, priority schedules (PCT), and all
-//! schedules there are where the scene is small enough.
+//! The flight cell under a scheduler that decides at every lock who goes on: random schedules, priority schedules (PCT), and one
+//! schedule after the other where the scene is small.
 //!
 //! The cell is the one of the library, compiled over locks of the scheduler. A schedule in which somebody waits forever is
 //! reported by the scheduler itself. Attacks M2 and M7.
@@ -99,7 +99,7 @@ fn boarding(callers: usize) {
 #[test]
 fn every_seat_is_told_how_the_flight_ended_under_every_schedule() {
     let random = explore(|| boarding(4));
-    // Two callers and no chance: every schedule there is.
+    // Two callers and no chance: one schedule after the other, as far as the bound.
     static ALL: AtomicUsize = AtomicUsize::new(0);
     shuttle::check_dfs(
         || {

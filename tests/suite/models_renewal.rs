@@ -43,8 +43,8 @@ fn no_credential_is_exchanged_twice_in_any_order_of_steps() {
     ]);
     if proving() {
         explore(&[
-            ("a node that flies twice, a death, a lost write, a lost answer", World { flights: [2, 1, 1], ..strict.clone() }, 500_000),
-            ("a death, a lost write, two lost answers", World { lost_answers: 2, ..strict }, 100_000),
+            ("a node that flies twice, a death, a lost write, a lost answer", World { flights: [2, 1, 1], ..strict.clone() }, 1_059_000),
+            ("a death, a lost write, two lost answers", World { lost_answers: 2, ..strict }, 239_000),
         ]);
     }
 }
@@ -59,7 +59,7 @@ fn a_credential_is_exchanged_twice_at_most_where_that_is_forgiven() {
     if proving() {
         explore(&[
             ("forgiven, a death, a lost write, a lost answer", forgiving.clone(), 750_000),
-            ("forgiven, a node that flies twice", World { flights: [2, 1, 1], crashes: 0, ..forgiving }, 110_000),
+            ("forgiven, a node that flies twice", World { flights: [2, 1, 1], crashes: 0, ..forgiving }, 1_168_000),
         ]);
     }
 }

@@ -14,12 +14,14 @@ pub mod session_open;
 #[path = "tests/stage.rs"]
 mod stage;
 mod submission;
-#[cfg(test)]
-pub(crate) mod testing;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
 pub mod token;
+
+#[cfg(test)]
+#[path = "tests/house.rs"]
+mod house;
 
 use crate::issuer::contract::ServiceEntry;
 

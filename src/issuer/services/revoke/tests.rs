@@ -2,8 +2,8 @@
 
 use crate::domain::Reason;
 use crate::issuer::pairs::{GrantFault, PairFault};
+use crate::issuer::services::house::{House, NOW, post_at};
 use crate::issuer::services::revoke::ENTRY;
-use crate::issuer::services::testing::{House, NOW, post_at};
 use crate::settings::NodeValue;
 use crate::state::testing::Fault;
 use crate::verify::keys::testing::{map, node};

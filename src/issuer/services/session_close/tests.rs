@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::Reason;
 use crate::issuer::contract::Service;
+use crate::issuer::services::house::{House, NOW, field, identity, post_at};
 use crate::issuer::services::session_close::ENTRY;
-use crate::issuer::services::testing::{House, NOW, field, identity, post_at};
 use crate::jose::session::{Reference, SessionId};
 use crate::settings::NodeValue;
 use crate::state::testing::{Counting, Fault};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::domain::{Reason, Seconds};
 use crate::issuer::contract::{Reply, Service};
+use crate::issuer::services::house::{House, NOW, field, identity, post_at};
 use crate::issuer::services::session_open::ENTRY;
-use crate::issuer::services::testing::{House, NOW, field, identity, post_at};
 use crate::jose::session::{Reference, SessionId};
 use crate::settings::NodeValue;
 use crate::state::testing::Fault;
@@ -99,9 +99,11 @@ async fn who_may_open_a_session() {
 
 #[tokio::test]
 async fn a_pair_is_kept_as_it_was_brought() {
+    /// The pair that is kept, if any; or no session at all.
+    type Expected = Result<Option<(&'static str, &'static str)>, ()>;
     let bearer = ("authorization", "Bearer the-access");
     let end = Some(NOW.plus(Seconds(300)));
-    let rows: [(&str, &[(&str, &str)], Result<Option<(&str, &str)>, ()>, &str); 9] = [
+    let rows: [(&str, &[(&str, &str)], Expected, &str); 9] = [
         ("", &[bearer], Ok(None), "nothing to be spent: nothing is kept"),
         ("x=y", &[bearer, FORM], Ok(None), "nor with a body that brings none"),
         ("refresh_token=r", &[bearer, FORM], Ok(Some(("the-access", "r"))), "the bearer that proved the caller"),

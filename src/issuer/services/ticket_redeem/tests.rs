@@ -35,20 +35,15 @@ impl House {
             claims: Box::default(),
         };
         let keys: Arc<[SigningKey]> = Arc::new([SigningKey::generate(Algorithm::EdDsa).unwrap()]);
+        let revoked = revocations(&state);
         let tools = IssuerTools {
             state: Arc::clone(&state),
-            revoked: revocations(&state),
+            revoked: Arc::clone(&revoked),
             random: Arc::new(Counting::default()),
             observer: Arc::new(Silent),
         };
         let issuer = Issuer::new(pair_terms, keys, tools).unwrap();
-        let service = TicketRedeem {
-            terms: Arc::new(terms()),
-            issuer: Arc::new(issuer),
-            revoked: revocations(&state),
-            state,
-            observer: Arc::new(Silent),
-        };
+        let service = TicketRedeem { terms: Arc::new(terms()), issuer: Arc::new(issuer), revoked, state, observer: Arc::new(Silent) };
         Self { store, service, random: Counting::default() }
     }
 

@@ -1,7 +1,7 @@
 //! What the token endpoint does when the store is away; its forms are in the table of RFC 6749.
 
 use crate::domain::Reason;
-use crate::issuer::services::testing::{House, post_at};
+use crate::issuer::services::house::{House, post_at};
 use crate::issuer::services::token::ENTRY;
 use crate::settings::NodeValue;
 use crate::state::testing::Fault;
