@@ -16,9 +16,10 @@ use countersign::state::memory::Memory;
 use serde_json::{Value, json};
 
 use crate::loopback::{Loopback, Told};
+use crate::support::child::Running;
 use crate::support::raw::Answer;
 use crate::support::redis::RedisServer;
-use crate::support::upstream::{Recorded, Reply, Upstream, ok};
+use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
 use crate::support::whole::{Folder, NOW, Whole};
 
 const ISSUER: &str = "https://id.example";
@@ -363,5 +364,88 @@ async fn a_storm_over_several_nodes_that_share_a_redis_is_one_exchange() {
         let shows = format!("{nodes} nodes over Redis");
         let pairs = storm(&proxies, &issuer.first(), &shows).await;
         assert_eq!((pairs.len(), issuer.exchanges()), (1, 1), "{shows}: one exchange, one new pair");
+    }
+}
+
+/// A process of its own, whose leader can be killed.
+async fn process(issuer: &Issuer, upstream: &Upstream, redis: &RedisServer, more: &str) -> (Folder, Running) {
+    let folder = issuer.folder();
+    let state = format!("{{ redis: {{ url: {}, timeout: 5s }} }}", redis.url());
+    let conf = issuer.conf(upstream, &state, more, "app");
+    let path = folder.write("countersign.yaml", format!("admin: {{ address: 127.0.0.1:0 }}\n{conf}"));
+    let process = Running::start(&path).await;
+    process.ready().await;
+    (folder, process)
+}
+
+/// A moment of the real clock, which processes go by.
+fn real_now() -> i64 {
+    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+fn request(access: &str, refresh: &str) -> String {
+    format!("GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {access}\r\nX-Refresh-Token: {refresh}\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_over_processes_that_share_a_redis_is_one_exchange() {
+    for nodes in [2, 4] {
+        let (redis, upstream) = (RedisServer::start(), Upstream::start().await);
+        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let signing = Arc::clone(&key);
+        let issuer = Issuer::scripted(key, move |_| pair(&access(&signing, real_now(), 2), 2));
+        let mut processes = Vec::new();
+        for _ in 0..nodes {
+            processes.push(Arc::new(process(&issuer, &upstream, &redis, "wait: 8s").await));
+        }
+        let old = access(&issuer.key, real_now() - 7_200, 1);
+        let tasks: Vec<_> = (0..crowd())
+            .map(|number| {
+                let (process, text) = (Arc::clone(&processes[number % nodes]), request(&old, "rt-1"));
+                tokio::spawn(async move { process.1.ask(text).await })
+            })
+            .collect();
+        let mut pairs = BTreeSet::new();
+        for task in tasks {
+            let answer = task.await.unwrap();
+            assert_eq!(answer.status, 200, "{nodes} processes: {}", answer.text());
+            pairs.insert(handed(&answer));
+        }
+        assert_eq!((pairs.len(), issuer.exchanges()), (1, 1), "{nodes} processes: one exchange, one new pair");
+        assert_eq!(upstream.hits(), crowd(), "{nodes} processes: each request arrives once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_killed_with_the_lease_leaves_no_second_exchange_behind() {
+    for (more, forgives) in [("", false), ("retry_lost_reply: true", true)] {
+        let (redis, upstream) = (RedisServer::start(), Upstream::start().await);
+        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let (signing, first) = (Arc::clone(&key), AtomicUsize::new(0));
+        // The first exchange never ends; whoever asks again is answered.
+        let issuer = Issuer::scripted(key, move |_| match first.fetch_add(1, Ordering::SeqCst) {
+            0 => Told::Hang,
+            _ => pair(&access(&signing, real_now(), 2), 2),
+        });
+        let settings = format!("wait: 1s\n      flight: 2s\n      {more}");
+        let (leader, other) = (process(&issuer, &upstream, &redis, &settings).await, process(&issuer, &upstream, &redis, &settings).await);
+        let old = access(&issuer.key, real_now() - 7_200, 1);
+
+        let mut client = crate::support::raw::Client::connect(leader.1.address).await;
+        client.send(request(&old, "rt-1")).await;
+        eventually("the leader asks", || issuer.exchanges() == 1).await;
+        leader.1.signal("KILL");
+        // While the lease stands, nobody can say; once it has ended, what was spent may be gone.
+        let mut last = other.1.ask(request(&old, "rt-1")).await;
+        assert_eq!((last.status, issuer.exchanges()), (503, 1), "under way elsewhere, as far as anybody knows");
+        let begun = std::time::Instant::now();
+        while last.status == 503 {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "the lease never ends");
+            last = other.1.ask(request(&old, "rt-1")).await;
+        }
+        match forgives {
+            false => assert_eq!((last.status, issuer.exchanges()), (401, 1), "never repeated blindly"),
+            true => assert_eq!((last.status, handed(&last).as_str(), issuer.exchanges()), (200, "rt-2", 2), "an issuer that forgives it"),
+        }
     }
 }

@@ -56,7 +56,12 @@ impl Running {
         let (records, log) = (Said::default(), Said::default());
         records.listen(child.stdout.take().unwrap());
         log.listen(child.stderr.take().unwrap());
-        eventually(&format!("the process says that it serves; it says {}", log.text()), || bound(&log.text()).is_some()).await;
+        let begun = std::time::Instant::now();
+        while bound(&log.text()).is_none() {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the process does not serve ({ended:?}); it says {}", log.text());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let (address, admin) = bound(&log.text()).unwrap();
         Self { child, records, log, address, admin }
     }
