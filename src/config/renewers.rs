@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, RenewalPlan, RenewerUse, RulePlan};
 use crate::config::root::{Root, fault_of_name};
-use crate::countersign::firewall::fold;
+use crate::countersign::firewall::{fold, same_folded};
+use crate::domain::Place;
 use crate::renew::RENEWERS;
 use crate::renew::handling::{HandBack, Handling};
 use crate::settings::{Checking, Choice, Entry, Node, Shape, Span, sound};
@@ -82,7 +83,51 @@ pub(super) fn bind(
         let Some((index, renewer)) = found else { continue };
         plan.renewal = bind_one(plan, index, renewer, span, checking);
     }
+    prove_places(authenticators, renewers, root.entries("renewers"), checking);
     name_issuers(authenticators, renewers, root.entries("renewers"), checking);
+}
+
+/// Shows that no place of a refresh credential is one of an access credential of any authenticator: what renews is shown to no
+/// upstream, and a credential of one kind is nothing that another's issuer should see. Warns of two renewers with one place.
+fn prove_places(
+    authenticators: &[Option<AuthenticatorPlan>],
+    renewers: &[Option<RenewalPlan>],
+    written: &[Entry],
+    checking: &mut Checking<'_>,
+) {
+    let mut before: Vec<(&str, &Place)> = Vec::new();
+    for (index, (renewer, entry)) in renewers.iter().zip(written).enumerate() {
+        let Some((renewer, place)) = renewer.as_ref().and_then(|renewer| Some((renewer, renewer.handling.refresh_from.as_ref()?))) else {
+            continue;
+        };
+        // Those who use it have been asked already.
+        let others = authenticators.iter().flatten().filter(|plan| plan.renewal.as_ref().is_none_or(|used| used.renewer != index));
+        if let Some(other) = others.into_iter().find(|plan| plan.scheme.looks_at().iter().any(|taken| is_same_place(taken, place))) {
+            let says = format!(
+                "`{}` takes its refresh credential from where `{}` takes its credential, which no upstream would be shown and an issuer would; name \
+                 two places",
+                renewer.name, other.name
+            );
+            checking.faults.error(&entry.span, says);
+        }
+        if let Some((twin, _)) = before.iter().find(|(_, taken)| is_same_place(taken, place)) {
+            let says = format!(
+                "`{twin}` and `{}` take what they spend from one place: a credential that one of them has spent is spent again by the other, at \
+                 its own issuer. Name two places, or use one renewer for both",
+                renewer.name
+            );
+            checking.faults.warn(&entry.span, says);
+        }
+        before.push((&renewer.name, place));
+    }
+}
+
+/// Whether what stands in `one` is found in `other`; names of fields as upstreams read them, without regard to their punctuation.
+fn is_same_place(one: &Place, other: &Place) -> bool {
+    match (one, other) {
+        (Place::Header(one), Place::Header(other)) => same_folded(one.as_str(), other.as_str()),
+        _ => one == other,
+    }
 }
 
 /// Tells each renewer that is used who issues the credentials that it renews, where that is one.
@@ -141,7 +186,7 @@ fn brought(plan: &AuthenticatorPlan, renewer: &RenewalPlan, span: &Span, checkin
         return None;
     };
     let places = plan.scheme.looks_at();
-    if places.contains(place) {
+    if places.iter().any(|taken| is_same_place(taken, place)) {
         let says = format!(
             "`{}` takes its refresh credential from where `{}` takes the credential itself; name two places",
             renewer.name, plan.name

@@ -104,6 +104,9 @@ pub enum Withdrawn {
 impl Revocations {
     /// As many entries as operators may have in force at once.
     pub const MOST: usize = 100_000;
+    /// How many of them are kept free of families: anyone who logs in and spends a refresh token twice adds one, and operators must
+    /// find room all the same.
+    const KEPT_FREE: usize = 10_000;
     /// How long a revocation counts unless conf or operator say otherwise: 30 days.
     pub const LASTS: Seconds = Seconds(30 * 86_400);
 
@@ -186,13 +189,15 @@ impl Revocations {
         let mut id = [0; 16];
         self.random.fill(&mut id);
         let id = RevocationId(id);
+        let is_family = revocation.by == By::Family;
         let record = Record::Revoke { id, made: now, revocation: Arc::new(revocation) };
         let (bytes, until) = (record.encode(), record.until());
         {
             let mut known = self.known.lock();
-            if Self::MOST <= known.told.len() {
+            let most = if is_family { Self::MOST - Self::KEPT_FREE } else { Self::MOST };
+            if most <= known.told.len() {
                 known.sweep(now);
-                if Self::MOST <= known.told.len() {
+                if most <= known.told.len() {
                     return Revoked::Full;
                 }
             }

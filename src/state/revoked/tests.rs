@@ -429,10 +429,18 @@ async fn an_entry_that_is_not_understood_spoils_no_other() {
 async fn there_are_only_so_many() {
     let store = Shaky::new();
     let node = Node::still(&store, 0).await;
-    for number in 0..Revocations::MOST as u128 {
-        let id = RevocationId((u128::MAX - number).to_be_bytes());
-        node.list.known.lock().told.insert(id, told(id, "x", true));
-    }
+    let fill = |from: usize, to: usize| {
+        for number in from as u128..to as u128 {
+            let id = RevocationId((u128::MAX - number).to_be_bytes());
+            node.list.known.lock().told.insert(id, told(id, "x", true));
+        }
+    };
+    let family = || Revocation { by: By::Family, ..revocation("f") };
+    fill(0, Revocations::MOST - 10_001);
+    assert!(matches!(node.list.revoke(family()).await, Revoked::Everywhere(_)), "clients may fill the most of it");
+    assert_eq!(node.list.revoke(family()).await, Revoked::Full, "with families that they have ended themselves");
+    assert!(matches!(node.revoke("bert").await, Revoked::Everywhere(_)), "and operators find room all the same");
+    fill(Revocations::MOST - 10_001, Revocations::MOST);
     assert_eq!(node.revoke("anna").await, Revoked::Full);
     assert!(!node.refuses("anna"), "what was not taken is not in force, and the operator knows");
     node.clock.store(NOW + 100, Ordering::SeqCst);

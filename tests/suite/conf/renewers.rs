@@ -257,6 +257,71 @@ fn what_cannot_be_renewed_or_handed_back_is_refused() {
 }
 
 #[test]
+fn what_renews_stands_where_nothing_else_does() {
+    let two = |a: &str, b: &str, login: &str, again: &str| {
+        let text = format!(
+            "{HEAD}authenticators:\n  a: {}\n  b: {}\nrenewers:\n  login: {}\n  again: {}\nrules:\n\
+             - {{ name: r, match: {{ paths: /a }}, authenticate: a, forward: app }}\n\
+             - {{ name: s, match: {{ paths: /b }}, authenticate: b, forward: app }}\n",
+            jwt(a),
+            jwt(b).replace("login", "again"),
+            oauth2(&format!("refresh_from: {login}")),
+            oauth2(&format!("refresh_from: {again}")),
+        );
+        told(&Stage::new(&text))
+    };
+    let rows = [
+        ("{ cookie: at }", "{ cookie: bt }", "{ cookie: ar }", "{ cookie: br }", "", "four places"),
+        (
+            "{ cookie: at }",
+            "{ cookie: bt }",
+            "{ cookie: bt }",
+            "{ cookie: br }",
+            "error: `login` takes its refresh credential",
+            "another's cookie",
+        ),
+        (
+            "{ cookie: at }",
+            "{ cookie: bt }",
+            "{ cookie: ar }",
+            "{ cookie: at }",
+            "error: `again` takes its refresh credential",
+            "the other way",
+        ),
+        (
+            "{ header: X-A }",
+            "{ header: X-B }",
+            "{ header: X_B }",
+            "{ header: X-R }",
+            "error: `login` takes its refresh credential",
+            "another's header, as upstreams read names",
+        ),
+        (
+            "{ header: X-A }",
+            "{ header: X-B }",
+            "{ header: X_A }",
+            "{ header: X-R }",
+            "error: `login` takes its refresh credential",
+            "its own likewise",
+        ),
+        (
+            "{ cookie: at }",
+            "{ cookie: bt }",
+            "{ cookie: r }",
+            "{ cookie: r }",
+            "warning: `login` and `again`",
+            "one refresh cookie for two",
+        ),
+        ("{ cookie: at }", "{ cookie: bt }", "{ cookie: r }", "{ header: r }", "", "a cookie is no header"),
+    ];
+    for (a, b, login, again, words, shows) in rows {
+        let told = two(a, b, login, again);
+        let right = if words.is_empty() { told.is_empty() } else { told.iter().any(|told| told.contains(words)) };
+        assert!(right, "{shows}: {told:#?}");
+    }
+}
+
+#[test]
 fn a_renewer_that_nobody_uses_is_warned_of() {
     let unused = stage("{ jwt: { issuer: 'https://id.example', audience: app } }", "{ oauth2: { client_id: app, client_auth: none } }");
     let told = unused.told();
