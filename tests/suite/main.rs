@@ -29,6 +29,7 @@ mod models_cell;
 mod models_renewal;
 mod oidc;
 mod oidc_renewal;
+mod oidc_storm;
 mod proxying;
 mod renewal;
 mod replay;

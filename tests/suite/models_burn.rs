@@ -13,6 +13,8 @@ use countersign::state::contract::{Burned, StateStore};
 use countersign::state::memory::Memory;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
+use crate::support::figures::proving;
+
 /// When every ticket was made, and when it ends.
 const MADE: i64 = 0;
 const END: i64 = 2;
@@ -328,7 +330,7 @@ fn no_ticket_is_accepted_twice_in_any_order_of_steps() {
         ("a store that loses its memory", World { capacity: 8, wiped: 1, ..usual.clone() }, 47_000),
         ("clocks that disagree by half a life", World { capacity: 8, skew: [0, 1, -1], ..usual.clone() }, 50_000),
     ];
-    if std::env::var_os("COUNTERSIGN_PROVE").is_some() {
+    if proving() {
         worlds.push((
             "everything at once",
             World { capacity: 2, presented: [4, 2], crashes: 2, lost: 2, wiped: 1, skew: [0, 1, -1], ..usual },

@@ -12,6 +12,8 @@ use shuttle::sync::Arc;
 
 use cell::{Board, Boarding, Landed, Pilot};
 
+use crate::support::figures::figure;
+
 #[allow(dead_code, reason = "the scenes use a part of the cell")]
 #[path = "../../src/renew/flight/cell.rs"]
 mod cell;
@@ -35,7 +37,7 @@ mod sync {
 
 /// How many schedules of each kind.
 fn schedules() -> usize {
-    if std::env::var_os("COUNTERSIGN_PROVE").is_some() { 100_000 } else { 2_000 }
+    figure(100_000, 2_000)
 }
 
 /// Runs `scene` under random and under priority schedules; how many that were.

@@ -15,6 +15,7 @@ mod world;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
+use crate::support::figures::proving;
 use world::{Flaw, World};
 
 /// Explores each of `worlds` to its end and compares the number of different states with what it was when this was written:
@@ -27,10 +28,6 @@ fn explore(worlds: &[(&str, World, usize)]) {
         checker.assert_properties();
         assert!(least <= &states, "{name}: only {states} states, there were {least}");
     }
-}
-
-fn proving() -> bool {
-    std::env::var_os("COUNTERSIGN_PROVE").is_some()
 }
 
 #[test]

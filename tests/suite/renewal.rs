@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::loopback::{Loopback, Told};
 use crate::support::child::Running;
+use crate::support::figures::figure;
 use crate::support::raw::Answer;
 use crate::support::redis::RedisServer;
 use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
@@ -307,7 +308,7 @@ async fn an_upstream_that_refuses_a_good_credential_gets_a_fresh_one() {
 
 /// How many requests come at once.
 fn crowd() -> usize {
-    if std::env::var_os("COUNTERSIGN_PROVE").is_some() { 1_000 } else { 200 }
+    figure(1_000, 200)
 }
 
 /// Sends a crowd with one pair that has run out, over all of `proxies` in turn, and tells the pairs that came back.

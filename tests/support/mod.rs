@@ -7,6 +7,7 @@
 pub mod child;
 pub mod detour;
 pub mod edge;
+pub mod figures;
 pub mod identity;
 pub mod judge;
 pub mod ledger;

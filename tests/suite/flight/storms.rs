@@ -10,6 +10,8 @@ use std::time::Duration;
 use super::stage::{Act, Issuer, NOW, Node, Shaky, Ticking, pass, shown, spent};
 use countersign::domain::{Clock, RenewalFailure};
 
+use crate::support::figures::figure;
+
 const CALLERS: usize = 1_000;
 
 /// Lets `CALLERS` ask for the same at once, spread over `nodes`; the different answers, and how many were the first.
@@ -70,7 +72,7 @@ async fn a_thousand_callers_on_any_number_of_nodes_cost_one_exchange() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_storm_on_real_threads_costs_one_exchange_each_time() {
-    let rounds = if std::env::var_os("COUNTERSIGN_PROVE").is_some() { 200 } else { 8 };
+    let rounds = figure(200, 8);
     for round in 0..rounds {
         let issuer = Issuer::new(&[Act::RenewAfter(Duration::from_millis(5))]);
         let (store, clock) = (Shaky::new(), Arc::new(AtomicI64::new(NOW)));

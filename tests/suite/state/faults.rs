@@ -14,12 +14,8 @@ use countersign::state::contract::{Burned, Expect, StateStore};
 use crate::stage::NOW;
 use crate::state::contract::{at, burn, session};
 use crate::state::embedded::{open_at, place, witness};
+use crate::support::figures::figure;
 use crate::support::upstream::eventually;
-
-/// Whether the full figures are asked for.
-pub fn proving() -> bool {
-    std::env::var_os("COUNTERSIGN_PROVE").is_some_and(|value| value == "1")
-}
 
 const MARKS: u64 = 150;
 
@@ -131,7 +127,7 @@ async fn a_changed_byte_is_found_or_does_no_harm() {
     /// The byte of it that says which of two commits counts.
     const DECISIVE: usize = 9;
     for (copy, how) in filled().await {
-        let scattered_count = if proving() { 4_000 } else { 150 };
+        let scattered_count = figure(4_000, 150);
         let every_head_byte = (0..HEAD).map(|at| (at, 1_u8 << (at % 8)));
         let decisive = (0..8).map(|bit| (DECISIVE, 1_u8 << bit));
         let elsewhere = scattered(7, copy.database.len()).take(scattered_count).map(|at| (at, 1_u8 << (at % 8)));
@@ -162,7 +158,7 @@ async fn a_file_cut_short_or_drawn_out_is_found_or_does_no_harm() {
     for (copy, how) in filled().await {
         let whole = copy.database.len();
         let mut lengths = vec![0, 1, 8, 9, 63, 64, 319, 320, 4_095, 4_096, 4_097, 8_192, whole / 2, whole - 4_096, whole - 1];
-        lengths.extend(scattered(11, whole).take(if proving() { 500 } else { 20 }));
+        lengths.extend(scattered(11, whole).take(figure(500, 20)));
         for length in lengths {
             let mut spoilt = copy.clone();
             spoilt.database.truncate(length);

@@ -19,8 +19,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::scheme_ticket;
-use crate::state::faults::proving;
 use crate::support::child::Running;
+use crate::support::figures::figure;
 use crate::support::redis::{DURABLE, RedisServer};
 use crate::support::upstream::Upstream;
 use crate::support::whole::Folder;
@@ -85,7 +85,7 @@ async fn nor_by_one_that_keeps_its_state_in_redis() {
 
 /// Kills a proxy whose conf says `state`, with tickets under way.
 async fn kill_again_and_again(state: &str) {
-    let (kills, tickets_each, redeemers) = if proving() { (200, 500, 40) } else { (10, 60, 8) };
+    let (kills, tickets_each, redeemers) = figure((200, 500, 40), (10, 60, 8));
     let upstream = Upstream::start().await;
     let folder = Folder::new();
     folder.write(scheme_ticket::KEY_FILE.0, scheme_ticket::KEY_FILE.1);

@@ -11,6 +11,7 @@ use countersign::state::contract::Burned;
 use tokio::task::JoinSet;
 
 use crate::state::redis::{answers, burn, open};
+use crate::support::figures::figure;
 use crate::support::redis::{DURABLE, RedisServer};
 
 /// Who redeem each ticket at once.
@@ -27,8 +28,7 @@ struct Fate {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_ticket_is_honoured_twice_while_redis_is_killed_and_started_again() {
-    let full = std::env::var("COUNTERSIGN_PROVE").is_ok_and(|value| value == "1");
-    let (tickets, kills) = if full { (100_000, 200) } else { (2_000, 4) };
+    let (tickets, kills) = figure((100_000, 200), (2_000, 4));
     let mut server = RedisServer::start_with(DURABLE);
     let stores = [open(&server.url()).await, open(&server.url()).await];
     let (begun, redeemed) = (Instant::now(), Arc::new(AtomicU64::new(0)));

@@ -1,0 +1,11 @@
+//! How much a test tries: a fiftieth or so of the figures each time, all of them for `make prove`.
+
+/// Whether the full figures are asked for: `COUNTERSIGN_PROVE=1`, and no other value.
+pub fn proving() -> bool {
+    std::env::var_os("COUNTERSIGN_PROVE").is_some_and(|value| value == "1")
+}
+
+/// The figure of `make prove`, or that of every day.
+pub fn figure<T>(full: T, usual: T) -> T {
+    if proving() { full } else { usual }
+}
