@@ -213,6 +213,12 @@ async fn a_renewed_request_is_answered_whole_and_a_log_out_stays_one() {
     };
     assert_eq!(cookies(&answer).len(), 2, "{:?}", answer.fields);
 
+    let hits = upstream.hits();
+    let fields = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "cross-site")];
+    let answer = whole.ask("POST", "/member", &fields).await;
+    assert_eq!((answer.status, upstream.hits() - hits), (403, 0), "another site's page gets nothing done");
+    assert_eq!((cookies(&answer).len(), issuer.exchanges()), (2, 1), "and the browser, which nobody reads, what was paid for");
+
     let fields = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "same-origin")];
     let answer = whole.ask("POST", "/member", &fields).await;
     assert_eq!(
