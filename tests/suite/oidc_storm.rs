@@ -67,7 +67,7 @@ renewers:
       client_id: web-basic
       client_secret: {SECRET}
       early: 1s
-      wait: 50s
+      wait: 8s
       flight: 60s
       grace: 2m
 allow_inline_secrets: true
