@@ -54,7 +54,9 @@ impl Walk<'_, '_> {
             Ok(renewed) => renewed,
             Err(failure) => return Fresh::None(refusal_of(*failure)),
         };
-        match occasion.authenticator.verifier.readmit(&renewed.pair, self.request, facts, self.now) {
+        // It may be younger than the request that has waited for it, which would take it for one of the future.
+        let now = self.gate.clock.now().max(self.now);
+        match occasion.authenticator.verifier.readmit(&renewed.pair, self.request, facts, now) {
             Step::Done(identity) if is_same_caller(identity.get(), occasion.identity) => Fresh::Have(identity, Arc::clone(renewed)),
             // Authentic, and somebody else's: no session goes on as another person.
             Step::Done(_) => Fresh::None(Refusal::RenewalRefused),

@@ -67,8 +67,8 @@ renewers:
       client_id: web-basic
       client_secret: {SECRET}
       early: 1s
-      wait: 50s
-      flight: 60s
+      wait: 8s
+      flight: 30s
       grace: 2m
 allow_inline_secrets: true
 rules:

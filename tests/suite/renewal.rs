@@ -5,8 +5,8 @@
 mod attacks;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use countersign::demo::credentials::{claims, with};
 use countersign::domain::Timestamp;
@@ -171,6 +171,28 @@ async fn a_pair_that_has_run_out_is_renewed_once_and_handed_back() {
         assert_eq!((answer.status, whole.reason_of(&answer).await.as_str()), (401, reason), "{shows}");
     }
     assert_eq!(issuer.exchanges(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_credential_may_be_younger_than_the_request_that_waits_for_it() {
+    // Without leeway a token ends 30 s earlier than [`ENDED`] says.
+    const LAST: i64 = ENDED - 30;
+    for (arrived, took, shows) in [(LAST, 0, "at once"), (LAST, 1, "a second later"), (LAST, 5, "five seconds later")] {
+        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+        let (signing, clock) = (Arc::clone(&key), Arc::new(OnceLock::<Arc<AtomicI64>>::new()));
+        let proxys = Arc::clone(&clock);
+        let issuer = Issuer::scripted(key, move |_| {
+            proxys.get().unwrap().store(arrived + took, Ordering::SeqCst);
+            pair(&access(&signing, arrived + took, 2), 2)
+        });
+        let upstream = Upstream::start().await;
+        let conf = issuer.conf(&upstream, "{ memory: {} }", "", "app").replace("keys: own }", "keys: own, leeway: 0s }");
+        let whole = Whole::start_in(issuer.folder(), &conf).await;
+        assert!(clock.set(Arc::clone(&whole.clock)).is_ok());
+        whole.set_clock(arrived);
+        let answer = ask(&whole, "/x", &issuer.first(), "rt-1").await;
+        assert_eq!((answer.status, handed(&answer).as_str()), (200, "rt-2"), "the issuer answers {shows}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
