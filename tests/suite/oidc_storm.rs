@@ -155,7 +155,7 @@ async fn live(session: usize, mut pair: Pair, lifetimes: usize, proxies: Arc<[Ru
         answers.iter().for_each(|answer| seen.renewed(answer, &next, &shows));
 
         // In every third lifetime the client goes on with what is spent, for half a life.
-        let behind = (session + lifetime) % 3 == 0;
+        let behind = (session + lifetime).is_multiple_of(3);
         for number in 0..CALLS {
             let proxy = &proxies[(session + number) % 2];
             if behind {
