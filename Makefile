@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 export RUST_BACKTRACE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-test format-check clippy unit doc examples deny instructions demo-once walk binary build dist bench image fmt clean
+.PHONY: help demo test setup setup-test format-check clippy unit prove doc examples deny instructions demo-once walk binary build dist bench bench-scale image fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -30,6 +30,12 @@ clippy: ## lints, on every target, none tolerated
 
 unit: ## every test, the architecture of the tree among them
 	$(CARGO) test --locked
+
+# What has full figures, or is one of the drills of state and renewal. One at a time: each wants the machine for itself.
+PROOFS := models_ renewal:: flight:: oidc_renewal:: oidc_storm:: state::faults:: state::kills:: state::redis::
+
+prove: setup-test ## the full figures of storms, drills, kills and models; CI tries a fiftieth of them
+	COUNTERSIGN_PROVE=1 $(CARGO) test --locked --release --test suite -- --test-threads=1 --nocapture $(PROOFS)
 
 doc: ## the documentation builds without a warning
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
@@ -60,6 +66,9 @@ dist: setup ## the build that goes into the image: fat LTO, one codegen unit
 
 bench: setup ## time per stage, for people
 	$(CARGO) bench --locked
+
+bench-scale: build ## what several processes over one Redis spend on the same work
+	@scripts/bench-scale
 
 image: ## the container image
 	docker build -t countersign .

@@ -47,7 +47,7 @@ pub struct Gate {
     pub private_responses: Arc<[HeaderName]>,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Box<[IpNet]>,
-    /// The wall clock; read once per request.
+    /// The wall clock; read once per request, and again where a credential was renewed meanwhile.
     pub clock: Arc<dyn Clock>,
     /// Elapsed time, for the record.
     pub stopwatch: Arc<dyn Stopwatch>,
