@@ -6,13 +6,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
-use crate::domain::{Answer, Outage, Timestamp};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
-use crate::verify::contract::Desk;
-use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyHint, KeySearch, KeySourceEntry, KeySourcePlan, KeyTools, SignatureKeys};
-use crate::verify::keys::ring::{Candidates, KeyRing};
+use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
+use crate::verify::keys::fixed::Fixed;
 
 /// The source's line on the roll-call.
 pub static ENTRY: KeySourceEntry = KeySourceEntry {
@@ -55,46 +51,8 @@ impl KeySourcePlan for IssuedPlan {
 
     fn build(&self, _name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {
         let keys = tools.issued.get(&self.issuer).filter(|keys| !keys.is_empty());
-        let ring = KeyRing::new(keys.ok_or_else(|| format!("the issuer `{}` has no keys", self.issuer))?.clone());
-        let generation = ring.generation(None);
-        Ok(BuiltKeys::Signature(Arc::new(Issued { ring, generation })))
-    }
-}
-
-/// The keys of one issuer. They change with a reload only.
-struct Issued {
-    ring: KeyRing,
-    generation: u64,
-}
-
-#[async_trait]
-impl Desk for Issued {
-    async fn answer(&self, _about: &str, _now: Timestamp) -> Result<Answer, Outage> {
-        Ok(Arc::new(()))
-    }
-}
-
-#[async_trait]
-impl SignatureKeys for Issued {
-    fn find(&self, hint: &KeyHint<'_>, _now: Timestamp) -> KeySearch {
-        match self.ring.candidates(hint.kid, hint.algorithm) {
-            Candidates::Keys(keys) => KeySearch::Keys(keys),
-            Candidates::Unfit | Candidates::None => KeySearch::Never,
-        }
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn ready(&self, _now: Timestamp) -> bool {
-        true
-    }
-
-    async fn run(&self) {}
-
-    fn desk(self: Arc<Self>) -> Arc<dyn Desk> {
-        self
+        let keys = keys.ok_or_else(|| format!("the issuer `{}` has no keys", self.issuer))?;
+        Ok(BuiltKeys::Signature(Fixed::over(keys.clone())))
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod contract;
 pub mod digest;
+mod fixed;
 pub mod record;
 pub mod remote;
 pub mod ring;

@@ -8,16 +8,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
-use crate::domain::{Answer, Outage, Timestamp};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::jwk::parse_pinned;
 use crate::jose::key::VerifyingKey;
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
-use crate::verify::contract::Desk;
-use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyHint, KeySearch, KeySourceEntry, KeySourcePlan, KeyTools, SignatureKeys};
-use crate::verify::keys::ring::{Candidates, KeyRing};
+use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
+use crate::verify::keys::fixed::Fixed;
 use crate::verify::keys::secrets::files_of;
 
 /// The source's line on the roll-call.
@@ -135,57 +131,13 @@ impl KeySourcePlan for PinnedPlan {
     }
 
     fn build(&self, _name: &Arc<str>, _tools: &KeyTools) -> Result<BuiltKeys, String> {
-        Ok(BuiltKeys::Signature(Arc::new(Pinned::new(KeyRing::new(self.keys.clone())))))
+        Ok(BuiltKeys::Signature(Fixed::over(self.keys.clone())))
     }
 }
 
 impl std::fmt::Debug for PinnedPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PinnedPlan").field("keys", &self.keys.len()).field("files", &self.files).finish()
-    }
-}
-
-/// A store whose keys never change.
-struct Pinned {
-    ring: KeyRing,
-    generation: u64,
-}
-
-impl Pinned {
-    fn new(ring: KeyRing) -> Self {
-        let generation = ring.generation(None);
-        Self { ring, generation }
-    }
-}
-
-#[async_trait]
-impl Desk for Pinned {
-    async fn answer(&self, _about: &str, _now: Timestamp) -> Result<Answer, Outage> {
-        Ok(Arc::new(()))
-    }
-}
-
-#[async_trait]
-impl SignatureKeys for Pinned {
-    fn find(&self, hint: &KeyHint<'_>, _now: Timestamp) -> KeySearch {
-        match self.ring.candidates(hint.kid, hint.algorithm) {
-            Candidates::Keys(keys) => KeySearch::Keys(keys),
-            Candidates::Unfit | Candidates::None => KeySearch::Never,
-        }
-    }
-
-    fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn ready(&self, _now: Timestamp) -> bool {
-        true
-    }
-
-    async fn run(&self) {}
-
-    fn desk(self: Arc<Self>) -> Arc<dyn Desk> {
-        self
     }
 }
 
