@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Refusal, Seconds, Secret, Timestamp, TokenPair};
 use crate::gate::rule::{HandBack, HandTo};
+use crate::verify::presented::is_cookie_octet;
 
 /// The response fields that hand `pair` to the client.
 ///
@@ -45,11 +46,6 @@ fn field(place: &HandTo, secret: &Secret) -> Result<(HeaderName, HeaderValue), R
     };
     value.set_sensitive(true);
     Ok((name, value))
-}
-
-/// RFC 6265 section 4.1.1.
-fn is_cookie_octet(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
 #[cfg(test)]

@@ -347,8 +347,9 @@ const fn is_token68_byte(byte: u8) -> bool {
     matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
-/// RFC 6265 section 4.1.1.
-fn is_cookie_octet(byte: u8) -> bool {
+/// Whether `byte` may stand in the value of a cookie (RFC 6265 section 4.1.1): what is read from one, and what is handed back in one.
+#[must_use]
+pub fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
