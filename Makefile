@@ -28,8 +28,11 @@ format-check:
 clippy: ## lints, on every target, none tolerated
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
+# No test waits for ever, but whoever writes one that does finds out within the hour, and by its name.
+LIMIT := $(shell command -v timeout >/dev/null 2>&1 && echo timeout --foreground --kill-after=30 3000)
+
 unit: ## every test, the architecture of the tree among them
-	$(CARGO) test --locked
+	$(LIMIT) $(CARGO) test --locked
 
 # What has full figures, or is one of the drills of state and renewal. One at a time: each wants the machine for itself.
 PROOFS := models_ renewal:: flight:: oidc_renewal:: oidc_storm:: state::faults:: state::kills:: state::redis::

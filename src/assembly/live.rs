@@ -3,7 +3,7 @@
 //! A request takes one snapshot and keeps it to its end: rules, authenticators, keys and upstreams of the same conf. A reload
 //! builds the whole next snapshot beside the running one and swaps a pointer, or changes nothing at all.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +18,7 @@ use crate::config::plan::Plan;
 use crate::domain::Timestamp;
 use crate::edge::proxy::{Instruments, Serving};
 use crate::edge::server::{Edge, EdgeHandle};
+use crate::settings::material::Files;
 use crate::settings::{Fault, Faults, Level, Span};
 use crate::telemetry::metrics::Metrics;
 
@@ -37,7 +38,7 @@ pub struct Live {
 struct Rest {
     carried: Carried,
     fixed: Fixed,
-    files: Vec<PathBuf>,
+    files: Files,
 }
 
 /// What cannot change while the process runs.
@@ -187,9 +188,9 @@ impl Live {
         waiting(&self.rest.lock().carried.kept, now)
     }
 
-    /// Files whose change should lead to a reload.
+    /// The files that the conf in force was read from, by what was in them.
     #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub fn files(&self) -> Files {
         self.rest.lock().files.clone()
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::Secret;
 pub struct Machine;
 
 /// Larger than any conf or key file we can use: a million server keys are about 250 MB.
-const MAX_FILE: u64 = 1 << 30;
+pub(super) const MAX_FILE: u64 = 1 << 30;
 
 impl Sources for Machine {
     fn file(&self, path: &Path) -> Result<Vec<u8>, String> {

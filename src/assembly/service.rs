@@ -12,10 +12,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::ambient::{Monotonic, SystemRandom, WallClock};
-use crate::assembly::machine::Machine;
+use crate::assembly::machine::{MAX_FILE, Machine};
 use crate::assembly::process::{Process, Tools};
 use crate::assembly::steady::Steady;
 use crate::config::plan::Plan;
+use crate::settings::material::{Files, mark};
 use crate::telemetry::audit;
 
 /// The tools of a real process: its clock never runs back.
@@ -65,7 +66,7 @@ async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
     tracing::info!(addresses = addresses.join(" "), admin = process.admin().map(|admin| admin.to_string()), threads, "serving");
 
     let mut watch = FileWatch::new(path, plan.watch);
-    watch.look_at(&process.live().files());
+    watch.look_at(process.live().files());
     loop {
         let why = tokio::select! {
             _ = hangup.recv() => "SIGHUP",
@@ -75,7 +76,7 @@ async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
         };
         tracing::info!(why, "reloading");
         if process.reload(path, &Machine).await.is_ok() {
-            watch.look_at(&process.live().files());
+            watch.look_at(process.live().files());
         }
     }
     // Said in the log only once `/readyz` says so too: whoever reads the one may ask the other.
@@ -91,33 +92,37 @@ async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
 
 /// Tells when keys, certificates or (where wanted) the conf itself have changed on disk.
 ///
-/// Folders are watched, not files: editors and volume mounts replace files by renaming. What counts is the content: a change
-/// is told once two readings in a row agree, so that a half-written file is not taken for a whole one.
+/// Folders are watched, not files: editors and volume mounts replace files by renaming. What counts is the content, and that
+/// it differs from what the conf in force was read from: also what changed while that was read, or before anybody watched, is
+/// told. A change is told once two readings in a row agree, so that a half-written file is not taken for a whole one.
 struct FileWatch {
-    conf: Option<PathBuf>,
-    files: BTreeSet<PathBuf>,
+    /// Not looked at: the conf itself, unless its changes are wanted too.
+    left_out: Option<PathBuf>,
     watcher: Option<notify::RecommendedWatcher>,
+    stir: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
-    seen: Vec<Option<[u8; 32]>>,
+    seen: Files,
 }
 
 impl FileWatch {
     fn new(conf: &Path, with_conf: bool) -> Self {
-        let (sender, events) = mpsc::channel(1);
+        let (stir, events) = mpsc::channel(1);
+        let sender = stir.clone();
         // One waiting event is as good as many.
         let watcher = notify::recommended_watcher(move |_event| {
             let _ = sender.try_send(());
         });
         let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are not watched; reload with SIGHUP")).ok();
-        Self { conf: with_conf.then(|| conf.to_path_buf()), files: BTreeSet::new(), watcher, events, seen: Vec::new() }
+        Self { left_out: (!with_conf).then(|| conf.to_path_buf()), watcher, stir, events, seen: Files::new() }
     }
 
-    /// From now on these files, and the conf where wanted, are the ones that count.
-    fn look_at(&mut self, files: &[PathBuf]) {
-        self.files = files.iter().chain(&self.conf).cloned().collect();
-        let folders: BTreeSet<PathBuf> = self
-            .files
-            .iter()
+    /// From now on these files are the ones that count, and this is what was in them.
+    fn look_at(&mut self, mut files: Files) {
+        if let Some(conf) = &self.left_out {
+            files.remove(conf);
+        }
+        let folders: BTreeSet<PathBuf> = files
+            .keys()
             .filter_map(|file| file.parent())
             .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
             .collect();
@@ -128,7 +133,9 @@ impl FileWatch {
                 }
             }
         }
-        self.seen = self.read();
+        self.seen = files;
+        // What changed since it was read, nobody may have told: one look from here on.
+        let _ = self.stir.try_send(());
     }
 
     /// Waits until the content of a file that counts has changed and settled.
@@ -155,12 +162,60 @@ impl FileWatch {
         }
     }
 
-    fn read(&self) -> Vec<Option<[u8; 32]>> {
-        let digest = |path: &PathBuf| {
-            let bytes = crate::ambient::read_file(path, 1 << 30).ok()?;
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &bytes);
-            <[u8; 32]>::try_from(digest.as_ref()).ok()
-        };
-        self.files.iter().map(digest).collect()
+    fn read(&self) -> Files {
+        let read = |path: &PathBuf| crate::ambient::read_file(path, MAX_FILE).ok().and_then(|content| mark(&content));
+        self.seen.keys().map(|path| (path.clone(), read(path))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::FileWatch;
+    use crate::settings::material::{Files, mark};
+
+    /// Whether a change of what is in `folder` is told, when `a` was read as `read_a` and `conf` as `read_conf`.
+    async fn tells(folder: &Path, with_conf: bool, read_a: &[u8], read_conf: &[u8]) -> bool {
+        let files: Files = [(folder.join("a"), mark(read_a)), (folder.join("conf"), mark(read_conf))].into();
+        let mut watch = FileWatch::new(&folder.join("conf"), with_conf);
+        watch.look_at(files);
+        tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_changed_before_anybody_watched_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "conf"] {
+            std::fs::write(folder.path().join(name), "new").unwrap();
+        }
+        let rows: [(bool, &[u8], &[u8], bool, &str); 5] = [
+            (true, b"new", b"new", false, "nothing has changed"),
+            (true, b"old", b"new", true, "a key file has, since it was read"),
+            (true, b"new", b"old", true, "the conf has"),
+            (false, b"new", b"old", false, "the conf has, which is not watched"),
+            (false, b"old", b"old", true, "both have"),
+        ];
+        for (with_conf, read_a, read_conf, told, shows) in rows {
+            assert_eq!(tells(folder.path(), with_conf, read_a, read_conf).await, told, "{shows}");
+        }
+        std::fs::remove_file(folder.path().join("a")).unwrap();
+        assert!(tells(folder.path(), true, b"new", b"new").await, "a file that is gone has changed");
+    }
+
+    #[tokio::test]
+    async fn a_change_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "one").unwrap();
+        let mut watch = FileWatch::new(&folder.path().join("conf"), false);
+        watch.look_at([(file.clone(), mark(b"one"))].into());
+        std::fs::write(&file, "two").unwrap();
+        let patience = Duration::from_secs(30);
+        tokio::time::timeout(patience, watch.changed()).await.expect("told");
+        watch.look_at([(file.clone(), mark(b"two"))].into());
+        std::fs::write(&file, "two").unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(700), watch.changed()).await.is_err(), "written again, the same");
     }
 }

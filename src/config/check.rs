@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::config::audit;
 use crate::config::authenticators;
@@ -103,7 +103,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let upstreams = upstreams?;
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();
-    let mut plan = Plan {
+    Some(Plan {
         listeners,
         admin,
         upstreams,
@@ -126,11 +126,9 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         threads: limits::number(&top, "threads"),
         watch: top.flag("watch"),
         origin: PathBuf::from(&*document.file),
-        files: Vec::new(),
+        files: checking.material.marks(),
         warnings: Vec::new(),
-    };
-    plan.files = watched(&plan, checking.material);
-    Some(plan)
+    })
 }
 
 /// What the conf defines under [`NAMED`].
@@ -192,13 +190,4 @@ fn warn_of_unused(root: &Root<'_>, rules: &[RulePlan], authenticators: &[Option<
             }
         }
     }
-}
-
-/// Every file whose change triggers a reload, each once.
-fn watched(plan: &Plan, material: &Material) -> Vec<PathBuf> {
-    let mut files: BTreeSet<PathBuf> = material.files.keys().cloned().collect();
-    files.extend(plan.renewers.iter().flat_map(|renewer| renewer.renewer.files()));
-    files.extend(plan.keys.iter().flat_map(|store| store.source.files()));
-    files.remove(Path::new(""));
-    files.into_iter().collect()
 }

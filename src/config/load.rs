@@ -45,7 +45,8 @@ pub fn load(path: &Path, sources: &dyn Sources) -> Result<(Document, Material), 
     let mut document = Document::read(&file, &bytes)?;
     document.exposed = sources.exposed(path);
     let base = path.parent().unwrap_or(Path::new(""));
-    let material = gather(&document, base, sources);
+    let mut material = gather(&document, base, sources);
+    material.files.insert(path.to_path_buf(), Ok(Arc::from(bytes)));
     Ok((document, material))
 }
 

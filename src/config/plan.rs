@@ -27,6 +27,7 @@ use crate::renew::contract::RenewerPlan;
 use crate::renew::handling::{HandBack, Handling};
 use crate::route::table::Table;
 use crate::settings::Fault;
+use crate::settings::material::Files;
 use crate::state::contract::StorePlan;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
@@ -78,8 +79,9 @@ pub struct Plan {
     pub watch: bool,
     /// The conf's file and folder as given, for watching and messages.
     pub origin: PathBuf,
-    /// Files whose change triggers a reload: keys, certificates, secrets.
-    pub files: Vec<PathBuf>,
+    /// Every file that was read for it, the conf among them, by what was in it: one that reads differently later is a reason to
+    /// reload.
+    pub files: Files,
     /// What works but is probably not meant, in file order.
     pub warnings: Vec<Fault>,
 }

@@ -3,7 +3,6 @@
 //! Nothing here opens a socket: a URL is judged as far as its text goes, and by [`crate::net::guard`] again when it is called.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -17,9 +16,9 @@ use crate::settings::{Checking, KeySpec, Section, Shape};
 pub const CA_KEY: KeySpec =
     KeySpec::optional("ca", Shape::File, "A PEM bundle of the authorities to trust here, in place of the machine's own.");
 
-/// The authorities to trust, and the file they come from.
+/// The authorities to trust, as the bundle that holds them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Authorities(Option<(PathBuf, Arc<[u8]>)>);
+pub struct Authorities(Option<Arc<[u8]>>);
 
 impl Authorities {
     /// Reads the key `ca` of `section`; notes a fault and returns `None` when the bundle is none.
@@ -30,7 +29,7 @@ impl Authorities {
             Client::new(settings).map(|_| Arc::from(pem))
         });
         match read {
-            Ok(pem) => Some(Self(Some((checking.material.resolve(path), pem)))),
+            Ok(pem) => Some(Self(Some(pem))),
             Err(says) => {
                 checking.faults.error(section.span_of("ca"), says);
                 None
@@ -46,21 +45,15 @@ impl Authorities {
     pub fn client(&self, usual: &Arc<Client>) -> Result<Arc<Client>, String> {
         match &self.0 {
             None => Ok(Arc::clone(usual)),
-            Some((_, pem)) => usual.trusting(pem).map(Arc::new),
+            Some(pem) => usual.trusting(pem).map(Arc::new),
         }
-    }
-
-    /// The file they come from.
-    #[must_use]
-    pub fn file(&self) -> Option<PathBuf> {
-        self.0.as_ref().map(|(path, _)| path.clone())
     }
 
     /// A text that is equal exactly when they are.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for byte in self.0.iter().flat_map(|(_, pem)| digest(&SHA256, pem).as_ref().to_vec()) {
+        for byte in self.0.iter().flat_map(|pem| digest(&SHA256, pem).as_ref().to_vec()) {
             // Writing into a String does not fail.
             let _ = write!(text, "{byte:02x}");
         }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +43,6 @@ pub trait RenewerPlan: Debug + Send + Sync {
     fn take_issuer(&mut self, issuer: Option<&str>) -> Result<(), String> {
         let _ = issuer;
         Ok(())
-    }
-
-    /// Files whose change should trigger a reload.
-    fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
     }
 
     /// Builds it.

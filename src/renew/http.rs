@@ -8,7 +8,6 @@
 pub mod reading;
 pub mod template;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -349,10 +348,6 @@ fn value(node: &Node) -> Option<Value> {
 }
 
 impl RenewerPlan for HttpPlan {
-    fn files(&self) -> Vec<PathBuf> {
-        self.authorities.file().into_iter().collect()
-    }
-
     fn build(&self, _name: &Arc<str>, tools: &RenewTools<'_>) -> Result<Arc<dyn Renewer>, String> {
         let client = self.authorities.client(tools.client)?;
         Ok(Arc::new(HttpRenewer { plan: self.clone(), deadline: tools.deadline, client }))

@@ -10,7 +10,6 @@
 pub mod answer;
 pub mod client;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -269,10 +268,6 @@ impl RenewerPlan for OAuth2Plan {
             audience.get_or_insert_with(|| issuer.into());
         }
         Ok(())
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.authorities.file().into_iter().collect()
     }
 
     fn build(&self, name: &Arc<str>, tools: &RenewTools<'_>) -> Result<Arc<dyn Renewer>, String> {

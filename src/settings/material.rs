@@ -7,9 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
+
 use crate::domain::Secret;
 use crate::settings::fault::{Faults, suggest};
 use crate::settings::node::{Node, Span};
+
+/// What stands for the content of a file, so that it can be told whether it has changed without being kept: its SHA-256, or
+/// `None` when it could not be read.
+pub type Mark = Option<[u8; 32]>;
+
+/// Every file that was read, by what was in it.
+pub type Files = BTreeMap<PathBuf, Mark>;
+
+/// What stands for `content`.
+#[must_use]
+pub fn mark(content: &[u8]) -> Mark {
+    digest(&SHA256, content).as_ref().try_into().ok()
+}
 
 /// Contents of every file and variable that the conf names.
 #[derive(Debug, Default)]
@@ -41,6 +56,12 @@ impl Material {
             Some(Err(why)) => Err(format!("cannot read `{}`: {why}", resolved.display())),
             None => Err(format!("`{}` was not read", resolved.display())),
         }
+    }
+
+    /// Every file among it, by what was in it.
+    #[must_use]
+    pub fn marks(&self) -> Files {
+        self.files.iter().map(|(path, content)| (path.clone(), content.as_deref().ok().and_then(mark))).collect()
     }
 
     /// The folder relative paths start from.

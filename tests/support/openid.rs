@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::support::raw::PATIENCE;
+
 /// The secret of its clients that have one.
 pub const SECRET: &str = "only-for-tests-0123456789abcdef";
 
@@ -54,15 +56,21 @@ impl Provider {
             .spawn()
             .expect("`node` starts; install Node.js 20 or later");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
-        let port = port.expect("the provider says where it listens");
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, origin: format!("http://127.0.0.1:{port}") }
+        let (sender, said) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let port = lines.by_ref().map_while(Result::ok).find_map(|line| line.strip_prefix("listening ").map(str::to_owned));
+            let _ = sender.send(port);
+            lines.for_each(drop);
+        });
+        let mut begun = Self { child, origin: String::new() };
+        let port = said.recv_timeout(PATIENCE).expect("the provider says in time where it listens").expect("it says so before it ends");
+        begun.origin = format!("http://127.0.0.1:{port}");
+        begun
     }
 
     /// A fresh access token of the machine client.
     pub async fn token(&self) -> String {
-        let request = reqwest::Client::new().post(format!("{}/token", self.origin));
+        let request = reqwest::Client::new().post(format!("{}/token", self.origin)).timeout(PATIENCE);
         let request = request.basic_auth("machine", Some(SECRET));
         let answer = request.form(&[("grant_type", "client_credentials"), ("scope", "read")]).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
@@ -99,7 +107,7 @@ impl Provider {
     }
 
     async fn control(&self, what: &str) -> Value {
-        let answer = reqwest::Client::new().post(format!("{}/control/{what}", self.origin)).send().await.unwrap();
+        let answer = reqwest::Client::new().post(format!("{}/control/{what}", self.origin)).timeout(PATIENCE).send().await.unwrap();
         assert!(answer.status().is_success(), "{what}: {}", answer.status());
         answer.json().await.unwrap()
     }

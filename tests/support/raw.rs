@@ -47,7 +47,7 @@ impl Answer {
 
 impl Client {
     pub async fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).await.unwrap();
+        let socket = tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await.expect("connected in time").unwrap();
         socket.set_nodelay(true).unwrap();
         Self::over(socket)
     }

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -74,9 +73,6 @@ pub trait KeySourcePlan: Debug + Send + Sync {
     /// For remote sets: a text that is equal exactly when a reload may go on using the store that is already running.
     /// `None` for everything that is read from files, which a reload reads again.
     fn continuity(&self) -> Option<String>;
-
-    /// Files whose change should trigger a reload.
-    fn files(&self) -> Vec<PathBuf>;
 
     /// Builds the store.
     ///

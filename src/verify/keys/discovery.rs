@@ -5,7 +5,6 @@
 //!
 //! Rules: OpenID Connect Discovery 1.0 sections 4 and 4.3, RFC 8414 section 3.3.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -95,10 +94,6 @@ impl KeySourcePlan for DiscoveryPlan {
 
     fn continuity(&self) -> Option<String> {
         Some(format!("discovery {} {}", self.issuer, self.remote.text()))
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.remote.authorities.file().into_iter().collect()
     }
 
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {

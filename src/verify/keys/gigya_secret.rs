@@ -5,7 +5,6 @@
 //! dropped, or that lack their padding, work with the vendor's lenient decoders and are taken only where the conf says so;
 //! anything worse is refused. Rules: RFC 4648 sections 3.2, 3.3 and 3.5.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -16,7 +15,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use crate::domain::Secret;
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
-use crate::verify::keys::secrets::{files_of, references};
+use crate::verify::keys::secrets::references;
 
 /// The source's line on the roll-call.
 pub static ENTRY: KeySourceEntry = KeySourceEntry {
@@ -48,7 +47,6 @@ const SHORT: usize = 16;
 
 struct GigyaSecretPlan {
     secrets: Arc<[Secret]>,
-    files: Vec<PathBuf>,
 }
 
 /// How strictly a secret is read.
@@ -88,7 +86,7 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     if before != checking.faults.errors() || secrets.is_empty() {
         return None;
     }
-    Some(Box::new(GigyaSecretPlan { secrets: secrets.into(), files: files_of(written, checking.material) }))
+    Some(Box::new(GigyaSecretPlan { secrets: secrets.into() }))
 }
 
 fn decode(text: &[u8], reading: Reading) -> Result<Secret, &'static str> {
@@ -117,10 +115,6 @@ impl KeySourcePlan for GigyaSecretPlan {
         None
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.clone()
-    }
-
     fn build(&self, _name: &Arc<str>, _tools: &KeyTools) -> Result<BuiltKeys, String> {
         Ok(BuiltKeys::GigyaSecret(Arc::clone(&self.secrets)))
     }
@@ -128,7 +122,7 @@ impl KeySourcePlan for GigyaSecretPlan {
 
 impl std::fmt::Debug for GigyaSecretPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GigyaSecretPlan").field("secrets", &self.secrets.len()).field("files", &self.files).finish()
+        f.debug_struct("GigyaSecretPlan").field("secrets", &self.secrets.len()).finish()
     }
 }
 

@@ -3,7 +3,6 @@
 //! The conf names the issuer, not the key: the public halves come from whoever puts the house together, so no key is written
 //! twice, and a rotation of the issuer's keys is one here too. Nothing is fetched and nothing private comes here.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
@@ -43,10 +42,6 @@ impl KeySourcePlan for IssuedPlan {
 
     fn continuity(&self) -> Option<String> {
         None
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        Vec::new()
     }
 
     fn build(&self, _name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {

@@ -10,7 +10,6 @@
 pub mod host;
 mod shelf;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,10 +152,6 @@ impl KeySourcePlan for IssuerKeyPlan {
     fn continuity(&self) -> Option<String> {
         let Self { allow, path, timing, retry, negative_ttl, issuers, authorities } = self;
         Some(format!("issuer_key {allow:?} {path} {timing:?} {retry:?} {negative_ttl:?} {issuers} {}", authorities.text()))
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.authorities.file().into_iter().collect()
     }
 
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {

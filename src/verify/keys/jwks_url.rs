@@ -3,7 +3,6 @@
 //! The URL stands in the conf and nowhere else: nothing in a token can change what is asked. How the set is kept fresh:
 //! [`crate::verify::keys::store`]. Rules: RFC 7517 section 5.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use url::Url;
@@ -57,10 +56,6 @@ impl KeySourcePlan for JwksUrlPlan {
 
     fn continuity(&self) -> Option<String> {
         Some(format!("jwks_url {} {}", self.url, self.remote.text()))
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.remote.authorities.file().into_iter().collect()
     }
 
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {

@@ -5,7 +5,6 @@
 //!
 //! Rules: RFC 7517, RFC 7518 section 3.2, RFC 7468.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::jose::algorithm::Algorithm;
@@ -14,7 +13,6 @@ use crate::jose::key::VerifyingKey;
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
 use crate::verify::keys::fixed::Fixed;
-use crate::verify::keys::secrets::files_of;
 
 /// The source's line on the roll-call.
 pub static ENTRY: KeySourceEntry = KeySourceEntry {
@@ -54,19 +52,17 @@ static SETTINGS: SectionSpec = SectionSpec {
 
 struct PinnedPlan {
     keys: Vec<Arc<VerifyingKey>>,
-    files: Vec<PathBuf>,
 }
 
 fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn KeySourcePlan>> {
     let section = Section::open(&SETTINGS, node, checking.faults)?;
     let before = checking.faults.errors();
-    let mut plan = PinnedPlan { keys: Vec::new(), files: Vec::new() };
+    let mut plan = PinnedPlan { keys: Vec::new() };
     for file in section.items("file") {
         read_file(file, &mut plan, checking);
     }
     match section.node("hmac") {
         Some(hmac) => {
-            plan.files.extend(files_of(hmac, checking.material));
             plan.keys.extend(read_secret(&section, hmac, checking));
         }
         None => {
@@ -95,7 +91,6 @@ fn read_file(node: &Node, plan: &mut PinnedPlan, checking: &mut Checking<'_>) {
                 checking.faults.warn(&node.span, format!("a key of `{path}` is left out: {why}"));
             }
             plan.keys.extend(set.keys);
-            plan.files.push(checking.material.resolve(path));
         }
         Err(says) => checking.faults.error(&node.span, says),
     }
@@ -126,10 +121,6 @@ impl KeySourcePlan for PinnedPlan {
         None
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.clone()
-    }
-
     fn build(&self, _name: &Arc<str>, _tools: &KeyTools) -> Result<BuiltKeys, String> {
         Ok(BuiltKeys::Signature(Fixed::over(self.keys.clone())))
     }
@@ -137,7 +128,7 @@ impl KeySourcePlan for PinnedPlan {
 
 impl std::fmt::Debug for PinnedPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PinnedPlan").field("keys", &self.keys.len()).field("files", &self.files).finish()
+        f.debug_struct("PinnedPlan").field("keys", &self.keys.len()).finish()
     }
 }
 

@@ -7,7 +7,6 @@
 //! Times are checked against the `now` of each request and not by the cache, so what a test sees is what happens. The
 //! cache is bounded in number and only makes room; an entry that was pushed out is asked for again.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +27,6 @@ use crate::verify::keyholder::is_id;
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools, ServerKey, ServerKeySearch, ServerKeys};
 use crate::verify::keys::digest::{LEAST_PEPPER, Pepper};
 use crate::verify::keys::record::parse_record;
-use crate::verify::keys::secrets::files_of;
 
 /// The source's line on the roll-call.
 pub static ENTRY: KeySourceEntry = KeySourceEntry {
@@ -101,7 +99,6 @@ struct LookupPlan {
     times: Times,
     capacity: usize,
     authorities: Authorities,
-    files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -129,9 +126,7 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
             None
         }
     });
-    let mut files = Vec::new();
     let pepper = section.node("pepper").and_then(|node| {
-        files.extend(files_of(node, checking.material));
         let secret = checking.secret(node)?;
         let pepper = Pepper::new(&secret);
         if pepper.is_none() {
@@ -139,7 +134,7 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
         }
         pepper
     });
-    let headers = plan_headers(&section, &mut files, checking);
+    let headers = plan_headers(&section, checking);
     let authorities = Authorities::read(&section, checking);
     let deadline = section.duration("deadline")?;
     if deadline.is_zero() {
@@ -148,7 +143,6 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     if before != checking.faults.errors() {
         return None;
     }
-    files.extend(authorities.as_ref().and_then(Authorities::file));
     Some(Box::new(LookupPlan {
         url: url?,
         pepper: pepper?,
@@ -161,15 +155,13 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
         },
         capacity: section.count("capacity").and_then(|count| usize::try_from(count).ok())?,
         authorities: authorities?,
-        files,
     }))
 }
 
-fn plan_headers(section: &Section<'_>, files: &mut Vec<PathBuf>, checking: &mut Checking<'_>) -> HeaderMap {
+fn plan_headers(section: &Section<'_>, checking: &mut Checking<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     for entry in section.node("headers").and_then(Node::as_map).unwrap_or_default() {
-        files.extend(files_of(&entry.node, checking.material));
         let Ok(name) = HeaderName::from_bytes(entry.key.as_bytes()) else {
             checking.faults.error(&entry.span, format!("`{}` is not a header field name (RFC 9110 section 5.1)", entry.key));
             continue;
@@ -221,10 +213,6 @@ impl KeySourcePlan for LookupPlan {
 
     fn continuity(&self) -> Option<String> {
         None
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.files.clone()
     }
 
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {

@@ -6,7 +6,6 @@
 
 pub mod table;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -49,7 +48,6 @@ const PEPPER_DOC: &str = "The secret that the digests are made under; at least 1
 const FAULTS_TOLD: usize = 20;
 
 struct ServerKeysPlan {
-    path: PathBuf,
     pepper: Pepper,
     table: Arc<Table>,
 }
@@ -66,8 +64,7 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
         }
     };
     let (pepper, table) = (pepper?, table?);
-    let path = checking.material.resolve(path);
-    Some(Box::new(ServerKeysPlan { path, pepper, table: Arc::new(table) }))
+    Some(Box::new(ServerKeysPlan { pepper, table: Arc::new(table) }))
 }
 
 fn plan_pepper(node: &Node, checking: &mut Checking<'_>) -> Option<Pepper> {
@@ -136,10 +133,6 @@ impl KeySourcePlan for ServerKeysPlan {
         None
     }
 
-    fn files(&self) -> Vec<PathBuf> {
-        vec![self.path.clone()]
-    }
-
     fn build(&self, _name: &Arc<str>, _tools: &KeyTools) -> Result<BuiltKeys, String> {
         Ok(BuiltKeys::ServerKeys(Arc::new(FileKeys { pepper: self.pepper.clone(), table: Arc::clone(&self.table) })))
     }
@@ -147,7 +140,7 @@ impl KeySourcePlan for ServerKeysPlan {
 
 impl std::fmt::Debug for ServerKeysPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerKeysPlan").field("path", &self.path).field("keys", &self.table.len()).finish_non_exhaustive()
+        f.debug_struct("ServerKeysPlan").field("keys", &self.table.len()).finish_non_exhaustive()
     }
 }
 

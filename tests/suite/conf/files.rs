@@ -283,8 +283,9 @@ rules:
     );
     assert_eq!(names(&plan, 2), ["x-auth-subject", "x-auth-email"], "replaces the default set");
     assert_eq!(plan.table.find("api.example", "/server/x", "POST"), Match::Rule(1));
-    let watched: Vec<String> = plan.files.iter().map(|path| path.display().to_string()).collect();
-    assert_eq!(watched, ["keys/partners.jsonl", "keys/ticket.key"]);
+    let read: Vec<String> = plan.files.keys().map(|path| path.display().to_string()).collect();
+    assert_eq!(read, ["keys/partners.jsonl", "keys/ticket.key"]);
+    assert!(plan.files.values().all(Option::is_some), "and what was in them is known");
 }
 
 /// The header names that rule `index` can emit.
