@@ -13,6 +13,7 @@ pub mod forwarded;
 mod fresh;
 mod hand_back;
 pub mod hygiene;
+pub mod in_vain;
 mod preflight;
 mod prove;
 mod revoker;
