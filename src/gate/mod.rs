@@ -11,7 +11,7 @@ pub mod admit;
 pub mod arrival;
 pub mod forwarded;
 mod fresh;
-mod hand_back;
+pub mod hand_back;
 pub mod hygiene;
 pub mod in_vain;
 mod preflight;
