@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+use countersign::edge::server::{EdgeOptions, ListenerOptions};
 use countersign::telemetry::report::Ending;
 
 use crate::support::edge::{Running, options, service, start_with};
@@ -166,4 +168,86 @@ async fn a_websocket_that_was_refused_is_opened_with_the_fresh_credential() {
         client.send("ping").await;
         assert_eq!(&client.take(4).await[..], b"ping", "{number}");
     }
+}
+
+/// One request over HTTP/2, its body in pieces: status, fields, body.
+async fn over_http2(
+    send: &mut h2::client::SendRequest<Bytes>,
+    target: &str,
+    length: Option<usize>,
+    pieces: &[usize],
+) -> (u16, http::HeaderMap, Vec<u8>) {
+    let mut request = http::Request::builder()
+        .method(if pieces.is_empty() { "GET" } else { "POST" })
+        .uri(format!("http://app.example{target}"))
+        .version(http::Version::HTTP_2)
+        .header("authorization", "Bearer good")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2");
+    if let Some(length) = length {
+        request = request.header("content-length", length);
+    }
+    let mut ready = send.clone().ready().await.unwrap();
+    let (response, mut stream) = ready.send_request(request.body(()).unwrap(), pieces.is_empty()).unwrap();
+    for (number, piece) in pieces.iter().enumerate() {
+        stream.send_data(Bytes::from(vec![b'x'; *piece]), number + 1 == pieces.len()).unwrap();
+    }
+    let (head, mut stream) = response.await.unwrap().into_parts();
+    let mut body = Vec::new();
+    while let Some(piece) = stream.data().await {
+        let piece = piece.unwrap();
+        stream.flow_control().release_capacity(piece.len()).unwrap();
+        body.extend_from_slice(&piece);
+    }
+    (head.status.as_u16(), head.headers, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_http2_never_hears_of_it_either() {
+    let upstream = Upstream::scripted(|record| match record.target() {
+        "/renewable/never" => Reply::Bytes(REFUSED.to_vec()),
+        _ => wants_new(record),
+    })
+    .await;
+    let gatekeeper = Arc::new(Gatekeeper::default());
+    let listener = ListenerOptions { address: "127.0.0.1:0".parse().unwrap(), certificate: None, http2: true };
+    let http2 = EdgeOptions { listeners: vec![listener], ..options() };
+    let edge = start_with(http2, vec![service(&[upstream.address])], gatekeeper.clone()).await;
+    let socket = tokio::net::TcpStream::connect(edge.address).await.unwrap();
+    let (mut send, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+
+    // target, announced length, pieces of the body, status, what it shows
+    let rows: [(&str, Option<usize>, &[usize], u16, &str); 8] = [
+        ("/renewable", None, &[], 200, "no body"),
+        ("/renewable", Some(10), &[10], 200, "a small one, with an unsafe method"),
+        ("/renewable", None, &[10, 0, 7], 200, "one without announced length, in pieces"),
+        ("/renewable", None, &[0], 200, "one that turns out to be none"),
+        ("/renewable", Some(65_536), &[30_000, 35_536], 200, "the most that is kept"),
+        ("/renewable", Some(65_537), &[30_000, 35_537], 401, "one byte more: the upstream's own answer"),
+        ("/renewable/never", None, &[], 401, "a second 401 is the answer"),
+        ("/renewable/never", Some(10), &[10], 401, "with a body, too"),
+    ];
+    for (target, length, pieces, status, shows) in rows {
+        let (hits, renewed) = (upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst));
+        let (told, fields, body) = over_http2(&mut send, target, length, pieces).await;
+        let renews = usize::from(status == 200 || target.ends_with("never"));
+        assert_eq!((told, &body[..]), (status, if status == 200 { &b"taken"[..] } else { b"their own" }), "{shows}");
+        assert_eq!(upstream.hits() - hits, 1 + renews, "{shows}");
+        assert_eq!(gatekeeper.renewed.load(Ordering::SeqCst) - renewed, renews, "{shows}");
+        let cookies: Vec<_> = fields.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(cookies.contains(&"rt=fresh; Path=/"), renews == 1, "{shows}: {cookies:?}");
+        let last = upstream.records().pop().unwrap();
+        assert_eq!(last.body.len(), pieces.iter().sum::<usize>(), "{shows}: whole");
+        assert_eq!(last.fields("cookie"), ["a=1; b=2"], "{shows}: in one field, each time");
+    }
+
+    let (before, mut many) = (upstream.hits(), tokio::task::JoinSet::new());
+    for number in 0..20 {
+        let mut send = send.clone();
+        many.spawn(async move { over_http2(&mut send, "/renewable", Some(number), &[number]).await.0 });
+    }
+    assert_eq!(many.join_all().await, [200; 20], "many streams of one connection, each sent again");
+    assert_eq!(upstream.hits() - before, 40);
+    driving.abort();
 }
