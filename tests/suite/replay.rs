@@ -218,11 +218,14 @@ async fn a_client_over_http2_never_hears_of_it_either() {
     let driving = tokio::spawn(connection);
 
     // target, announced length, pieces of the body, status, what it shows
-    let rows: [(&str, Option<usize>, &[usize], u16, &str); 8] = [
+    let rows: [(&str, Option<usize>, &[usize], u16, &str); 11] = [
         ("/renewable", None, &[], 200, "no body"),
         ("/renewable", Some(10), &[10], 200, "a small one, with an unsafe method"),
         ("/renewable", None, &[10, 0, 7], 200, "one without announced length, in pieces"),
         ("/renewable", None, &[0], 200, "one that turns out to be none"),
+        ("/renewable", None, &[10, 0], 200, "one whose last frame is empty"),
+        ("/other", None, &[0], 401, "none, sent once: not a byte of it begins another request"),
+        ("/other", None, &[10, 0], 401, "nor of an empty last frame"),
         ("/renewable", Some(65_536), &[30_000, 35_536], 200, "the most that is kept"),
         ("/renewable", Some(65_537), &[30_000, 35_537], 401, "one byte more: the upstream's own answer"),
         ("/renewable/never", None, &[], 401, "a second 401 is the answer"),
@@ -238,6 +241,7 @@ async fn a_client_over_http2_never_hears_of_it_either() {
         let cookies: Vec<_> = fields.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
         assert_eq!(cookies.contains(&"rt=fresh; Path=/"), renews == 1, "{shows}: {cookies:?}");
         let last = upstream.records().pop().unwrap();
+        assert_eq!(last.target(), target, "{shows}");
         assert_eq!(last.body.len(), pieces.iter().sum::<usize>(), "{shows}: whole");
         assert_eq!(last.fields("cookie"), ["a=1; b=2"], "{shows}: in one field, each time");
     }

@@ -133,7 +133,7 @@ rules:
         upstream.address, issuer.endpoint.address
     );
     let folder = issuer.folder();
-    folder.write("seal.key", [7; 32]);
+    folder.write("seal.key", b"0123456789abcdefghijklmnopqrstuv");
     let whole = Whole::start_in(folder, &conf).await;
     whole.set_clock(MIDDLE);
     let bearer = format!("Bearer {}", access(&issuer.key, MIDDLE - 1, 1));
