@@ -16,6 +16,7 @@ use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
+use crate::gate::in_vain::InVain;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
 use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
@@ -169,6 +170,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
+        in_vain: InVain::default(),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
         private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),

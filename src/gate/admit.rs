@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp,
+    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, SpentKey, Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
@@ -93,6 +93,10 @@ impl Judge for Gate {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let verdict = self.decide(arrival, body, Some(authenticator)).await;
         verdict.record.renewed.then_some(verdict)
+    }
+
+    fn in_vain(&self, fresh: SpentKey) {
+        self.in_vain.note(fresh, self.clock.now());
     }
 
     fn still_good(&self, identity: &Identity) -> bool {
@@ -322,6 +326,7 @@ impl Gate {
             cut_at: proven.identity.as_ref().and_then(|identity| identity.expires),
             remove_from_response: Arc::clone(&self.private_responses),
             renewable: proven.renewable,
+            fresh: proven.renews_next,
             _made_by_the_gate: (),
         })
     }

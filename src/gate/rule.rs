@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::gate::in_vain::InVain;
 use crate::issuer::contract::Service;
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
@@ -41,6 +42,8 @@ pub struct Gate {
     pub cache: Arc<CredentialCache>,
     /// Failure budgets; `None` when switched off.
     pub governor: Option<Arc<Governor>>,
+    /// Credentials that upstreams have refused, fresh as they were.
+    pub in_vain: InVain,
     /// Header names that only we may write.
     pub firewall: Firewall,
     /// Response header names that only we may write.
