@@ -165,6 +165,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         rules: rules.into(),
         authenticators: authenticators.into(),
         spendable: plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.clone()).collect(),
+        own_cookies: sessions.values().map(|sessions| Place::Cookie(sessions.terms().cookie.clone())).collect(),
         desks,
         state: Arc::clone(&ground.state),
         revoked: Arc::clone(&ground.revoked),

@@ -303,7 +303,10 @@ impl Gate {
         let mut target = request.target.clone();
         // What renews goes upstream from no rule, public ones and those that keep the credential among them.
         let judged = proven.places.iter().filter(|_| !forward.keep_credential);
-        hygiene::remove_credentials(request, self.spendable.iter().chain(judged), &mut target, &mut remove, &mut set);
+        // Nor does a session of ours, from a rule that does not ask for it: whoever has the cookie is the session.
+        let own = self.own_cookies.iter().filter(|place| !(forward.keep_credential && proven.places.contains(place)));
+        let gone = self.spendable.iter().chain(own).chain(judged);
+        hygiene::remove_credentials(request, gone, &mut target, &mut remove, &mut set);
         for (renewed, places) in proven.fresh.iter().filter(|_| forward.keep_credential) {
             hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
         }
@@ -353,9 +356,12 @@ impl Gate {
             }
         }
         let reply = service.serve(call).await;
-        if let (Some(governor), Err(Refusal::Doubted(doubt))) = (governor, &reply)
-            && is_guess(doubt)
-        {
+        let guessed = match &reply {
+            Ok(reply) => reply.guessed,
+            Err(Refusal::Doubted(doubt)) => is_guess(doubt),
+            Err(_) => false,
+        };
+        if let Some(governor) = governor.filter(|_| guessed) {
             governor.fail(client, None, call.now);
         }
         reply
@@ -417,7 +423,7 @@ fn is_failure(refusal: &Refusal, facts: &Facts) -> bool {
 
 /// `reply` as it is sent: no cache may keep it unless the service says so.
 fn served(reply: Reply) -> Served {
-    let Reply { status, mut headers, body } = reply;
+    let Reply { status, mut headers, body, guessed: _ } = reply;
     if headers.iter().all(|(name, _)| *name != header::CACHE_CONTROL) {
         headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     }

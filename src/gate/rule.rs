@@ -34,6 +34,9 @@ pub struct Gate {
     pub desks: Desks,
     /// Wherever a client of any authenticator brings what renews; taken off every request that is forwarded, whatever its rule.
     pub spendable: Box<[Place]>,
+    /// The cookies that hold sessions of ours; taken off every request that is forwarded, but where its rule asks for that very
+    /// session and keeps credentials.
+    pub own_cookies: Box<[Place]>,
     /// Where single-use credentials are spent.
     pub state: Arc<dyn StateStore>,
     /// Whose credentials are no longer taken; asked about everyone who was proven.

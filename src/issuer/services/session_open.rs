@@ -20,7 +20,7 @@ use crate::issuer::services::place::{Place, SESSION_KEY, THEN_KEY, answer};
 use crate::issuer::session::cookie;
 use crate::issuer::session::origin::{self, Origin};
 use crate::issuer::session::{OpenFault, Sessions};
-use crate::jose::session::{KeptPair, Reference};
+use crate::jose::session::KeptPair;
 use crate::settings::{Checking, Node, SectionSpec, Shape, Span};
 
 /// The service's line on the roll-call.
@@ -82,17 +82,18 @@ impl Service for Open {
             Err(says) => return Ok(refusal("invalid_request", says)),
         };
         let terms = self.sessions.terms();
-        if let Ok(Some(id)) = cookie::read(&terms.cookie, call.request) {
-            let before = Reference { id, host: call.request.host.into() };
+        if let Ok(Some(id)) = cookie::read(&terms.cookie, call.request)
+            && let Some(before) = terms.recognise(id, call.request.host)
+        {
             let closed = self.sessions.close(&before, call.now).await;
             closed.map_err(|_| Refusal::StateUnavailable { retry_after: RETRY })?;
         }
         let opened = self.sessions.open(call.request.host, identity, pair, call.now).await;
-        let (id, session) = opened.map_err(|fault| match fault {
+        let (reference, session) = opened.map_err(|fault| match fault {
             OpenFault::TooLarge => Refusal::PolicyDenied,
             OpenFault::Store => Refusal::StateUnavailable { retry_after: RETRY },
         })?;
-        let held = cookie::set(&terms.cookie, &id, call.now.until(session.ends)).ok_or(Refusal::Internal)?;
+        let held = cookie::set(&terms.cookie, reference.id(), call.now.until(session.ends)).ok_or(Refusal::Internal)?;
         Ok(answer(held, self.then.as_ref()))
     }
 }
