@@ -28,6 +28,7 @@ mod logins;
 mod logs;
 mod paths;
 mod server_key;
+mod stalled;
 mod ticket;
 mod tokens;
 mod whole_conf;

@@ -123,7 +123,7 @@ fn everything(metrics: &Metrics) {
     }
     metrics.config_reloaded(1, true);
     metrics.audit_dropped().inc();
-    metrics.log_dropped().inc();
+    metrics.log_dropped().inc_by(2);
     metrics.happened(Happening::ConnectionOpened);
     metrics.happened(Happening::ConnectionRefused { why: "total_cap" });
     metrics.happened(Happening::HeadRefused { why: "framing" });
