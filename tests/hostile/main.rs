@@ -19,6 +19,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod echoes;
 mod framing;
 mod gigya;
 mod headers;
