@@ -425,3 +425,295 @@ async fn said(conf: &std::path::Path, words: &[&str]) -> String {
     reader.join().unwrap();
     Arc::try_unwrap(text).unwrap().into_inner()
 }
+
+/// A conf around one fragment, and the files that it refers to.
+struct Broken {
+    shows: &'static str,
+    /// What the fault says.
+    says: &'static str,
+    /// What stands at the top level.
+    conf: &'static str,
+    /// `broken` holds this.
+    file: &'static str,
+}
+
+/// Confs with one fault each, where a secret stands in the wrong place or form; `M` is the mark.
+const BROKEN: &[Broken] = &[
+    Broken {
+        shows: "an inline secret",
+        says: "a secret may not stand in the conf",
+        conf: "admin: { address: 127.0.0.1:0, token: M }",
+        file: "",
+    },
+    Broken {
+        shows: "an inline secret among others",
+        says: "must be a secret reference",
+        conf: "admin: { address: 127.0.0.1:0, token: [M] }",
+        file: "",
+    },
+    Broken {
+        shows: "a secret under another key",
+        says: "must be a secret reference",
+        conf: "admin: { address: 127.0.0.1:0, token: { value: M } }",
+        file: "",
+    },
+    Broken { shows: "a quote that does not end", says: "not YAML", conf: "admin: { address: 127.0.0.1:0, token: \"M }", file: "" },
+    Broken { shows: "a mapping that does not end", says: "not YAML", conf: "admin: { address: 127.0.0.1:0, token: M", file: "" },
+    Broken { shows: "an escape that is none", says: "not YAML", conf: "admin: { token: \"\\qM\" }", file: "" },
+    Broken { shows: "an alias of nothing", says: "not YAML", conf: "admin: { token: *M }", file: "" },
+    Broken { shows: "a tag", says: "tags", conf: "admin: { token: !M M }", file: "" },
+    Broken {
+        shows: "a number where text belongs",
+        says: "must be a secret reference",
+        conf: "admin: { address: 127.0.0.1:0, token: { file: [M] } }",
+        file: "",
+    },
+    Broken {
+        shows: "a password in the URL of an upstream",
+        says: "must not carry",
+        conf: "upstreams: { app: 'http://127.0.0.1:9', app2: 'http://user:M@127.0.0.1:9' }",
+        file: "",
+    },
+    Broken {
+        shows: "one in the URL of a store",
+        says: "must not carry",
+        conf: "state: { redis: { url: 'redis://:M@127.0.0.1:9/0' } }",
+        file: "",
+    },
+    Broken {
+        shows: "a store's password inline",
+        says: "a secret may not stand in the conf",
+        conf: "state: { redis: { url: 'redis://127.0.0.1:9/0', password: M } }",
+        file: "",
+    },
+    Broken {
+        shows: "one in the URL of a key set",
+        says: "must not carry",
+        conf: "keys: { k: { jwks_url: { url: 'https://user:M@id.example/' } } }",
+        file: "",
+    },
+    Broken {
+        shows: "one in a query",
+        says: "over https only",
+        conf: "keys: { k: { jwks_url: { url: 'http://id.example/?key=M' } } }",
+        file: "",
+    },
+    Broken {
+        shows: "one in the URL of a service",
+        says: "must not carry",
+        conf: "keys: { k: { server_key_lookup: { url: 'https://user:M@id.example/{id}', pepper: { file: pepper } } } }",
+        file: "",
+    },
+    Broken {
+        shows: "a pepper that is too short",
+        says: "a pepper has",
+        conf: "keys: { k: { server_keys: { file: partners.jsonl, pepper: { file: broken } } } }",
+        file: "M",
+    },
+    Broken {
+        shows: "a secret in the clear where a digest belongs",
+        says: "is no digest",
+        conf: "keys: { k: { server_keys: { file: broken, pepper: { file: pepper } } } }",
+        file: "{\"id\":\"acme\",\"secrets\":[\"M\"]}\n",
+    },
+    Broken {
+        shows: "a key for a record",
+        says: "no JSON object",
+        conf: "keys: { k: { server_keys: { file: broken, pepper: { file: pepper } } } }",
+        file: "acme:M\n",
+    },
+    Broken {
+        shows: "a secret as a member's name",
+        says: "unknown field",
+        conf: "keys: { k: { server_keys: { file: broken, pepper: { file: pepper } } } }",
+        file: "{\"id\":\"acme\",\"M\":true}\n",
+    },
+    Broken { shows: "a seal key that is too short", says: "are needed", conf: "keys: { k: { mac: { file: broken } } }", file: "M" },
+    Broken {
+        shows: "a secret that is no base64",
+        says: "not base64",
+        conf: "keys: { k: { gigya_secret: { file: broken } } }",
+        file: "M-?!",
+    },
+    Broken {
+        shows: "an HMAC secret that is too short",
+        says: "too weak",
+        conf: "keys: { k: { pinned: { hmac: { file: broken }, hmac_algorithm: HS256 } } }",
+        file: "M",
+    },
+    Broken {
+        shows: "a private key as an HMAC secret",
+        says: "key of another kind",
+        conf: "keys: { k: { pinned: { hmac: { file: broken }, hmac_algorithm: HS256 } } }",
+        file: "-----BEGIN PRIVATE KEY-----\nM0123456789abcdef0123456789\n-----END PRIVATE KEY-----\n",
+    },
+    Broken {
+        shows: "a key set that is no JSON",
+        says: "not well-formed",
+        conf: "keys: { k: { pinned: { file: broken } } }",
+        file: "{\"keys\":[{\"M\"",
+    },
+    Broken {
+        shows: "a key that shows its private half",
+        says: "a private key is in the set",
+        conf: "keys: { k: { pinned: { file: broken } } }",
+        file: "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"M\",\"d\":\"M\"}",
+    },
+    Broken {
+        shows: "a PEM of another kind",
+        says: "neither a public key",
+        conf: "keys: { k: { pinned: { file: broken } } }",
+        file: "-----BEGIN M-----\nM\n-----END M-----\n",
+    },
+    Broken {
+        shows: "a PEM that is no base64",
+        says: "not base64",
+        conf: "keys: { k: { pinned: { file: broken } } }",
+        file: "-----BEGIN PUBLIC KEY-----\nM!\n-----END PUBLIC KEY-----\n",
+    },
+    Broken {
+        shows: "a signing key whose PEM does not end",
+        says: "has no end",
+        conf: "issuers: { main: { issuer: 'https://p.example', audience: app, signing_key: { file: broken } } }",
+        file: "-----BEGIN PRIVATE KEY-----\nM\n-----END M",
+    },
+    Broken {
+        shows: "a certificate that is a secret",
+        says: "holds no certificate",
+        conf: "listeners: [{ address: 127.0.0.1:0, tls: { certificate: broken, key: broken } }]",
+        file: "M",
+    },
+    Broken {
+        shows: "a certificate's PEM that is broken",
+        says: "is not PEM",
+        conf: "listeners: [{ address: 127.0.0.1:0, tls: { certificate: broken, key: broken } }]",
+        file: "-----BEGIN CERTIFICATE-----\nM!!\n-----END CERTIFICATE-----\n",
+    },
+    Broken {
+        shows: "a section that begins like none",
+        says: "is not PEM",
+        conf: "listeners: [{ address: 127.0.0.1:0, tls: { certificate: broken, key: broken } }]",
+        file: "-----BEGIN M\nM\n",
+    },
+    Broken {
+        shows: "authorities that are a secret",
+        says: "no PEM bundle",
+        conf: "keys: { k: { jwks_url: { url: 'https://id.example/', ca: broken } } }\nauthenticators: { u: { jwt: { issuer: 'https://id.example', audience: a, keys: k } } }",
+        file: "-----BEGIN CERTIFICATE-----\nM?\n-----END CERTIFICATE-----\n",
+    },
+    Broken {
+        shows: "a client secret inline",
+        says: "a secret may not stand in the conf",
+        conf: "authenticators: { u: { introspection: { endpoint: 'https://id.example/', client_id: a, client_secret: M, issuer: 'https://id.example', audience: a } } }",
+        file: "",
+    },
+    Broken {
+        shows: "a secret that cannot stand in a header",
+        says: "control characters",
+        conf: "keys: { k: { server_key_lookup: { url: 'https://id.example/{id}', pepper: { file: pepper }, headers: { Authorization: { file: broken } } } } }",
+        file: "M\u{7}\nM",
+    },
+    Broken {
+        shows: "revocations that are none",
+        says: "no JSON object",
+        conf: "revocations: { file: broken }",
+        file: "{\"token\":\"M\"\n{\"M\":1}\n",
+    },
+    Broken {
+        shows: "a revocation of another form",
+        says: "no JSON object",
+        conf: "revocations: { file: broken }",
+        file: "{\"token\":[\"M\"]}\n",
+    },
+];
+
+#[test]
+fn o3_no_fault_of_a_conf_shows_a_secret() {
+    for Broken { shows, says, conf, file } in BROKEN {
+        let folder = folder();
+        folder.write("broken", file.replace('M', MARK));
+        let mut whole = String::new();
+        for (section, usual) in
+            [("listeners:", "listeners: [{ address: 127.0.0.1:0 }]"), ("upstreams:", "upstreams: { app: http://127.0.0.1:9 }")]
+        {
+            if !conf.starts_with(section) {
+                writeln!(whole, "{usual}").unwrap();
+            }
+        }
+        writeln!(whole, "rules:\n  - {{ name: open, match: {{ paths: [/] }}, authenticate: none, forward: app }}").unwrap();
+        writeln!(whole, "{}", conf.replace('M', MARK)).unwrap();
+        let conf = folder.write("countersign.yaml", whole);
+        for verb in [&["check"][..], &["check", "--json"], &["run"]] {
+            let mut command = binary();
+            let done = command.args(verb).arg("-c").arg(&conf).output().unwrap();
+            let told = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+            assert_eq!(done.status.code(), Some(1), "{shows}, {verb:?}: this is a fault: {told}");
+            assert!(told.contains(says), "{shows}, {verb:?}: it is this fault: {told}");
+            assert_eq!(leak(&told), None, "{shows}, {verb:?}: {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o14_no_digest_of_a_credential_is_written() {
+    let (upstream, issuer) = (Upstream::start().await, Upstream::start().await);
+    let folder = folder();
+    let proxy = Running::start(&folder.write("countersign.yaml", yaml(&upstream, &issuer))).await;
+    proxy.ready().await;
+    let (good, lapsed) = (token(now() + 300), token(now() - 3_600));
+    let forged = format!("{}x", &good[..good.len() - 1]);
+    let partner = base64(format!("acme:{}", secret("partner")));
+    let wrong = base64(format!("acme:{MARK}"));
+    // Low in entropy: whoever guesses it would know that they did, by its digest alone.
+    let weak = base64("acme:1234");
+    let rows = [
+        ("/shared", "Authorization", format!("Bearer {good}"), 200, "a good token"),
+        ("/shared", "Authorization", format!("Bearer {lapsed}"), 401, "a lapsed one"),
+        ("/shared", "Authorization", format!("Bearer {forged}"), 401, "a forged one"),
+        ("/opaque/0", "Authorization", format!("Bearer {MARK}-opaque"), 503, "an opaque one"),
+        ("/pass", "Authorization", "Bearer cs1.abc.def".to_owned(), 401, "a ticket"),
+        ("/partner", "Server-Key", partner.clone(), 200, "a good key"),
+        ("/partner", "Server-Key", wrong, 401, "a wrong one"),
+        ("/partner", "Server-Key", weak, 401, "a guessed one"),
+        ("/visitor", "Cookie", format!("__Host-session={MARK}"), 401, "a session"),
+    ];
+    let mut secrets = vec![secret("partner"), MARK.to_owned(), "1234".to_owned(), secret("hmac"), secret("ticket"), secret("client")];
+    let mut answers = String::new();
+    for (path, name, value, status, shows) in &rows {
+        let answer = proxy.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n")).await;
+        assert_eq!(answer.status, *status, "{shows}: {}", answer.text());
+        write!(answers, "{answer:?} {}", answer.text()).unwrap();
+        let bare = value.rsplit([' ', '=']).find(|part| !part.is_empty()).unwrap();
+        secrets.extend([value.clone(), bare.to_owned(), format!("{bare}=")]);
+        // The parts of a token are credentials as well: its signature above all.
+        secrets.extend(bare.split('.').map(str::to_owned));
+    }
+    let metrics = proxy.admin("/metrics").await.text();
+    let records = proxy.recorded(rows.len()).await;
+    // Ids of requests are drawn, and stand in answers and records only to be equal to each other.
+    let ids: Vec<String> = records
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["request_id"].as_str().unwrap().to_owned())
+        .collect();
+    for (text, shows) in [(records, "the audit record"), (proxy.log(), "the log"), (metrics, "the metrics"), (answers, "the answers")] {
+        let text = ids.iter().fold(text, |text, id| text.replace(&**id, ""));
+        for secret in &secrets {
+            let found = fingerprints(secret).into_iter().find(|print| text.contains(print));
+            assert_eq!(found, None, "{shows} holds a digest of {secret}: {text}");
+        }
+    }
+    // The same credential twice: nothing in its two records is the same but what is the same for every caller of that rule, and who
+    // it is.
+    let again = proxy.ask(format!("GET /partner HTTP/1.1\r\nHost: a\r\nServer-Key: {partner}\r\n\r\n")).await;
+    assert_eq!(again.status, 200);
+    let records = proxy.recorded(rows.len() + 1).await;
+    let record: serde_json::Value = serde_json::from_str(records.lines().last().unwrap()).unwrap();
+    for (name, value) in record.as_object().unwrap() {
+        let told =
+            ["rule", "authenticator", "subject", "issuer", "verdict", "method", "host", "path", "client", "request_id", "time", "cache"];
+        assert!(
+            told.contains(&name.as_str()) || value.is_null() || value.is_number() || value.is_boolean() || value.is_object(),
+            "a member that could tell the credential again: {name} {value}"
+        );
+    }
+}
