@@ -36,4 +36,5 @@ mod whole_conf;
 mod whole_cost;
 mod whole_gate;
 mod whole_http2;
+mod whole_once;
 mod whole_ticket;

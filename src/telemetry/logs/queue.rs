@@ -227,7 +227,7 @@ mod tests {
             inlet.write_all(format!("{n}\n").as_bytes()).unwrap();
         }
         outlet.count_in(counter.clone());
-        assert_eq!(counter.get(), 7, "three wait, what was lost before somebody counted is counted too");
+        assert_eq!(counter.get(), 7, "O13: three wait, what was lost before somebody counted is counted too");
         inlet.write_all(b"11\n").unwrap();
         assert_eq!(counter.get(), 8);
 
@@ -246,6 +246,6 @@ mod tests {
         let (mut inlet, outlet) = start(Asked { asked, may, taken: Arc::default() }, 3, |_lost| {}).unwrap();
         inlet.write_all(b"first\n").unwrap();
         was_asked.recv().unwrap();
-        assert!(!outlet.close(Duration::from_millis(1)), "it is told that not all was written, and has it back");
+        assert!(!outlet.close(Duration::from_millis(1)), "O13: it is told that not all was written, and does not wait on");
     }
 }
