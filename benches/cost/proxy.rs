@@ -4,7 +4,7 @@ use std::path::Path;
 
 use countersign::assembly::process::Process;
 use countersign::assembly::service;
-use countersign::telemetry::audit;
+use countersign::telemetry::sink;
 
 use crate::stage::Folder;
 
@@ -22,7 +22,7 @@ pub fn serve(conf: &Path, audit: Audit) {
     let plan = Folder::plan(conf);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let sink = (audit == Audit::Written).then(|| audit::standard_output().unwrap());
+        let sink = (audit == Audit::Written).then(|| sink::standard_output().unwrap());
         let sink = sink.map(|sink| Box::new(sink) as Box<dyn std::io::Write + Send>);
         let process = Process::start(&plan, service::tools().unwrap(), sink, 1).await.unwrap();
         std::future::pending::<()>().await;

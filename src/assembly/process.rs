@@ -27,6 +27,7 @@ use crate::settings::{Fault, Level};
 use crate::state::contract::{StateStore, StoreTools};
 use crate::state::revoked::Revocations;
 use crate::telemetry::audit::{Audit, Overflow};
+use crate::telemetry::logs::Outlet;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::recorder::Recorder;
 use crate::telemetry::report::Reporter;
@@ -166,6 +167,11 @@ impl Process {
     #[must_use]
     pub fn readiness(&self) -> &Arc<Readiness> {
         &self.readiness
+    }
+
+    /// Counts the lines that `log` loses.
+    pub fn count_log(&self, log: &Outlet) {
+        log.count_in(self.metrics.log_dropped());
     }
 
     /// All metrics, as text.

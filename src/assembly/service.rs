@@ -17,7 +17,8 @@ use crate::assembly::process::{Process, Tools};
 use crate::assembly::steady::Steady;
 use crate::config::plan::Plan;
 use crate::settings::material::{Files, mark};
-use crate::telemetry::audit;
+use crate::telemetry::logs::Outlet;
+use crate::telemetry::sink;
 
 /// The tools of a real process: its clock never runs back.
 ///
@@ -35,12 +36,12 @@ pub fn threads(plan: &Plan) -> usize {
     plan.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
-/// Serves the conf at `path`, proven as `plan`, until it is told to end.
+/// Serves the conf at `path`, proven as `plan`, until it is told to end. Lines that `log` loses are counted in its metrics.
 ///
 /// # Errors
 ///
 /// A sentence for the operator, when it cannot begin.
-pub fn run(path: &Path, plan: &Plan) -> Result<(), String> {
+pub fn run(path: &Path, plan: &Plan, log: &Outlet) -> Result<(), String> {
     let threads = threads(plan);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -48,17 +49,18 @@ pub fn run(path: &Path, plan: &Plan) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
-    runtime.block_on(serve(path, plan, threads))
+    runtime.block_on(serve(path, plan, threads, log))
 }
 
-async fn serve(path: &Path, plan: &Plan, threads: usize) -> Result<(), String> {
+async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot listen for signals: {error}");
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
-    let sink = audit::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
+    let sink = sink::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
     let process = Process::start(plan, tools()?, Some(Box::new(sink)), threads).await?;
+    process.count_log(log);
     for warning in &plan.warnings {
         tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");
     }

@@ -12,6 +12,7 @@ use crate::assembly::{live, service};
 use crate::cli::{Done, Failure};
 use crate::edge::framework;
 use crate::telemetry::logs::{self, Form};
+use crate::telemetry::sink;
 
 /// Serves a conf until it is told to end.
 ///
@@ -54,14 +55,15 @@ impl Run {
             Level::Debug => LevelFilter::DEBUG,
         };
         let form = if self.json { Form::Json } else { Form::Text };
-        logs::install(level, form, framework::LOG, Arc::new(WallClock), std::io::stderr())
-            .map_err(|_| Failure::new("a log was set up before ours"))?;
+        let sink = sink::standard_error().map_err(|error| Failure::new(format!("cannot log to standard error: {error}")))?;
+        // Held to the end: what was logged last is written when it goes.
+        let log = logs::install(level, form, framework::LOG, Arc::new(WallClock), sink).map_err(|fault| Failure::new(fault.to_string()))?;
         let plan = live::read(&self.conf, &Machine).map_err(|faults| {
             for fault in faults.sorted() {
                 eprintln!("{fault}");
             }
             Failure::new(format!("{}: {} to mend; nothing was started", self.conf.display(), faults.errors()))
         })?;
-        service::run(&self.conf, &plan).map_err(Failure::new)
+        service::run(&self.conf, &plan, &log).map_err(Failure::new)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Never here: a key's content in a fault.
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::settings::{Checking, Span};
@@ -22,9 +22,19 @@ pub(super) fn certificates(path: &str, at: &Span, checking: &mut Checking<'_>) -
             None
         }
         Err(error) => {
-            checking.faults.error(at, format!("`{path}` is not PEM: {error}"));
+            checking.faults.error(at, format!("`{path}` is not PEM: {}", describe(&error)));
             None
         }
+    }
+}
+
+/// What the library says, less the line that it quotes.
+fn describe(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::IllegalSectionStart { .. } => "a section begins like none",
+        pem::Error::MissingSectionEnd { .. } => "a section does not end",
+        pem::Error::Base64Decode(_) => "a section holds something that is not base64",
+        _ => "it cannot be read",
     }
 }
 

@@ -12,6 +12,7 @@ pub mod node;
 pub mod revocation;
 pub mod section;
 pub mod shape;
+pub mod unquoted;
 pub mod walk;
 
 pub use fault::{Fault, Faults, Level, suggest};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::domain::revocation::{By, Revocation};
 use crate::domain::{Seconds, Timestamp};
 use crate::settings::section::parse_duration;
+use crate::settings::unquoted::unquoted;
 
 /// The longest that an operator may have a revocation count: ten years.
 pub const LONGEST: Seconds = Seconds(3_650 * 86_400);
@@ -62,7 +63,7 @@ enum Moment {
 ///
 /// What is wrong with it, for the operator.
 pub fn read_request(bytes: &[u8], now: Timestamp, lasts: Seconds) -> Result<Revocation, String> {
-    let written: Written = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
+    let written: Written = serde_json::from_slice(bytes).map_err(|error| unquoted(&error, "a revocation"))?;
     let until = match (&written.until, &written.length) {
         (Some(_), Some(_)) => return Err("write `until` or `for`, not both".to_owned()),
         (Some(Moment::At(until)), None) => *until,
@@ -92,7 +93,7 @@ pub fn read_request(bytes: &[u8], now: Timestamp, lasts: Seconds) -> Result<Revo
 ///
 /// What is wrong with it, for the operator.
 pub fn read_entry(bytes: &[u8]) -> Result<Revocation, String> {
-    serde_json::from_slice::<Written>(bytes).map_err(|error| describe(&error))?.entry()
+    serde_json::from_slice::<Written>(bytes).map_err(|error| unquoted(&error, "a revocation"))?.entry()
 }
 
 /// Reads a file: one entry a line, empty lines left out. The number beside each is its line, from 1.
@@ -176,16 +177,6 @@ fn finish(mut written: Written, issued_before: Option<Timestamp>, until: Timesta
     drop(named);
     let revocation = Revocation { by, value, issuer: written.issuer, issued_before, until, reason: written.reason };
     revocation.within_bounds().map_err(|unfit| unfit.to_string())
-}
-
-/// What the JSON library says, less the values it quotes.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let about_names = ["unknown field", "duplicate field"].iter().any(|start| text.starts_with(start));
-    match text.split_once(" at line ") {
-        Some((says, _)) if about_names => says.to_owned(),
-        _ => format!("this is no JSON object of a revocation (column {})", error.column()),
-    }
 }
 
 /// A member that stands there has a value: `null` is none.

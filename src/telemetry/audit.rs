@@ -7,7 +7,7 @@
 //! Not here: what a record says ([`line`]); a second thread; a retry of what the sink refused.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use crate::telemetry::audit::line::Line;
 use crate::telemetry::report::Visit;
+use crate::telemetry::sink::push_out;
 
 mod line;
 
@@ -182,6 +183,7 @@ impl Shared {
         let mut taken = VecDeque::with_capacity(self.capacity.min(1024));
         let mut text = String::new();
         let mut broken_line = false;
+        let (mut lost, mut told) = (0, 0);
         while self.take(&mut taken) {
             text.clear();
             if broken_line {
@@ -205,6 +207,12 @@ impl Shared {
                 some => text.as_bytes().get(some - 1) != Some(&b'\n'),
             };
             self.account(count.saturating_sub(u64::try_from(written).unwrap_or(u64::MAX)));
+            // Told once none was lost for the length of a write: before that it would only be told again.
+            let since = std::mem::replace(&mut lost, self.dropped.get());
+            if since == lost && told < lost {
+                told = lost;
+                tracing::error!(records = lost, "audit records were lost since the start; their reader is back");
+            }
             shrink(&mut text);
         }
     }
@@ -240,23 +248,6 @@ impl Shared {
     }
 }
 
-/// Writes `bytes` and says how many the sink took before it failed.
-fn push_out(sink: &mut impl Write, bytes: &[u8]) -> usize {
-    /// A pipe whose other end is set not to block is full; there is nothing to wait on but time.
-    const PAUSE: Duration = Duration::from_millis(1);
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match sink.write(rest) {
-            Ok(0) => return done,
-            Ok(some) => done = done.saturating_add(some).min(bytes.len()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            Err(_) => return done,
-        }
-    }
-    done
-}
-
 /// Gives memory back after a burst.
 fn shrink(text: &mut String) {
     const KEEP: usize = 256 * 1024;
@@ -264,16 +255,6 @@ fn shrink(text: &mut String) {
         text.clear();
         text.shrink_to(KEEP);
     }
-}
-
-/// Standard output without a buffer of its own, so that a failed write tells how far it got.
-///
-/// # Errors
-///
-/// Standard output is closed.
-pub fn standard_output() -> io::Result<std::fs::File> {
-    use std::os::fd::AsFd;
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Our own events come in at the level the operator asked for. Of the libraries only the proxy framework is heard, at
 //! `warn` and above, and its words are passed on only from the parts that never see a request: its parsers put up to
 //! 2 KiB of the head into their errors, credentials included. From everywhere else it is told where it spoke, not what.
-//! A panic is told by its place; its message only when it is a fixed text of the code.
+//! A panic is told by its place; its message only when it is a fixed text of the code. Nobody who logs waits for who reads:
+//! a queue stands between ([`queue`]).
 //!
 //! Never here: a request's bytes; a line break within an event; `debug` or `trace` of any library, at any setting.
 
@@ -26,8 +27,10 @@ pub use tracing::level_filters::LevelFilter;
 use crate::domain::Clock;
 use crate::telemetry::json::{head, push_inner, push_string};
 use crate::telemetry::logs::bridge::Bridge;
+pub use crate::telemetry::logs::queue::Outlet;
 
 mod bridge;
+mod queue;
 
 /// What our own events come under; everything else is not heard.
 const OURS: &str = "countersign";
@@ -58,35 +61,43 @@ impl Library {
     }
 }
 
-/// The process already has a logger.
+/// Why there is no log.
 #[derive(Debug, thiserror::Error)]
-#[error("logging was already set up in this process")]
-pub struct AlreadySet;
+pub enum LogFault {
+    /// The process already has a logger.
+    #[error("logging was already set up in this process")]
+    AlreadySet,
+    /// There is no thread to write it.
+    #[error("cannot start the log's writer: {0}")]
+    Thread(#[from] std::io::Error),
+}
 
 /// Sets up logging for the whole process, once: our events, the framework's, and panics.
 ///
 /// `level` is for our own events; of `framework` warnings and errors are heard at every level but `off`; `sink` is standard error outside tests.
+/// What is still to be written is written when the [`Outlet`] is dropped.
 ///
 /// # Errors
 ///
-/// [`AlreadySet`] when the process has a logger already.
+/// [`LogFault`] when the process has a logger already, or no thread.
 pub fn install(
     level: LevelFilter,
     form: Form,
     framework: Library,
     clock: Arc<dyn Clock>,
     sink: impl Write + Send + 'static,
-) -> Result<(), AlreadySet> {
-    let subscriber = subscriber(level, form, Arc::clone(&clock), sink);
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadySet)?;
-    log::set_boxed_logger(Box::new(Bridge::new(framework, clock))).map_err(|_| AlreadySet)?;
+) -> Result<Outlet, LogFault> {
+    let (inlet, outlet) = queue::start(sink, queue::CAPACITY, tell_lost)?;
+    let subscriber = subscriber(level, form, Arc::clone(&clock), inlet);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| LogFault::AlreadySet)?;
+    log::set_boxed_logger(Box::new(Bridge::new(framework, clock))).map_err(|_| LogFault::AlreadySet)?;
     // What is not heard is not even put together.
     log::set_max_level(if level == LevelFilter::OFF { log::LevelFilter::Off } else { bridge::LOUDEST });
     std::panic::set_hook(Box::new(tell_panic));
-    Ok(())
+    Ok(outlet)
 }
 
-/// What [`install`] sets up, for one thread or one test.
+/// What [`install`] sets up, for one thread or one test, without the queue.
 pub fn subscriber(
     level: LevelFilter,
     form: Form,
@@ -107,7 +118,7 @@ struct Lines<W> {
     level: LevelFilter,
     form: Form,
     clock: Arc<dyn Clock>,
-    /// Held for one line at a time, so that lines do not mix. Not on the request path: nothing logs per request.
+    /// Held for one line at a time, so that lines do not mix; no longer than a push into a queue takes.
     sink: Mutex<W>,
 }
 
@@ -215,6 +226,11 @@ impl Visit for Told {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.text(field, &format!("{value:?}"));
     }
+}
+
+/// Tells that the log lacks lines.
+fn tell_lost(lines: u64) {
+    tracing::error!(target: "countersign::log", lines, "lines of this log were lost since the start; standard error was not read, or could not be written");
 }
 
 /// Tells of a panic without the text that a request may have had a part in (O4).

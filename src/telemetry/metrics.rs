@@ -60,6 +60,7 @@ pub struct Metrics {
     reloads: Family<Word, Counter>,
     last_reload: Gauge,
     audit_dropped: Counter,
+    log_dropped: Counter,
     upstreams: Upstreams,
     connections: Gauge,
     connections_refused: Family<Word, Counter>,
@@ -116,6 +117,7 @@ impl Metrics {
             reloads: Family::default(),
             last_reload: Gauge::default(),
             audit_dropped: Counter::default(),
+            log_dropped: Counter::default(),
             upstreams: Upstreams::default(),
             connections: Gauge::default(),
             connections_refused: Family::default(),
@@ -159,6 +161,7 @@ impl Metrics {
             Metric::ConfigReloads => register(registry, metric, self.reloads.clone()),
             Metric::ConfigLastReloadSuccess => register(registry, metric, self.last_reload.clone()),
             Metric::AuditDropped => register(registry, metric, self.audit_dropped.clone()),
+            Metric::LogDropped => register(registry, metric, self.log_dropped.clone()),
             Metric::UpstreamRequests => register(registry, metric, self.upstreams.counts.clone()),
             Metric::UpstreamDuration => register(registry, metric, self.upstreams.durations.clone()),
             Metric::ConnectionsOpen => register(registry, metric, self.connections.clone()),
@@ -182,6 +185,12 @@ impl Metrics {
     #[must_use]
     pub fn audit_dropped(&self) -> Counter {
         self.audit_dropped.clone()
+    }
+
+    /// The counter of lost lines of the process log, for whoever writes them.
+    #[must_use]
+    pub fn log_dropped(&self) -> Counter {
+        self.log_dropped.clone()
     }
 
     /// Everything as `OpenMetrics` text.

@@ -11,3 +11,4 @@ pub mod logs;
 pub mod metrics;
 pub mod recorder;
 pub mod report;
+pub mod sink;

@@ -172,7 +172,7 @@ fn o2_o14_a_record_holds_no_credential_no_claim_and_no_digest_of_one() {
         "client",
     ];
     promised.sort_unstable();
-    assert_eq!(keys, promised, "what is promised, and nothing else that could leak one day");
+    assert_eq!(keys, promised, "O2: what is promised, and nothing else that could leak one day");
 }
 
 #[test]
@@ -283,12 +283,12 @@ fn o12_o13_a_flood_against_a_stalled_sink_stops_no_request_and_every_counter_is_
         recorder.happened(Happening::HeadRefused { why: "framing" });
     }
     let dropped = audit.dropped();
-    assert_eq!(dropped, FLOOD - 1 - 1000, "one in hand, a thousand queued, the rest dropped");
+    assert_eq!(dropped, FLOOD - 1 - 1000, "O13: one in hand, a thousand queued, the rest dropped");
     drop(go);
     assert!(audit.close(PATIENCE));
 
     let written = u64::try_from(memory.text().lines().count()).unwrap();
-    assert_eq!(written + audit.dropped(), FLOOD, "written and dropped are all there were");
+    assert_eq!(written + audit.dropped(), FLOOD, "O12: written and dropped are all there were");
     let shown = metrics.exposition();
     let counts = |line: &str| shown.lines().any(|shown| shown == line);
     let labels = r#"rule="users",authenticator="none",verdict="refused",reason="credential_missing""#;
@@ -327,6 +327,6 @@ fn n2_o3_an_answer_repeats_nothing_that_was_sent() {
         };
         let answer = answer(&refused, &request);
         let told = format!("{:?} {}", answer.headers, String::from_utf8(answer.body.to_vec()).unwrap());
-        assert!(!told.contains("secret"), "{told}");
+        assert!(!told.contains("secret"), "O3: {told}");
     }
 }

@@ -19,6 +19,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod echoes;
 mod framing;
 mod gigya;
 mod headers;
@@ -28,10 +29,12 @@ mod logins;
 mod logs;
 mod paths;
 mod server_key;
+mod stalled;
 mod ticket;
 mod tokens;
 mod whole_conf;
 mod whole_cost;
 mod whole_gate;
 mod whole_http2;
+mod whole_once;
 mod whole_ticket;

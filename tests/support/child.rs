@@ -146,7 +146,7 @@ impl Drop for Running {
 }
 
 /// The addresses in the line that says where it serves.
-fn bound(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+pub fn bound(log: &str) -> Option<(SocketAddr, SocketAddr)> {
     let line = log.lines().find(|line| line.contains("\"addresses\""))?;
     let said: serde_json::Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| find(&said, name).and_then(|value| value.split(' ').next()?.parse().ok());

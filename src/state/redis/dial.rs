@@ -42,6 +42,14 @@ impl Dialer {
 /// Requests that wait to be written at once, at most; beyond that they wait for room.
 const QUEUED: usize = 1024;
 
+/// The code that an error begins with, where it is a word such as servers use (`READONLY`); whatever else answers at this port may have
+/// repeated what it was sent.
+pub(super) fn word(code: &str) -> &str {
+    const LONGEST: usize = 16;
+    let is_word = code.len() <= LONGEST && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    if is_word { code } else { "an error of no known code" }
+}
+
 /// What `error` means for us; `within` is how long the server had.
 pub(super) fn trouble(error: &RedisError, within: Duration) -> Trouble {
     if error.is_timeout() {
@@ -53,7 +61,7 @@ pub(super) fn trouble(error: &RedisError, within: Duration) -> Trouble {
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => Trouble::Replica,
         (ErrorKind::Server(ServerErrorKind::NoPerm), _) => Trouble::Forbidden,
         (ErrorKind::RESP3NotSupported, _) => Trouble::Old("5 or older".to_owned()),
-        (_, Some(code)) => Trouble::Answered(code.to_owned()),
+        (_, Some(code)) => Trouble::Answered(word(code).to_owned()),
         // What the machine or the TLS library says; nothing of the server's.
         (ErrorKind::Io, None) => Trouble::Unreachable(error.to_string()),
         (_, None) => Trouble::Unreachable(error.category().to_owned()),

@@ -18,7 +18,7 @@ use crate::domain::{Clock, Event, Observer, Outage, Random};
 use crate::state::beginning;
 use crate::state::redis::backoff::Backoff;
 use crate::state::redis::data::DataSet;
-use crate::state::redis::dial::{Dialer, trouble};
+use crate::state::redis::dial::{Dialer, trouble, word};
 use crate::state::redis::server::{Server, Trouble, prove_strict};
 
 /// How often the server is looked over when nothing is wrong. Also keeps the connection from being closed as idle.
@@ -78,7 +78,7 @@ impl Link {
             _ => false,
         });
         if !self.signs.told.swap(true, Ordering::Relaxed) {
-            let code = error.map_or("no answer in time", |error| error.code().unwrap_or_else(|| error.category()));
+            let code = error.map_or("no answer in time", |error| error.code().map_or_else(|| error.category(), word));
             tracing::warn!(answer = code, "state store failed an operation");
         }
         if !is_refusal {

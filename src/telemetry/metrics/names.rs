@@ -100,6 +100,8 @@ metrics! {
         "1 when the newest attempt to put a conf in force succeeded";
     AuditDropped Counter "audit_dropped" []
         "Audit records that were not written";
+    LogDropped Counter "log_dropped" []
+        "Lines of the process log that were not written";
     UpstreamRequests Counter "upstream_requests" ["upstream" "result"]
         "Attempts at an upstream; a retried request makes several";
     UpstreamDuration Histogram "upstream_duration_seconds" ["upstream"]

@@ -123,6 +123,7 @@ fn everything(metrics: &Metrics) {
     }
     metrics.config_reloaded(1, true);
     metrics.audit_dropped().inc();
+    metrics.log_dropped().inc_by(2);
     metrics.happened(Happening::ConnectionOpened);
     metrics.happened(Happening::ConnectionRefused { why: "total_cap" });
     metrics.happened(Happening::HeadRefused { why: "framing" });
@@ -318,7 +319,7 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
     type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
-    let rows: [Row; 21] = [
+    let rows: [Row; 22] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),
@@ -338,6 +339,7 @@ fn each_event_counts_where_it_belongs() {
         ("countersign_heads_refused_total", &[("reason", "framing")], 1.0),
         ("countersign_panics_total", &[], 1.0),
         ("countersign_audit_dropped_total", &[], 1.0),
+        ("countersign_log_dropped_total", &[], 2.0),
         ("countersign_config_generation", &[], 1.0),
         ("countersign_config_last_reload_success", &[], 0.0),
     ];

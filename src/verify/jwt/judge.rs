@@ -1,16 +1,18 @@
 //! One configured `jwt` authenticator at work.
 //!
 //! Order of judgement: form, algorithm, issuer, key, signature, types of claims, audience, kind, times, demands. Nothing
-//! of a token is used for more than choosing a key before its signature has been proven.
+//! of a token is used for more than choosing a key before its signature has been proven. A token for one use is not spent here: the
+//! identity says what to burn.
 
 use std::sync::Arc;
 
 use crate::domain::{
-    Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp, Value, Verified,
+    Burn, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp, Value, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{Registered, Window, scopes, subject};
 use crate::jose::compact::{Compact, Header, claimed_issuer};
+use crate::jose::digest::digest;
 use crate::jose::key::VerifyingKey;
 use crate::verify::contract::Verifier;
 use crate::verify::jwt::NAME;
@@ -101,7 +103,8 @@ impl Judge {
             return Err(Doubt::NotYetValid);
         }
 
-        let identity = self.identify(claims, issuer, window)?;
+        let issued = registered.lifetime.issued_at;
+        let identity = self.identify(claims, issuer, window, issued)?;
         match timely {
             Ok(()) => {}
             Err(Doubt::Expired(_)) => return Err(Doubt::Expired(Some(Box::new(identity)))),
@@ -136,8 +139,15 @@ impl Judge {
     }
 
     /// Makes the identity that proven claims speak of.
-    fn identify(&self, claims: Verified<Value>, issuer: Box<str>, window: Window) -> Result<Verified<Arc<Identity>>, Doubt> {
+    fn identify(
+        &self,
+        claims: Verified<Value>,
+        issuer: Box<str>,
+        window: Window,
+        issued: Option<Timestamp>,
+    ) -> Result<Verified<Arc<Identity>>, Doubt> {
         let claims = claims.into_inner();
+        let burn = if self.rules.single_use { Some(self.burn(&claims, &issuer, window, issued)?) } else { None };
         let name = subject(claims.at_path(&self.rules.subject_from).ok_or(Doubt::ClaimMissing)?)?.into();
         let granted = match &self.rules.scopes_from {
             Some(path) => claims.at_path(path),
@@ -152,11 +162,25 @@ impl Judge {
             not_before: window.not_before,
             scheme: NAME,
             authenticator: Arc::clone(&self.name),
-            burn: None,
+            burn,
             also: Vec::new(),
         };
         // Every field comes from claims that arrived as `Verified`.
         Ok(Verified::vouch(Arc::new(identity)))
+    }
+
+    /// What is spent with a token for one use: its name at its issuer, never its text, which may have several spellings.
+    fn burn(&self, claims: &Value, issuer: &str, window: Window, issued: Option<Timestamp>) -> Result<Burn, Doubt> {
+        const LONGEST: usize = 256;
+        let name = match claims.member("jti").ok_or(Doubt::ClaimMissing)? {
+            Value::Text(name) if (1..=LONGEST).contains(&name.len()) => name,
+            _ => return Err(Doubt::ClaimsMalformed),
+        };
+        // An issuer whose clock is ahead dates its tokens later than they are, and a store that has begun since must not be asked
+        // about one from before.
+        let made = issued.ok_or(Doubt::ClaimMissing)?.minus(self.rules.lifetime.leeway);
+        let key = digest("countersign jwt burn", &[issuer.as_bytes(), name.as_bytes()]);
+        Ok(Burn { key, made, until: window.expires })
     }
 
     fn decide(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Step<Verified<Arc<Identity>>>> {
@@ -230,6 +254,9 @@ impl Verifier for Judge {
     }
 
     fn cache_generation(&self) -> Option<u64> {
+        if self.rules.single_use {
+            return None;
+        }
         // Each counts upward, so the sum changes whenever one of them does.
         Some(self.stores.iter().fold(0, |sum, store| sum.wrapping_add(store.keys.generation())))
     }

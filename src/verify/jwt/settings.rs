@@ -96,6 +96,13 @@ pub const SECTION: SectionSpec = SectionSpec {
             "Where the token stands: `bearer` (the default), { header: NAME }, { cookie: NAME }, { query: NAME }.",
         ),
         KeySpec::default(
+            "single_use",
+            Shape::Bool,
+            "false",
+            "Whether every token is good for one request (RFC 7523 section 3, for assertions and tokens that are handed over once). It is \
+             known again by `iss` and `jti`; makes `jti` and `iat` required. Spent in the state store, as tickets are.",
+        ),
+        KeySpec::default(
             "allow_unbound_cnf",
             Shape::Bool,
             "false",
@@ -203,6 +210,8 @@ pub struct Rules {
     pub subject_from: Box<str>,
     /// Where the token may stand.
     pub sources: Box<[Source]>,
+    /// Whether each token is for one request.
+    pub single_use: bool,
     /// Whether `cnf` may stand unchecked.
     pub allow_unbound_cnf: bool,
 }
@@ -236,7 +245,11 @@ impl SchemePlan for JwtPlan {
     }
 
     fn renewability(&self) -> Renewability {
-        Renewability::Brought
+        if self.rules.single_use { Renewability::Never("each is good for one request") } else { Renewability::Brought }
+    }
+
+    fn remembers(&self) -> bool {
+        self.rules.single_use
     }
 
     fn issuers(&self) -> Vec<String> {
@@ -297,6 +310,7 @@ pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<JwtPlan> {
         scopes_from: section.text("scopes_from").map(Into::into),
         subject_from: section.text("subject_from").unwrap_or("sub").into(),
         sources: if sources.is_empty() { [Source::Bearer].into() } else { sources },
+        single_use: section.flag("single_use"),
         allow_unbound_cnf: section.flag("allow_unbound_cnf"),
     };
     Some(JwtPlan { rules: Arc::new(rules), uses })

@@ -13,6 +13,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::domain::Timestamp;
+use crate::settings::unquoted::unquoted;
 use crate::verify::keyholder::{MAX_ID, is_id};
 use crate::verify::keys::contract::ServerKey;
 use crate::verify::keys::digest::parse_digest;
@@ -47,7 +48,7 @@ struct Moment(Timestamp);
 ///
 /// What is wrong with it, for the operator; never a value of it.
 pub fn parse_record(bytes: &[u8]) -> Result<ServerKey, String> {
-    let written: Written<'_> = serde_json::from_slice(bytes).map_err(|error| describe(&error))?;
+    let written: Written<'_> = serde_json::from_slice(bytes).map_err(|error| unquoted(&error, "a server key"))?;
     if !is_id(&written.id) {
         return Err(format!("`id` must have 1 to {MAX_ID} bytes and no control characters"));
     }
@@ -105,17 +106,6 @@ fn is_host(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => literal(inner),
         None => name(host),
-    }
-}
-
-/// What the JSON library says, less the values it quotes.
-fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let about_names = ["unknown field", "missing field", "duplicate field"].iter().any(|start| text.starts_with(start));
-    match (about_names, text.split_once(" at line ")) {
-        (true, Some((says, _))) => says.to_owned(),
-        (true, None) => text,
-        (false, _) => format!("this is no JSON object of a server key (column {})", error.column()),
     }
 }
 

@@ -143,10 +143,27 @@ fn malformed_is_never_absent_and_near_is_never_equal() {
         ("C22", "demands_are_exact"),
         ("C23", "demands_are_exact"),
         ("C24", "policy: expressions run in linear time"),
-        ("C25", "tickets: what may be used once is burnt"),
+        ("C25", "what_is_for_one_use_has_a_name_and_a_beginning"),
         ("C27", "gate: the clock never runs back past an end that was seen"),
     ];
     complete("C", 28, rows.iter().map(|row| row.0), &elsewhere);
+}
+
+#[test]
+fn what_is_for_one_use_has_a_name_and_a_beginning() {
+    let bench = usual(json!({ "single_use": true }));
+    let row = |shows: &str, changes: Json, expected| -> Row { ("C25", shows.into(), with(changes), expected) };
+    let rows: Vec<Row> = vec![
+        row("a name", json!({ "jti": "1" }), Ok(())),
+        row("the longest name", json!({ "jti": "x".repeat(256) }), Ok(())),
+        row("a longer one", json!({ "jti": "x".repeat(257) }), Err("claims_malformed")),
+        row("an empty one", json!({ "jti": "" }), Err("claims_malformed")),
+        row("a number", json!({ "jti": 1 }), Err("claims_malformed")),
+        row("a list", json!({ "jti": ["1"] }), Err("claims_malformed")),
+        row("none", json!({}), MISSING),
+        row("no moment at which it was made", json!({ "jti": "1", "iat": null }), MISSING),
+    ];
+    check(&bench, &rows);
 }
 
 #[test]
