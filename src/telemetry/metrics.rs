@@ -60,8 +60,10 @@ pub struct Metrics {
     reloads: Family<Word, Counter>,
     last_reload: Gauge,
     audit_dropped: Counter,
+    audit_waiting: Gauge,
     upstreams: Upstreams,
     connections: Gauge,
+    connections_cap: Gauge,
     connections_refused: Family<Word, Counter>,
     heads_refused: Family<Word, Counter>,
     panics: Counter,
@@ -116,8 +118,10 @@ impl Metrics {
             reloads: Family::default(),
             last_reload: Gauge::default(),
             audit_dropped: Counter::default(),
+            audit_waiting: Gauge::default(),
             upstreams: Upstreams::default(),
             connections: Gauge::default(),
+            connections_cap: Gauge::default(),
             connections_refused: Family::default(),
             heads_refused: Family::default(),
             panics: Counter::default(),
@@ -125,6 +129,9 @@ impl Metrics {
         // A rate needs a first sample: these are shown from the start, at zero.
         for result in ["ok", "failed"] {
             let _ = metrics.reloads.get_or_create(&[("result", result)]);
+        }
+        for why in ["total_cap", "source_cap", "handshake"] {
+            let _ = metrics.connections_refused.get_or_create(&[("reason", why)]);
         }
         let mut registry = Registry::default();
         for metric in Metric::ALL {
@@ -159,9 +166,11 @@ impl Metrics {
             Metric::ConfigReloads => register(registry, metric, self.reloads.clone()),
             Metric::ConfigLastReloadSuccess => register(registry, metric, self.last_reload.clone()),
             Metric::AuditDropped => register(registry, metric, self.audit_dropped.clone()),
+            Metric::AuditWaiting => register(registry, metric, self.audit_waiting.clone()),
             Metric::UpstreamRequests => register(registry, metric, self.upstreams.counts.clone()),
             Metric::UpstreamDuration => register(registry, metric, self.upstreams.durations.clone()),
             Metric::ConnectionsOpen => register(registry, metric, self.connections.clone()),
+            Metric::ConnectionsCap => register(registry, metric, self.connections_cap.clone()),
             Metric::ConnectionsRefused => register(registry, metric, self.connections_refused.clone()),
             Metric::HeadsRefused => register(registry, metric, self.heads_refused.clone()),
             Metric::Panics => register(registry, metric, self.panics.clone()),
@@ -182,6 +191,17 @@ impl Metrics {
     #[must_use]
     pub fn audit_dropped(&self) -> Counter {
         self.audit_dropped.clone()
+    }
+
+    /// The gauge of requests that wait for room among the audit records.
+    #[must_use]
+    pub fn audit_waiting(&self) -> Gauge {
+        self.audit_waiting.clone()
+    }
+
+    /// Takes note of how many client connections there may be at once.
+    pub fn connections_capped(&self, most: usize) {
+        self.connections_cap.set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
     /// Everything as `OpenMetrics` text.
