@@ -86,6 +86,32 @@ pub fn readable_by_others(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & OTHERS_READ != 0)
 }
 
+/// How many file descriptors this process may have open at once; `None` without bound, or where the machine does not tell.
+#[must_use]
+pub fn descriptors() -> Option<u64> {
+    // Name, soft limit, hard limit, unit, in columns (proc_pid_limits(5)).
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Whether this user may make files in `folder`, or make `folder` itself where it is not there yet.
+///
+/// # Errors
+///
+/// A short reason for the operator, with the folder that stands in the way.
+pub fn may_fill(folder: &Path) -> Result<(), String> {
+    use rustix::fs::{Access, access};
+    // What is not there yet is made in the next folder above that is.
+    let there = folder.ancestors().find(|above| std::fs::symlink_metadata(above).is_ok());
+    let there = there.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let in_the_way = |why: &dyn std::fmt::Display| format!("`{}`: {why}", there.display());
+    if !std::fs::metadata(there).map_err(|error| in_the_way(&error))?.is_dir() {
+        return Err(in_the_way(&"not a folder"));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| in_the_way(&std::io::Error::from(error)))
+}
+
 /// A fresh folder among the machine's temporary files that only its owner may enter, named after `prefix`.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ use crate::domain::{Clock, Observer, Random, Stopwatch};
 use crate::edge::admin::Admin;
 use crate::edge::proxy::Instruments;
 use crate::edge::readiness::Readiness;
+use crate::edge::server::EdgeHandle;
 use crate::gate::contract::Revoker;
 use crate::settings::{Fault, Level};
 use crate::state::contract::{StateStore, StoreTools};
@@ -53,9 +54,11 @@ pub struct Process {
     admin: Option<SocketAddr>,
     shutdown: watch::Sender<bool>,
     edge: JoinHandle<()>,
+    door: EdgeHandle,
     /// Keeps the list of revocations up to date.
     follower: JoinHandle<()>,
     grace: Duration,
+    drain_delay: Duration,
 }
 
 impl Process {
@@ -98,9 +101,10 @@ impl Process {
             WhenBehind::Block => Overflow::Block,
         };
         let audit = audit
-            .map(|sink| Audit::start(sink, overflow, Audit::DEFAULT_CAPACITY, metrics.audit_dropped()).map(Arc::new))
+            .map(|sink| Audit::start(sink, overflow, Audit::DEFAULT_CAPACITY, metrics.audit_dropped()))
             .transpose()
-            .map_err(|error| format!("cannot start the audit writer: {error}"))?;
+            .map_err(|error| format!("cannot start the audit writer: {error}"))?
+            .map(|audit| Arc::new(audit.showing(metrics.audit_waiting())));
         let reporter: Arc<dyn Reporter> = Arc::new(Recorder::new(Arc::clone(&metrics), audit.clone()));
         let observer: Arc<dyn Observer> = Arc::clone(&metrics) as Arc<dyn Observer>;
         let tooling = StoreTools { clock: Arc::clone(&tools.clock), random: Arc::clone(&tools.random), observer: Arc::clone(&observer) };
@@ -120,6 +124,7 @@ impl Process {
             revoked: Arc::clone(&revoked),
         };
         let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
+        metrics.connections_capped(plan.limits.connections);
         let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
 
         let (shutdown, watching) = watch::channel(false);
@@ -139,10 +144,12 @@ impl Process {
             }
         };
         let addresses = edge.addresses();
+        let door = edge.handle();
         let edge = tokio::spawn(edge.run(watching));
         let follower = tokio::spawn(Arc::clone(&revoked).follow());
         tokio::spawn(become_ready(Arc::clone(&live), Arc::clone(&readiness), revoked, tools.clock, plan.startup_wait));
-        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, follower, grace: plan.grace })
+        let Plan { grace, drain_delay, .. } = *plan;
+        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, door, follower, grace, drain_delay })
     }
 
     /// Where clients come in, in the order of the conf's listeners.
@@ -204,12 +211,14 @@ impl Process {
         }
     }
 
-    /// Says "draining" on `/readyz`, takes no more connections, lets requests in flight finish within the grace period, writes
-    /// the last audit records, and returns.
+    /// Says "draining" on `/readyz` and lets every answer close its connection; after `drain_delay` takes no more connections,
+    /// lets requests in flight finish within the grace period, writes the last audit records, and returns.
     pub async fn stop(self) {
         /// How long the last audit records may take to be written.
         const LAST_RECORDS: Duration = Duration::from_secs(2);
         self.readiness.drain();
+        self.door.part();
+        tokio::time::sleep(self.drain_delay).await;
         // Nobody listens only when the edge has ended by itself.
         let _ = self.shutdown.send(true);
         if tokio::time::timeout(self.grace + LAST_RECORDS, self.edge).await.is_err() {

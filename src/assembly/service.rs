@@ -11,10 +11,11 @@ use notify::{RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::ambient::{Monotonic, SystemRandom, WallClock};
+use crate::ambient::{self, Monotonic, SystemRandom, WallClock};
 use crate::assembly::machine::{MAX_FILE, Machine};
 use crate::assembly::process::{Process, Tools};
 use crate::assembly::steady::Steady;
+use crate::assembly::store;
 use crate::config::plan::Plan;
 use crate::settings::material::{Files, mark};
 use crate::telemetry::logs::Outlet;
@@ -64,6 +65,18 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
     for warning in &plan.warnings {
         tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");
     }
+    if let Some(why) = store::obstacle(plan) {
+        tracing::warn!(%why, "state has no place");
+    }
+    // One descriptor for a client and one for its upstream; the house itself needs fewer than this leaves over.
+    let needed = u64::try_from(plan.limits.connections).unwrap_or(u64::MAX).saturating_mul(2);
+    if let Some(allowed) = ambient::descriptors().filter(|allowed| *allowed < needed) {
+        tracing::warn!(
+            allowed,
+            needed,
+            "fewer file descriptors (RLIMIT_NOFILE) than two for each of `limits.connections`; raise the one or lower the other"
+        );
+    }
     let addresses: Vec<String> = process.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(addresses = addresses.join(" "), admin = process.admin().map(|admin| admin.to_string()), threads, "serving");
 
@@ -83,7 +96,7 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
     }
     // Said in the log only once `/readyz` says so too: whoever reads the one may ask the other.
     process.readiness().drain();
-    tracing::info!(grace = ?plan.grace, "draining");
+    tracing::info!(delay = ?plan.drain_delay, grace = ?plan.grace, "draining");
     tokio::select! {
         () = process.stop() => tracing::info!("ended"),
         _ = terminate.recv() => tracing::warn!("ended at once"),

@@ -23,6 +23,8 @@ pub struct Steady {
     inner: Arc<dyn Clock>,
     /// The latest second seen.
     latest: AtomicI64,
+    /// The latest millisecond seen, for records.
+    latest_millis: AtomicI64,
     told: AtomicBool,
 }
 
@@ -37,7 +39,7 @@ impl Steady {
         if now < EARLIEST {
             return Err(format!("the machine's clock says {now} seconds since 1970, which is before this program was made; set it"));
         }
-        Ok(Self { inner, latest: AtomicI64::new(now.0), told: AtomicBool::new(false) })
+        Ok(Self { inner, latest: AtomicI64::new(now.0), latest_millis: AtomicI64::new(i64::MIN), told: AtomicBool::new(false) })
     }
 }
 
@@ -63,7 +65,10 @@ impl Clock for Steady {
     }
 
     fn millis(&self) -> i64 {
-        self.inner.millis()
+        // Never before the second that a verdict rests on, either.
+        let now = self.inner.millis().max(self.latest.load(Ordering::Relaxed).saturating_mul(1000));
+        let latest = self.latest_millis.load(Ordering::Relaxed);
+        if now == latest { now } else { self.latest_millis.fetch_max(now, Ordering::Relaxed).max(now) }
     }
 }
 
@@ -93,6 +98,41 @@ mod tests {
             machine.store(EARLIEST.0 + set, Ordering::SeqCst);
             assert_eq!(steady.now(), Timestamp(EARLIEST.0 + expected), "{shows}");
         }
+    }
+
+    /// A machine that tells milliseconds.
+    struct Fine(AtomicI64);
+
+    impl Clock for Fine {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.millis().div_euclid(1000))
+        }
+
+        fn millis(&self) -> i64 {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn a_millisecond_that_was_seen_is_not_seen_again() {
+        let start = EARLIEST.0 * 1000;
+        let machine = Arc::new(Fine(AtomicI64::new(start)));
+        let steady = Steady::over(Arc::clone(&machine) as Arc<dyn Clock>).unwrap();
+        let rows = [
+            (7, 7, "milliseconds are told"),
+            (1_250, 1_250, "time passes"),
+            (1_249, 1_250, "a millisecond back"),
+            (-3_600_000, 1_250, "an hour back"),
+            (1_251, 1_251, "caught up"),
+        ];
+        for (set, expected, shows) in rows {
+            machine.0.store(start + set, Ordering::SeqCst);
+            assert_eq!(steady.millis() - start, expected, "{shows}");
+        }
+        machine.0.store(start + 9_900, Ordering::SeqCst);
+        assert_eq!(steady.now(), Timestamp(EARLIEST.0 + 9));
+        machine.0.store(start + 8_500, Ordering::SeqCst);
+        assert_eq!(steady.millis() - start, 9_000, "nor does a record lie before the second that was judged by");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
+use crate::ambient;
 use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan};
 use crate::domain::{Burn, Event, Outage, Timestamp};
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, StorePlan, StoreTools, Written};
@@ -27,6 +28,17 @@ pub fn needed(plan: &Plan) -> bool {
     let remembers = |authenticator: &AuthenticatorPlan| authenticator.scheme.remembers() || authenticator.renewal.is_some();
     // What is there already may hold revocations.
     served || plan.authenticators.iter().any(remembers) || plan.state.is_there()
+}
+
+/// Why nothing could be kept where `plan` wants it kept, in a sentence for the operator; `None` when it could, as far as that can
+/// be told without trying.
+#[must_use]
+pub fn obstacle(plan: &Plan) -> Option<String> {
+    let why = ambient::may_fill(plan.state.folder()?).err()?;
+    let costs = if needed(plan) { "this conf rests on it and cannot be started" } else { "no revocation can be kept, and none is taken" };
+    Some(format!(
+        "the folder of `state` cannot be written to ({why}): {costs}; `state: {{ embedded: {{ path: ... }} }}` names another place"
+    ))
 }
 
 /// The state store, open or not yet.

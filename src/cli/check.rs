@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 
 use crate::assembly::live;
 use crate::assembly::machine::Machine;
+use crate::assembly::store;
 use crate::cli::{Done, Failure, print_json};
-use crate::settings::{Fault, Level};
+use crate::config::plan::Plan;
+use crate::settings::{Fault, Level, Span};
 
 /// Reads a conf and everything it refers to, and says every fault at once, with file, line and column.
 ///
@@ -30,7 +32,7 @@ impl Check {
     pub(super) fn run(&self) -> Done {
         let outcome = live::read(&self.conf, &Machine);
         let faults = match &outcome {
-            Ok(plan) => plan.warnings.clone(),
+            Ok(plan) => plan.warnings.iter().cloned().chain(misplaced(plan)).collect(),
             Err(faults) => faults.sorted(),
         };
         let errors = faults.iter().filter(|fault| fault.level == Level::Error).count();
@@ -53,6 +55,12 @@ impl Check {
     }
 }
 
+/// Where this machine would not let the conf keep what must be remembered. A warning: it may be meant for another machine.
+fn misplaced(plan: &Plan) -> Option<Fault> {
+    let span = Span { file: plan.origin.display().to_string().into(), line: 1, column: 1 };
+    store::obstacle(plan).map(|says| Fault { level: Level::Warning, span, says })
+}
+
 fn shown(fault: &Fault) -> Value {
     let level = match fault.level {
         Level::Error => "error",
@@ -61,7 +69,7 @@ fn shown(fault: &Fault) -> Value {
     json!({ "level": level, "file": &*fault.span.file, "line": fault.span.line, "column": fault.span.column, "says": fault.says })
 }
 
-fn summary(plan: &crate::config::plan::Plan) -> String {
+fn summary(plan: &Plan) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     [
         counted(plan.listeners.len(), "listener"),

@@ -19,7 +19,8 @@ pub(super) static AUDIT: SectionSpec = SectionSpec {
             "when_behind",
             Shape::OneOf(&["drop", "block"]),
             "drop",
-            "What happens when the writer is behind: records are dropped and counted exactly, or requests wait for it.",
+            "What happens when the writer is behind: records are dropped and counted exactly, or requests wait for it \
+             before they begin.",
         ),
     ],
 };

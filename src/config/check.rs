@@ -123,6 +123,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         revocations: revocations?,
         startup_wait: top.duration("startup_wait")?,
         grace: top.duration("grace")?,
+        drain_delay: top.duration("drain_delay")?,
         threads: limits::number(&top, "threads"),
         watch: top.flag("watch"),
         origin: PathBuf::from(&*document.file),

@@ -73,6 +73,8 @@ pub struct Plan {
     pub startup_wait: Duration,
     /// How long requests in flight may take to finish after SIGTERM.
     pub grace: Duration,
+    /// How long new connections are still taken after SIGTERM.
+    pub drain_delay: Duration,
     /// Worker threads; `None` for one per processor.
     pub threads: Option<usize>,
     /// Whether a change of the conf file itself triggers a reload.

@@ -69,6 +69,13 @@ pub static CONF: SectionSpec = SectionSpec {
             "30s",
             "How long requests in flight may take to finish after SIGTERM.",
         ),
+        KeySpec::default(
+            "drain_delay",
+            Shape::Duration { min: 0, max: 600 },
+            "0s",
+            "How long new connections are still taken after SIGTERM, while `/readyz` already says 503 and every answer closes its \
+             connection: the time that whoever sends requests here needs to notice. `grace` begins after it.",
+        ),
         KeySpec::optional("threads", Shape::Count { min: 1, max: 1_024 }, "Worker threads; one per processor unless written."),
         KeySpec::default(
             "watch",

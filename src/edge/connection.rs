@@ -104,6 +104,9 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
             turn = guard.next_head(patience, &hall.protected, preface) => turn,
             () = drained(&mut shutdown) => Turn::Over,
         };
+        if !matches!(turn, Turn::Over) {
+            wait_for_turn(hall).await;
+        }
         match turn {
             Turn::Request => {}
             Turn::Over => return,
@@ -171,6 +174,10 @@ async fn serve_http2(hall: &Arc<Hall>, guard: Box<GuardStream>, mut shutdown: wa
             next = HttpSession::from_h2_conn(&mut accepted, digest.clone()) => next,
             () = tokio::time::sleep(hall.limits.keepalive_idle), if streams.is_empty() => return,
         };
+        if matches!(next, Ok(Some(_))) {
+            // Here and not in the stream's task: a client could open and reset any number of streams that wait.
+            wait_for_turn(hall).await;
+        }
         match next {
             Ok(Some(H2Accept::Session(session))) => {
                 streams.spawn(serve_stream(hall.clone(), session, connection.clone(), shutdown.clone()));
@@ -201,6 +208,13 @@ async fn serve_stream(hall: Arc<Hall>, mut session: HttpSession, connection: Arc
     }
 }
 
+/// Waits until a request may begin, where the operator wants none without its record.
+async fn wait_for_turn(hall: &Hall) {
+    if let Some(turn) = hall.shared.instruments.reporter.turn() {
+        turn.await;
+    }
+}
+
 /// Counts and records a request that was refused before our side of Pingora saw it: by the guard, or (`unseen`) by a rule
 /// of Pingora's own, which shows nobody that it did. Returns the id it is recorded under, which is always a new one: what
 /// the head said of itself is not believed.
@@ -213,7 +227,7 @@ fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) -> Arc<s
     reporter.visited(&Visit {
         record: &record,
         ending: Ending::Refused,
-        arrived_millis: clock.now().0.saturating_mul(1000),
+        arrived_millis: clock.millis(),
         status: fault.status,
         upstream_status: None,
         renewed: false,

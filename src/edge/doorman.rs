@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,6 +18,8 @@ pub struct Doorman {
     most_per_address: usize,
     /// Only addresses with a connection are in it. Held for one look-up at a time, never across a wait.
     present: Mutex<HashMap<IpAddr, usize, ahash::RandomState>>,
+    /// When the operator may be told next that all places are taken, in microseconds.
+    quiet_until: AtomicU64,
 }
 
 /// One connection that was let in, until dropped.
@@ -31,7 +34,27 @@ impl Doorman {
     /// At most `most` in all and `most_per_address` from one address; over IPv6, from one /64.
     #[must_use]
     pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
-        Arc::new(Self { total: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most_per_address, present: Mutex::default() })
+        let total = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        Arc::new(Self { total, most_per_address, present: Mutex::default(), quiet_until: AtomicU64::new(0) })
+    }
+
+    /// Room for one more, if there is some now.
+    #[must_use]
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.total.clone().try_acquire_owned().ok()
+    }
+
+    /// Tells the operator that all places are taken, at most once in a while. Returns whether it did.
+    pub fn say_full(&self, now_micros: u64) -> bool {
+        /// Whoever is at the total may come and go a thousand times a second.
+        const QUIET_MICROS: u64 = 10_000_000;
+        let next = now_micros.saturating_add(QUIET_MICROS);
+        let quiet = |until: u64| (until <= now_micros).then_some(next);
+        let told = self.quiet_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, quiet).is_ok();
+        if told {
+            tracing::warn!(reason = "total_cap", "as many client connections are open as `limits.connections` allows; the next ones wait");
+        }
+        told
     }
 
     /// Waits until there is room for one more.
@@ -115,13 +138,29 @@ mod tests {
         assert_eq!(doorman.total.available_permits(), 100, "and all room is given back");
     }
 
+    #[test]
+    fn the_operator_is_told_of_a_full_house_once_in_a_while() {
+        let doorman = Doorman::new(1, 10);
+        let second = 1_000_000;
+        let rows = [
+            (0, true, "at once"),
+            (1, false, "not again at once"),
+            (10 * second - 1, false, "nor soon"),
+            (10 * second, true, "after ten seconds"),
+            (11 * second, false, "and then not for another ten"),
+        ];
+        for (now, told, shows) in rows {
+            assert_eq!(doorman.say_full(now), told, "{shows}");
+        }
+    }
+
     #[tokio::test]
     async fn at_the_total_the_next_one_waits() {
         let doorman = Doorman::new(1, 10);
         let first = doorman.enter(address("10.0.0.1"), doorman.room().await.unwrap());
         assert!(first.is_some());
-        assert!(doorman.total.clone().try_acquire_owned().is_err(), "there is no room");
+        assert!(doorman.place().is_none(), "there is no room");
         drop(first);
-        assert!(doorman.total.clone().try_acquire_owned().is_ok(), "until the first has left");
+        assert!(doorman.place().is_some(), "until the first has left");
     }
 }

@@ -141,6 +141,11 @@ impl EdgeHandle {
         self.hall.shared.replace(serving);
     }
 
+    /// From the next answer on, no connection is used again. New ones are still taken.
+    pub fn part(&self) {
+        self.hall.shared.drain();
+    }
+
     /// From the next handshake on, the listener at this place shows this certificate. False where there is no such
     /// listener, or it is plaintext.
     #[must_use]
@@ -234,10 +239,18 @@ async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutd
     /// After a failure that is the machine's (no more file descriptors), before it is tried again.
     const BREATHER: Duration = Duration::from_millis(50);
     let reporter = hall.shared.instruments.reporter.clone();
+    let stopwatch = hall.shared.instruments.stopwatch.clone();
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
-            let permit = doorman.room().await;
+            let permit = match doorman.place() {
+                Some(permit) => Some(permit),
+                None => {
+                    reporter.happened(Happening::ConnectionRefused { why: "total_cap" });
+                    doorman.say_full(stopwatch.micros());
+                    doorman.room().await
+                }
+            };
             (permit, door.listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {

@@ -70,7 +70,7 @@ impl Trip {
             serving: shared.serving(),
             wire: None,
             started_micros: shared.instruments.stopwatch.micros(),
-            arrived_millis: shared.instruments.clock.now().0.saturating_mul(1000),
+            arrived_millis: shared.instruments.clock.millis(),
             asked: None,
             record: Record::default(),
             ending: Ending::Refused,

@@ -8,6 +8,7 @@
 //! may use a clock of its own only to throw away what is long past its end.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,11 @@ pub trait StorePlan: Debug + Send + Sync {
     /// Whether there is something in it already, or may be, which a process that has no use for the store so far must know of.
     fn is_there(&self) -> bool {
         false
+    }
+
+    /// The folder that it must be able to make files in, if it is kept in one.
+    fn folder(&self) -> Option<&Path> {
+        None
     }
 
     /// Opens the store. Whatever it runs in the background ends when the last handle on it is dropped.

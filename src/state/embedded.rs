@@ -11,7 +11,7 @@ mod witness;
 mod writer;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -96,6 +96,10 @@ impl StorePlan for EmbeddedPlan {
     fn is_there(&self) -> bool {
         // A database that was taken away is missed, not passed over.
         self.path.exists() || Witness::path_for(&self.path).exists()
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.path.parent()
     }
 
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {

@@ -1,19 +1,22 @@
 //! The audit record's way out: a bounded queue and one thread that writes.
 //!
 //! The request path takes one lock for the length of a push and wakes the writer only when it sleeps. When the queue is
-//! full the record is dropped and counted, or, where the operator chose so, the request waits. Every record is either
-//! written whole or counted as dropped, also when the sink fails half-way.
+//! full the record is dropped and counted, or, where the operator chose so, requests wait before they begin. Every record is
+//! either written whole or counted as dropped, also when the sink fails half-way.
 //!
-//! Not here: what a record says ([`line`]); a second thread; a retry of what the sink refused.
+//! Not here: what a record says ([`line`]); a second thread; a retry of what the sink refused; a wait that holds a thread.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
 
 use crate::telemetry::audit::line::Line;
 use crate::telemetry::report::Visit;
@@ -27,7 +30,7 @@ pub enum Overflow {
     /// It is dropped and counted; the request goes on.
     #[default]
     Drop,
-    /// The request waits, and with it every other request of its worker thread.
+    /// No request begins before there is room; see [`Audit::turn`].
     Block,
 }
 
@@ -38,6 +41,8 @@ pub enum Overflow {
 pub struct Audit {
     shared: Arc<Shared>,
     overflow: Overflow,
+    /// Requests that wait now for room.
+    waiting: Gauge,
 }
 
 #[derive(Debug)]
@@ -45,15 +50,16 @@ struct Shared {
     queue: Mutex<Queue>,
     /// The writer waits here for records.
     filled: Condvar,
-    /// Those who may wait for room wait here.
-    emptied: Condvar,
+    /// Requests that wait for room wait here; told whenever there may be some, and at the end.
+    emptied: Notify,
     /// Whoever closes waits here for the writer's end.
     ended: Condvar,
     capacity: usize,
     dropped: Counter,
 }
 
-/// Never longer than the capacity; nothing is added once closed.
+/// Where records are dropped, never longer than the capacity; where requests wait, longer by at most those that had begun
+/// when it filled. Nothing is added once closed.
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Line>,
@@ -83,7 +89,7 @@ impl Audit {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
-            emptied: Condvar::new(),
+            emptied: Notify::new(),
             ended: Condvar::new(),
             capacity,
             dropped,
@@ -93,20 +99,47 @@ impl Audit {
             let _end = End(&writer);
             writer.write_all(sink);
         })?;
-        Ok(Self { shared, overflow })
+        Ok(Self { shared, overflow, waiting: Gauge::default() })
     }
 
-    /// Takes the record of `visit`. Quick, unless the queue is full and [`Overflow::Block`] was chosen.
+    /// The same, where `waiting` shows how many requests wait for room.
+    #[must_use]
+    pub fn showing(mut self, waiting: Gauge) -> Self {
+        self.waiting = waiting;
+        self
+    }
+
+    /// What a request waits for before it begins; `None` when it may begin. Whoever begins is recorded, however it ends, so
+    /// nothing is done that could not be written down. Nobody waits once this is closed or the writer has gone.
+    ///
+    /// The wait holds no thread: as long as the sink stalls, everything but requests goes on.
+    #[must_use]
+    pub fn turn(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        match self.overflow {
+            Overflow::Drop => None,
+            Overflow::Block if self.shared.has_room() => None,
+            Overflow::Block => Some(Box::pin(self.room())),
+        }
+    }
+
+    async fn room(&self) {
+        let _waiting = Waiting::counted(&self.waiting);
+        loop {
+            // Made before the look, so that room that comes in between is not missed.
+            let emptied = self.shared.emptied.notified();
+            if self.shared.has_room() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Takes the record of `visit`. Quick, also while the sink stalls.
     pub fn record(&self, visit: &Visit<'_>) {
         let line = Line::of(visit);
         let mut queue = self.shared.queue.lock();
-        while !queue.closed && self.shared.capacity <= queue.lines.len() {
-            match self.overflow {
-                Overflow::Drop => break,
-                Overflow::Block => self.shared.emptied.wait(&mut queue),
-            }
-        }
-        if queue.closed || self.shared.capacity <= queue.lines.len() {
+        let full = self.overflow == Overflow::Drop && self.shared.capacity <= queue.lines.len();
+        if queue.closed || full {
             drop(queue);
             self.shared.dropped.inc();
             return;
@@ -134,7 +167,7 @@ impl Audit {
         let mut queue = self.shared.queue.lock();
         queue.closed = true;
         self.shared.filled.notify_one();
-        self.shared.emptied.notify_all();
+        self.shared.emptied.notify_waiters();
         while !queue.writer_gone {
             if self.shared.ended.wait_for(&mut queue, patience).timed_out() {
                 break;
@@ -172,12 +205,34 @@ impl Drop for End<'_> {
         queue.lines.clear();
         queue.in_hand = 0;
         self.0.dropped.inc_by(waiting.saturating_add(in_hand));
-        self.0.emptied.notify_all();
+        self.0.emptied.notify_waiters();
         self.0.ended.notify_all();
     }
 }
 
+/// One request that waits, counted for as long as it does.
+struct Waiting<'w>(&'w Gauge);
+
+impl<'w> Waiting<'w> {
+    fn counted(waiting: &'w Gauge) -> Self {
+        waiting.inc();
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 impl Shared {
+    /// Whether a request may begin; at the end everybody may, since nobody would come to make room.
+    fn has_room(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.closed || queue.lines.len() < self.capacity
+    }
+
     /// The writer's whole life.
     fn write_all(&self, mut sink: impl Write) {
         let mut taken = VecDeque::with_capacity(self.capacity.min(1024));
@@ -234,7 +289,7 @@ impl Shared {
         std::mem::swap(&mut queue.lines, into);
         queue.in_hand = u64::try_from(into.len()).unwrap_or(u64::MAX);
         drop(queue);
-        self.emptied.notify_all();
+        self.emptied.notify_waiters();
         !into.is_empty()
     }
 

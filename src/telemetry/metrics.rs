@@ -61,8 +61,10 @@ pub struct Metrics {
     last_reload: Gauge,
     audit_dropped: Counter,
     log_dropped: Counter,
+    audit_waiting: Gauge,
     upstreams: Upstreams,
     connections: Gauge,
+    connections_cap: Gauge,
     connections_refused: Family<Word, Counter>,
     heads_refused: Family<Word, Counter>,
     panics: Counter,
@@ -118,8 +120,10 @@ impl Metrics {
             last_reload: Gauge::default(),
             audit_dropped: Counter::default(),
             log_dropped: Counter::default(),
+            audit_waiting: Gauge::default(),
             upstreams: Upstreams::default(),
             connections: Gauge::default(),
+            connections_cap: Gauge::default(),
             connections_refused: Family::default(),
             heads_refused: Family::default(),
             panics: Counter::default(),
@@ -127,6 +131,9 @@ impl Metrics {
         // A rate needs a first sample: these are shown from the start, at zero.
         for result in ["ok", "failed"] {
             let _ = metrics.reloads.get_or_create(&[("result", result)]);
+        }
+        for why in ["total_cap", "source_cap", "handshake"] {
+            let _ = metrics.connections_refused.get_or_create(&[("reason", why)]);
         }
         let mut registry = Registry::default();
         for metric in Metric::ALL {
@@ -162,9 +169,11 @@ impl Metrics {
             Metric::ConfigLastReloadSuccess => register(registry, metric, self.last_reload.clone()),
             Metric::AuditDropped => register(registry, metric, self.audit_dropped.clone()),
             Metric::LogDropped => register(registry, metric, self.log_dropped.clone()),
+            Metric::AuditWaiting => register(registry, metric, self.audit_waiting.clone()),
             Metric::UpstreamRequests => register(registry, metric, self.upstreams.counts.clone()),
             Metric::UpstreamDuration => register(registry, metric, self.upstreams.durations.clone()),
             Metric::ConnectionsOpen => register(registry, metric, self.connections.clone()),
+            Metric::ConnectionsCap => register(registry, metric, self.connections_cap.clone()),
             Metric::ConnectionsRefused => register(registry, metric, self.connections_refused.clone()),
             Metric::HeadsRefused => register(registry, metric, self.heads_refused.clone()),
             Metric::Panics => register(registry, metric, self.panics.clone()),
@@ -191,6 +200,17 @@ impl Metrics {
     #[must_use]
     pub fn log_dropped(&self) -> Counter {
         self.log_dropped.clone()
+    }
+
+    /// The gauge of requests that wait for room among the audit records.
+    #[must_use]
+    pub fn audit_waiting(&self) -> Gauge {
+        self.audit_waiting.clone()
+    }
+
+    /// Takes note of how many client connections there may be at once.
+    pub fn connections_capped(&self, most: usize) {
+        self.connections_cap.set(i64::try_from(most).unwrap_or(i64::MAX));
     }
 
     /// Everything as `OpenMetrics` text.

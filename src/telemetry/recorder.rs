@@ -1,5 +1,6 @@
 //! Everything that is kept of a visit, under one reporter: the metrics, and the audit record where it is wanted.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::telemetry::audit::Audit;
@@ -22,6 +23,10 @@ impl Recorder {
 }
 
 impl Reporter for Recorder {
+    fn turn(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        self.audit.as_ref()?.turn()
+    }
+
     fn visited(&self, visit: &Visit<'_>) {
         self.metrics.visited(visit);
         if let Some(audit) = &self.audit {

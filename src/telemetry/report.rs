@@ -3,10 +3,18 @@
 //! Plain data and one trait. Everything is borrowed: the listener copies what it keeps. No field holds a query, a
 //! header value or a credential, so none of them can be recorded by mistake.
 
+use std::pin::Pin;
+
 use crate::gate::verdict::Record;
 
-/// Hears what the edge has to report. Called on the request path: quick, and waits only where the operator asked for it.
+/// Hears what the edge has to report. Called on the request path: quick, and never holds its thread.
 pub trait Reporter: Send + Sync {
+    /// What a request waits for before it begins, where the operator wants no request without its record; `None` when it may
+    /// begin.
+    fn turn(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
+        None
+    }
+
     /// A request has been answered, or its client has gone.
     fn visited(&self, visit: &Visit<'_>);
 
@@ -74,9 +82,10 @@ pub enum Happening<'a> {
     ConnectionOpened,
     /// An accepted connection has ended.
     ConnectionClosed,
-    /// A connection was turned away before its first head.
+    /// A connection was turned away before its first head, or, where all there may be are open (`total_cap`), the next one
+    /// was left waiting.
     ConnectionRefused {
-        /// Why: `total_cap`, `source_cap`, `handshake`, `draining` ...
+        /// Why: `total_cap`, `source_cap`, `handshake`.
         why: &'static str,
     },
     /// A head was refused before the gate saw it, so that there is no visit.

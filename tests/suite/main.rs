@@ -30,6 +30,7 @@ mod models_renewal;
 mod oidc;
 mod oidc_renewal;
 mod oidc_storm;
+mod pressure;
 mod proxying;
 mod renewal;
 mod replay;

@@ -7,14 +7,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::support::raw::{Answer, Client, PATIENCE};
 use crate::support::upstream::eventually;
 
-/// Text that a thread keeps reading.
+/// Text that a thread keeps reading, unless it is held.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<String>>);
+struct Said(Arc<Mutex<String>>, Arc<(Mutex<bool>, Condvar)>);
 
 impl Said {
     fn listen(&self, from: impl Read + Send + 'static) {
@@ -24,8 +24,17 @@ impl Said {
                 let mut text = said.0.lock();
                 text.push_str(&line);
                 text.push('\n');
+                drop(text);
+                let (held, released) = &*said.1;
+                released.wait_while(&mut held.lock(), |held| *held);
             }
         });
+    }
+
+    fn hold(&self, hold: bool) {
+        let (held, released) = &*self.1;
+        *held.lock() = hold;
+        released.notify_all();
     }
 
     fn text(&self) -> String {
@@ -52,6 +61,18 @@ impl Running {
     pub async fn start(conf: &Path) -> Self {
         let mut command = binary();
         command.args(["run", "--json", "--log", "debug", "-c"]).arg(conf);
+        Self::begin(command).await
+    }
+
+    /// The same with `limit` file descriptors.
+    pub async fn start_with_descriptors(limit: usize, conf: &Path) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit} && exec \"$@\""), "sh"]).arg(binary().get_program());
+        command.args(["run", "--json", "--log", "debug", "-c"]).arg(conf);
+        Self::begin(command).await
+    }
+
+    async fn begin(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let (records, log) = (Said::default(), Said::default());
         records.listen(child.stdout.take().unwrap());
@@ -76,6 +97,16 @@ impl Running {
     pub async fn recorded(&self, count: usize) -> String {
         eventually("the records", || count <= self.records().lines().count()).await;
         self.records()
+    }
+
+    /// From now on nobody reads standard output.
+    pub fn stall_records(&self) {
+        self.records.hold(true);
+    }
+
+    /// From now on it is read again.
+    pub fn read_records(&self) {
+        self.records.hold(false);
     }
 
     /// Everything on standard error.

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::task::JoinSet;
 
 use super::{Audit, Overflow};
 use crate::gate::verdict::Record;
@@ -136,48 +136,81 @@ fn a_full_queue_drops_and_counts_exactly_and_never_makes_a_request_wait() {
     }
 }
 
-#[test]
-fn blocking_loses_nothing() {
-    let (sink, asked, go, memory) = stalled();
-    let audit = Arc::new(Audit::start(sink, Overflow::Block, 2, Counter::default()).unwrap());
-    record(&audit, "in hand");
-    asked.recv().unwrap();
-    let passed = Arc::new(AtomicUsize::new(0));
-    let requests: Vec<_> = (0..20)
-        .map(|n| {
-            let (audit, passed) = (Arc::clone(&audit), Arc::clone(&passed));
-            thread::spawn(move || {
-                record(&audit, &format!("r-{n}"));
-                passed.fetch_add(1, Ordering::SeqCst);
-            })
-        })
-        .collect();
-    assert!(passed.load(Ordering::SeqCst) <= 2, "no more get past than there is room for");
-    drop(go);
-    for request in requests {
-        request.join().unwrap();
+/// A request: waits for its turn, then is recorded.
+async fn visited(audit: &Audit, id: &str) {
+    if let Some(turn) = audit.turn() {
+        turn.await;
     }
-    assert!(audit.close(PATIENCE));
-    assert_eq!((ids(&memory.0.lock()).len(), audit.dropped()), (21, 0), "all are written, none dropped");
+    record(audit, id);
 }
 
-#[test]
-fn those_who_wait_for_room_are_let_go_at_the_end() {
+#[tokio::test(start_paused = true)]
+async fn where_requests_wait_nothing_is_lost_and_no_thread_is_held() {
+    let (sink, asked, go, memory) = stalled();
+    let waiting = Gauge::default();
+    let audit = Audit::start(sink, Overflow::Block, 2, Counter::default()).unwrap().showing(waiting.clone());
+    visited(&audit, "in hand").await;
+    asked.recv().unwrap();
+    let audit = Arc::new(audit);
+    let mut begun = JoinSet::new();
+    for n in 0..20 {
+        let audit = Arc::clone(&audit);
+        begun.spawn(async move { visited(&audit, &format!("r-{n}")).await });
+    }
+    // All of them on this one thread, which a single held thread would be.
+    while waiting.get() < 18 {
+        tokio::task::yield_now().await;
+    }
+    let mut passed = 0;
+    while begun.try_join_next().is_some() {
+        passed += 1;
+    }
+    assert_eq!((passed, waiting.get()), (2, 18), "as many get past as there is room for");
+
+    record(&audit, "had begun");
+    assert_eq!(audit.dropped(), 0, "what had begun when the queue filled is recorded all the same");
+
+    let given_up = tokio::time::timeout(Duration::from_secs(1), visited(&audit, "cut")).await;
+    assert!(given_up.is_err() && waiting.get() == 18, "whoever gives up waiting is no longer counted");
+
+    drop(go);
+    while let Some(request) = begun.join_next().await {
+        request.unwrap();
+    }
+    assert!(audit.close(PATIENCE));
+    assert_eq!((ids(&memory.0.lock()).len(), audit.dropped(), waiting.get()), (22, 0, 0), "all are written, none dropped");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_room_are_let_go_at_the_end() {
     let (sink, asked, go, _memory) = stalled();
     let audit = Arc::new(Audit::start(sink, Overflow::Block, 1, Counter::default()).unwrap());
-    record(&audit, "in hand");
+    visited(&audit, "in hand").await;
     asked.recv().unwrap();
-    record(&audit, "queued");
-    let waiting = {
-        let audit = Arc::clone(&audit);
-        thread::spawn(move || record(&audit, "waiting"))
-    };
+    visited(&audit, "queued").await;
+    let turn = audit.turn().expect("there is no room");
     assert!(!audit.close(Duration::ZERO), "the sink stands still");
-    waiting.join().unwrap();
+    turn.await;
+    record(&audit, "waiting");
+    assert!(audit.turn().is_none(), "nobody waits after the end");
     assert_eq!(audit.dropped(), 3, "in hand, queued and waiting are all counted");
     drop(go);
     assert!(audit.close(PATIENCE), "the writer ends once the sink moves");
     assert_eq!(audit.dropped(), 3, "none is counted twice");
+}
+
+#[test]
+fn where_records_are_dropped_nobody_waits() {
+    let (sink, asked, go, _memory) = stalled();
+    let audit = Audit::start(sink, Overflow::Drop, 1, Counter::default()).unwrap();
+    record(&audit, "in hand");
+    asked.recv().unwrap();
+    for id in ["queued", "dropped"] {
+        assert!(audit.turn().is_none(), "{id}");
+        record(&audit, id);
+    }
+    assert_eq!(audit.dropped(), 1);
+    drop(go);
 }
 
 #[test]
@@ -235,8 +268,8 @@ impl Write for Announced {
     }
 }
 
-#[test]
-fn a_sink_that_panics_is_the_end_of_the_writer_and_everything_is_counted() {
+#[tokio::test]
+async fn a_sink_that_panics_is_the_end_of_the_writer_and_everything_is_counted() {
     struct Broken;
     impl Write for Broken {
         fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
@@ -248,7 +281,7 @@ fn a_sink_that_panics_is_the_end_of_the_writer_and_everything_is_counted() {
     }
     let audit = Audit::start(Broken, Overflow::Block, 2, Counter::default()).unwrap();
     for n in 0..10 {
-        record(&audit, &format!("r-{n}"));
+        visited(&audit, &format!("r-{n}")).await;
     }
     assert!(audit.close(PATIENCE), "the writer has gone, so there is nothing to wait for");
     assert_eq!(audit.dropped(), 10, "nobody waits for a writer that has gone, and every record is counted");

@@ -102,14 +102,18 @@ metrics! {
         "Audit records that were not written";
     LogDropped Counter "log_dropped" []
         "Lines of the process log that were not written";
+    AuditWaiting Gauge "audit_waiting" []
+        "Requests that wait now until their audit record can be taken (`audit.when_behind: block`)";
     UpstreamRequests Counter "upstream_requests" ["upstream" "result"]
         "Attempts at an upstream; a retried request makes several";
     UpstreamDuration Histogram "upstream_duration_seconds" ["upstream"]
         "What one attempt at an upstream took";
     ConnectionsOpen Gauge "connections_open" []
         "Client connections open now";
+    ConnectionsCap Gauge "connections_cap" []
+        "Client connections that may be open at once";
     ConnectionsRefused Counter "connections_refused" ["reason"]
-        "Client connections turned away before their first request";
+        "Client connections turned away before their first request; `total_cap`: left waiting while all there may be were open";
     HeadsRefused Counter "heads_refused" ["reason"]
         "Request heads refused before a rule was looked for; no decision is counted for them";
     Panics Counter "panics" []

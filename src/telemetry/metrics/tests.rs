@@ -124,6 +124,8 @@ fn everything(metrics: &Metrics) {
     metrics.config_reloaded(1, true);
     metrics.audit_dropped().inc();
     metrics.log_dropped().inc_by(2);
+    metrics.audit_waiting().set(3);
+    metrics.connections_capped(10);
     metrics.happened(Happening::ConnectionOpened);
     metrics.happened(Happening::ConnectionRefused { why: "total_cap" });
     metrics.happened(Happening::HeadRefused { why: "framing" });
@@ -319,7 +321,7 @@ fn each_event_counts_where_it_belongs() {
     metrics.happened(Happening::ConnectionClosed);
     metrics.config_reloaded(1, false);
     type Row = (&'static str, &'static [(&'static str, &'static str)], f64);
-    let rows: [Row; 22] = [
+    let rows: [Row; 25] = [
         ("countersign_credential_cache_requests_total", &[("result", "hit")], 1.0),
         ("countersign_credential_cache_requests_total", &[("result", "miss")], 2.0),
         ("countersign_state_requests_total", &[("operation", "burn"), ("result", "ok")], 1.0),
@@ -336,10 +338,13 @@ fn each_event_counts_where_it_belongs() {
         ("countersign_upstream_requests_total", &[("upstream", "app"), ("result", "broken")], 0.0),
         ("countersign_connections_open", &[], 1.0),
         ("countersign_connections_refused_total", &[("reason", "total_cap")], 1.0),
+        ("countersign_connections_refused_total", &[("reason", "source_cap")], 0.0),
+        ("countersign_connections_cap", &[], 10.0),
         ("countersign_heads_refused_total", &[("reason", "framing")], 1.0),
         ("countersign_panics_total", &[], 1.0),
         ("countersign_audit_dropped_total", &[], 1.0),
         ("countersign_log_dropped_total", &[], 2.0),
+        ("countersign_audit_waiting", &[], 3.0),
         ("countersign_config_generation", &[], 1.0),
         ("countersign_config_last_reload_success", &[], 0.0),
     ];
