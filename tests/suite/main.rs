@@ -31,6 +31,7 @@ mod oidc;
 mod oidc_renewal;
 mod oidc_storm;
 mod proxying;
+mod reload;
 mod renewal;
 mod replay;
 mod revocation;

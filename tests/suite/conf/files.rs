@@ -284,7 +284,7 @@ rules:
     assert_eq!(names(&plan, 2), ["x-auth-subject", "x-auth-email"], "replaces the default set");
     assert_eq!(plan.table.find("api.example", "/server/x", "POST"), Match::Rule(1));
     let read: Vec<String> = plan.files.keys().map(|path| path.display().to_string()).collect();
-    assert_eq!(read, ["keys/partners.jsonl", "keys/ticket.key"]);
+    assert_eq!(read, ["c.yaml", "keys/partners.jsonl", "keys/ticket.key"]);
     assert!(plan.files.values().all(Option::is_some), "and what was in them is known");
 }
 
