@@ -44,13 +44,18 @@ pub fn options(plan: &Plan, threads: usize) -> EdgeOptions {
     }
 }
 
-/// The upstreams of `plan`, in written order.
+/// The upstreams of `plan`, in written order; in place of `running`, where some are.
 ///
 /// # Errors
 ///
 /// A sentence for the operator.
-pub fn upstreams(plan: &Plan) -> Result<Arc<Upstreams>, String> {
-    Upstreams::new(plan.upstreams.iter().map(upstream).collect()).map_err(|fault| fault.to_string())
+pub fn upstreams(plan: &Plan, running: Option<&Upstreams>) -> Result<Arc<Upstreams>, String> {
+    let options = plan.upstreams.iter().map(upstream).collect();
+    let built = match running {
+        None => Upstreams::new(options),
+        Some(running) => Upstreams::after(running, options),
+    };
+    built.map_err(|fault| fault.to_string())
 }
 
 fn listener(plan: &ListenerPlan) -> ListenerOptions {

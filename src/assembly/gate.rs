@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use crate::assembly::outbound::Outbound;
 use crate::assembly::renewal::{Renewing, handed_back, refresh_headers};
 use crate::assembly::services::{Services, issuers, sessions};
-use crate::config::plan::{ActionPlan, ForwardPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
+use crate::config::plan::{ActionPlan, ForwardPlan, GovernorPlan, Plan, PreflightPlan, RequirementPlan, RulePlan};
 use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
@@ -26,7 +26,8 @@ use crate::state::revoked::Revocations;
 use crate::verify::cache::{AuthenticatorKey, CachePlan, CredentialCache};
 use crate::verify::contract::{Desks, SchemeTools, Verifier};
 use crate::verify::governor::{Budgets, Governor};
-use crate::verify::keys::contract::{BuiltKeys, KeyTools, SignatureKeys};
+use crate::verify::keys::contract::{BuiltKeys, KeyTools};
+use crate::verify::lasting::Lasting;
 
 /// What every gate of this process is built with, whatever its conf.
 #[derive(Clone)]
@@ -45,15 +46,15 @@ pub struct Ground {
     pub revoked: Arc<Revocations>,
 }
 
-/// A key store in use, and the task that keeps it fresh. The task ends with the last gate that uses the store.
+/// A key store in use, and the task that keeps it fresh, if there is one. The task ends with the last gate that uses the store.
 #[derive(Clone)]
 pub struct Kept {
     /// Its name in the conf.
     pub name: Arc<str>,
     /// The store.
-    pub store: Arc<dyn SignatureKeys>,
+    pub store: BuiltKeys,
     continuity: Option<String>,
-    _task: Arc<Keeper>,
+    _task: Option<Arc<Keeper>>,
 }
 
 /// Ends a task when nobody holds it any more.
@@ -76,20 +77,26 @@ pub struct Built {
 /// What outlives a gate where the next conf says the same of it.
 #[derive(Default)]
 pub struct Carried {
-    /// Stores of signature keys; `/readyz` waits for them.
+    /// Key stores; `/readyz` waits for those of signature keys.
     pub kept: Vec<Kept>,
     /// The client that asks other machines.
     pub outbound: Option<Outbound>,
+    /// Budgets of failures, and what they were made of: whoever is over budget stays so.
+    governor: Option<(GovernorPlan, Arc<Governor>)>,
+    /// What authenticators were told by others.
+    lasting: Lasting,
 }
 
 /// The names of those of `kept` that have no set to verify with.
 #[must_use]
 pub fn waiting(kept: &[Kept], now: Timestamp) -> Vec<Arc<str>> {
-    kept.iter().filter(|kept| !kept.store.ready(now)).map(|kept| Arc::clone(&kept.name)).collect()
+    let lacks = |kept: &&Kept| matches!(&kept.store, BuiltKeys::Signature(store) if !store.ready(now));
+    kept.iter().filter(lacks).map(|kept| Arc::clone(&kept.name)).collect()
 }
 
-/// Builds the gate of `plan`. Stores of `carried` whose source is the same go on with the keys they have, its client with
-/// the connections it has.
+/// Builds the gate of `plan`. What of `carried` is the same in `plan` goes on: stores with the keys they have, the client with
+/// the connections it has, budgets with what is spent of them, desks with the answers they were given. Verdicts on credentials
+/// do not: they rest on rules that may have changed.
 ///
 /// Must be called inside a runtime: key stores are kept fresh by tasks of it.
 ///
@@ -104,7 +111,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
 
     let sessions = sessions(plan, ground, &keys)?;
     let renewing = Renewing::build(plan, client, &issuers, &sessions, ground)?;
-    let mut desks = Desks::default();
+    let mut desks = Desks::with(carried.lasting.clone());
     let mut verifiers: BTreeMap<String, Arc<dyn Verifier>> = BTreeMap::new();
     // Those that others lean on come first.
     let (leaning, upright): (Vec<_>, Vec<_>) = plan.authenticators.iter().partition(|written| written.scheme.leans_on().is_some());
@@ -160,6 +167,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         rules.push(build_rule(written, action, &authenticators)?);
     }
     services.publish(&published);
+    let governor = governor(plan, carried.governor.as_ref());
+    let lasting = desks.lasting().successor();
     let gate = Gate {
         table: Arc::clone(&plan.table),
         rules: rules.into(),
@@ -170,7 +179,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         state: Arc::clone(&ground.state),
         revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
-        governor: governor(plan),
+        governor: governor.as_ref().map(|(_, governor)| Arc::clone(governor)),
         in_vain: InVain::default(),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
         private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
@@ -180,7 +189,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
     };
-    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound) } })
+    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound), governor, lasting } })
 }
 
 /// Every header name that any rule of `plan` can emit, each once.
@@ -230,16 +239,18 @@ fn build_keys(
         let built = match running {
             Some(old) => {
                 kept.push(old.clone());
-                BuiltKeys::Signature(Arc::clone(&old.store))
+                old.store.clone()
             }
             None => {
                 let built = written.source.build(&written.name, &tools).map_err(|why| format!("key store `{}`: {why}", written.name))?;
-                if let BuiltKeys::Signature(store) = &built {
-                    let runner = Arc::clone(store);
-                    let task = tokio::spawn(async move { runner.run().await });
-                    let name = Arc::clone(&written.name);
-                    kept.push(Kept { name, store: Arc::clone(store), continuity, _task: Arc::new(Keeper(task)) });
-                }
+                let task = match &built {
+                    BuiltKeys::Signature(store) => {
+                        let runner = Arc::clone(store);
+                        Some(Arc::new(Keeper(tokio::spawn(async move { runner.run().await }))))
+                    }
+                    BuiltKeys::ServerKeys(_) | BuiltKeys::Mac(_) | BuiltKeys::GigyaSecret(_) => None,
+                };
+                kept.push(Kept { name: Arc::clone(&written.name), store: built.clone(), continuity, _task: task });
                 built
             }
         };
@@ -312,9 +323,13 @@ fn cache(plan: &Plan) -> CredentialCache {
     )
 }
 
-fn governor(plan: &Plan) -> Option<Arc<Governor>> {
+/// The governor of `plan`: the `running` one where the section is the same.
+fn governor(plan: &Plan, running: Option<&(GovernorPlan, Arc<Governor>)>) -> Option<(GovernorPlan, Arc<Governor>)> {
     let plan = plan.governor?;
+    if let Some(same) = running.filter(|(made_of, _)| *made_of == plan) {
+        return Some(same.clone());
+    }
     let window = Seconds(u32::try_from(plan.window.as_secs()).unwrap_or(u32::MAX));
     let budgets = Budgets { per_address: plan.failures_per_address, per_id: plan.failures_per_id, window, tracked: plan.tracked };
-    Some(Arc::new(Governor::new(budgets)))
+    Some((plan, Arc::new(Governor::new(budgets))))
 }

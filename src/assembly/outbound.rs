@@ -3,19 +3,24 @@
 //! A new client would ask over new connections: every reload would cost a handshake with each issuer, at the moment when all
 //! requests ask. The machine's own authorities are read when a client is made, so new ones count from the next change of the
 //! section `outbound` or the next start.
+//!
+//! Key stores and desks that outlive a reload go on with the client they were built with. Where the section has changed, that
+//! client takes over the new settings as well ([`Outbound::lead`]).
 
 use std::sync::Arc;
 
 use base64::Engine;
 
 use crate::config::plan::Plan;
-use crate::net::client::{Client, ClientSettings};
+use crate::net::client::{Client, ClientSettings, Family};
 
 /// A client, and what it was made of.
 #[derive(Clone)]
 pub struct Outbound {
     client: Arc<Client>,
     settings: ClientSettings,
+    /// Clients of confs before, which somebody may still ask with.
+    earlier: Vec<Family>,
 }
 
 impl Outbound {
@@ -32,7 +37,14 @@ impl Outbound {
             return Ok(running.clone());
         }
         let client = Arc::new(Client::new(settings.clone())?);
-        Ok(Self { client, settings })
+        let mut earlier = running.map_or_else(Vec::new, |running| running.earlier.clone());
+        earlier.extend(running.map(|running| running.client.family()));
+        Ok(Self { client, settings, earlier })
+    }
+
+    /// Has all earlier clients that are still in use go by the settings of this one: its conf is in force from now on.
+    pub fn lead(&mut self) {
+        self.earlier.retain(|family| family.follow(&self.settings));
     }
 
     /// The client.

@@ -57,8 +57,6 @@ pub struct Process {
     door: EdgeHandle,
     /// Keeps the list of revocations up to date.
     follower: JoinHandle<()>,
-    grace: Duration,
-    drain_delay: Duration,
 }
 
 impl Process {
@@ -123,21 +121,23 @@ impl Process {
             state,
             revoked: Arc::clone(&revoked),
         };
-        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch: tools.stopwatch, random: tools.random };
-        metrics.connections_capped(plan.limits.connections);
-        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), threads).await?;
+        let stopwatch = Arc::clone(&tools.stopwatch);
+        let instruments = Instruments { reporter, clock: Arc::clone(&tools.clock), stopwatch, random: tools.random };
+        let readiness = Arc::new(Readiness::starting());
+        let served = plan.admin.as_ref().map(|admin| {
+            let served = Admin::new(admin.address, admin.token.as_ref(), Arc::clone(&readiness), Arc::clone(&metrics));
+            Arc::new(served.with_revoker(Arc::clone(&revoked) as Arc<dyn Revoker>))
+        });
+        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), served.clone(), threads).await?;
 
         let (shutdown, watching) = watch::channel(false);
-        let readiness = Arc::new(Readiness::starting());
-        let admin = match &plan.admin {
+        let admin = match plan.admin.as_ref().zip(served) {
             None => None,
-            Some(admin) => {
+            Some((admin, served)) => {
                 let listener = TcpListener::bind(admin.address)
                     .await
                     .map_err(|error| format!("cannot listen on {} (admin): {error}", admin.address))?;
                 let address = listener.local_addr().map_err(|error| error.to_string())?;
-                let admin = Admin::new(address, admin.token.as_ref(), Arc::clone(&readiness), Arc::clone(&metrics));
-                let served = Arc::new(admin.with_revoker(Arc::clone(&revoked) as Arc<dyn Revoker>));
                 // It outlives the edge: `/readyz` says "draining" to the end.
                 tokio::spawn(served.serve(listener, std::future::pending()));
                 Some(address)
@@ -147,9 +147,8 @@ impl Process {
         let door = edge.handle();
         let edge = tokio::spawn(edge.run(watching));
         let follower = tokio::spawn(Arc::clone(&revoked).follow());
-        tokio::spawn(become_ready(Arc::clone(&live), Arc::clone(&readiness), revoked, tools.clock, plan.startup_wait));
-        let Plan { grace, drain_delay, .. } = *plan;
-        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, door, follower, grace, drain_delay })
+        tokio::spawn(become_ready(Arc::clone(&live), Arc::clone(&readiness), revoked, tools.clock, tools.stopwatch));
+        Ok(Self { live, readiness, metrics, audit, addresses, admin, shutdown, edge, door, follower })
     }
 
     /// Where clients come in, in the order of the conf's listeners.
@@ -218,10 +217,10 @@ impl Process {
         const LAST_RECORDS: Duration = Duration::from_secs(2);
         self.readiness.drain();
         self.door.part();
-        tokio::time::sleep(self.drain_delay).await;
+        tokio::time::sleep(self.live.drain_delay()).await;
         // Nobody listens only when the edge has ended by itself.
         let _ = self.shutdown.send(true);
-        if tokio::time::timeout(self.grace + LAST_RECORDS, self.edge).await.is_err() {
+        if tokio::time::timeout(self.live.grace() + LAST_RECORDS, self.edge).await.is_err() {
             tracing::warn!("the edge did not end within its grace period");
         }
         self.follower.abort();
@@ -237,39 +236,45 @@ impl Process {
 /// What `/readyz` calls the list of revocations while it was never read.
 const REVOCATIONS: &str = "revocations";
 
-/// Waits for the list of revocations and for the key sets that the conf needs, at most `patience`; then the process is ready, and only the rules that lack
-/// keys answer 503.
-async fn become_ready(live: Arc<Live>, readiness: Arc<Readiness>, revoked: Arc<Revocations>, clock: Arc<dyn Clock>, patience: Duration) {
+/// Waits for the list of revocations and for the key sets that the conf in force needs, at most for its `startup_wait`; then the
+/// process is ready, and only the rules that lack keys answer 503.
+async fn become_ready(
+    live: Arc<Live>,
+    readiness: Arc<Readiness>,
+    revoked: Arc<Revocations>,
+    clock: Arc<dyn Clock>,
+    stopwatch: Arc<dyn Stopwatch>,
+) {
     const LOOK: Duration = Duration::from_millis(50);
     let named = |name: &str| format!("keys/{name}");
-    let wait = async {
-        let mut lacked: Vec<Arc<str>> = Vec::new();
-        loop {
-            if revoked.is_read() {
-                readiness.have(REVOCATIONS);
-            } else {
-                readiness.lack(REVOCATIONS);
-            }
-            let lacking = live.waiting_for(clock.now());
-            for name in &lacked {
-                if !lacking.contains(name) {
-                    readiness.have(&named(name));
-                }
-            }
-            for name in &lacking {
-                readiness.lack(&named(name));
-            }
-            if lacking.is_empty() && revoked.is_read() {
-                return;
-            }
-            lacked = lacking;
-            tokio::time::sleep(LOOK).await;
+    let began = stopwatch.micros();
+    let mut lacked: Vec<Arc<str>> = Vec::new();
+    loop {
+        if revoked.is_read() {
+            readiness.have(REVOCATIONS);
+        } else {
+            readiness.lack(REVOCATIONS);
         }
-    };
-    if tokio::time::timeout(patience, wait).await.is_err() {
-        let mut lacking: Vec<String> = live.waiting_for(clock.now()).iter().map(|name| named(name)).collect();
-        lacking.extend((!revoked.is_read()).then(|| REVOCATIONS.to_owned()));
-        tracing::warn!(lacking = lacking.join(" "), "ready without all keys; rules that need them answer 503");
+        let lacking = live.waiting_for(clock.now());
+        for name in &lacked {
+            if !lacking.contains(name) {
+                readiness.have(&named(name));
+            }
+        }
+        for name in &lacking {
+            readiness.lack(&named(name));
+        }
+        if lacking.is_empty() && revoked.is_read() {
+            break;
+        }
+        if live.startup_wait() <= Duration::from_micros(stopwatch.micros().saturating_sub(began)) {
+            let mut lacking: Vec<String> = lacking.iter().map(|name| named(name)).collect();
+            lacking.extend((!revoked.is_read()).then(|| REVOCATIONS.to_owned()));
+            tracing::warn!(lacking = lacking.join(" "), "ready without all keys; rules that need them answer 503");
+            break;
+        }
+        lacked = lacking;
+        tokio::time::sleep(LOOK).await;
     }
     readiness.serve();
     while !revoked.is_read() {

@@ -80,8 +80,8 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
     let addresses: Vec<String> = process.addresses().iter().map(ToString::to_string).collect();
     tracing::info!(addresses = addresses.join(" "), admin = process.admin().map(|admin| admin.to_string()), threads, "serving");
 
-    let mut watch = FileWatch::new(path, plan.watch);
-    watch.look_at(process.live().files());
+    let mut watch = FileWatch::new(path);
+    watch.look_at(process.live().files(), process.live().watches_conf());
     loop {
         let why = tokio::select! {
             _ = hangup.recv() => "SIGHUP",
@@ -91,12 +91,12 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
         };
         tracing::info!(why, "reloading");
         if process.reload(path, &Machine).await.is_ok() {
-            watch.look_at(process.live().files());
+            watch.look_at(process.live().files(), process.live().watches_conf());
         }
     }
     // Said in the log only once `/readyz` says so too: whoever reads the one may ask the other.
     process.readiness().drain();
-    tracing::info!(delay = ?plan.drain_delay, grace = ?plan.grace, "draining");
+    tracing::info!(delay = ?process.live().drain_delay(), grace = ?process.live().grace(), "draining");
     tokio::select! {
         () = process.stop() => tracing::info!("ended"),
         _ = terminate.recv() => tracing::warn!("ended at once"),
@@ -111,8 +111,7 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
 /// it differs from what the conf in force was read from: also what changed while that was read, or before anybody watched, is
 /// told. A change is told once two readings in a row agree, so that a half-written file is not taken for a whole one.
 struct FileWatch {
-    /// Not looked at: the conf itself, unless its changes are wanted too.
-    left_out: Option<PathBuf>,
+    conf: PathBuf,
     watcher: Option<notify::RecommendedWatcher>,
     stir: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
@@ -120,7 +119,7 @@ struct FileWatch {
 }
 
 impl FileWatch {
-    fn new(conf: &Path, with_conf: bool) -> Self {
+    fn new(conf: &Path) -> Self {
         let (stir, events) = mpsc::channel(1);
         let sender = stir.clone();
         // One waiting event is as good as many.
@@ -128,13 +127,14 @@ impl FileWatch {
             let _ = sender.try_send(());
         });
         let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are not watched; reload with SIGHUP")).ok();
-        Self { left_out: (!with_conf).then(|| conf.to_path_buf()), watcher, stir, events, seen: Files::new() }
+        Self { conf: conf.to_path_buf(), watcher, stir, events, seen: Files::new() }
     }
 
-    /// From now on these files are the ones that count, and this is what was in them.
-    fn look_at(&mut self, mut files: Files) {
-        if let Some(conf) = &self.left_out {
-            files.remove(conf);
+    /// From now on these files are the ones that count, the conf itself only where its changes are wanted too, and this is what
+    /// was in them.
+    fn look_at(&mut self, mut files: Files, with_conf: bool) {
+        if !with_conf {
+            files.remove(&self.conf);
         }
         let folders: BTreeSet<PathBuf> = files
             .keys()
@@ -194,8 +194,8 @@ mod tests {
     /// Whether a change of what is in `folder` is told, when `a` was read as `read_a` and `conf` as `read_conf`.
     async fn tells(folder: &Path, with_conf: bool, read_a: &[u8], read_conf: &[u8]) -> bool {
         let files: Files = [(folder.join("a"), mark(read_a)), (folder.join("conf"), mark(read_conf))].into();
-        let mut watch = FileWatch::new(&folder.join("conf"), with_conf);
-        watch.look_at(files);
+        let mut watch = FileWatch::new(&folder.join("conf"));
+        watch.look_at(files, with_conf);
         tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.is_ok()
     }
 
@@ -224,12 +224,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a");
         std::fs::write(&file, "one").unwrap();
-        let mut watch = FileWatch::new(&folder.path().join("conf"), false);
-        watch.look_at([(file.clone(), mark(b"one"))].into());
+        let mut watch = FileWatch::new(&folder.path().join("conf"));
+        watch.look_at([(file.clone(), mark(b"one"))].into(), false);
         std::fs::write(&file, "two").unwrap();
         let patience = Duration::from_secs(30);
         tokio::time::timeout(patience, watch.changed()).await.expect("told");
-        watch.look_at([(file.clone(), mark(b"two"))].into());
+        watch.look_at([(file.clone(), mark(b"two"))].into(), false);
         std::fs::write(&file, "two").unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(700), watch.changed()).await.is_err(), "written again, the same");
     }

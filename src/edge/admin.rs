@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
@@ -41,7 +42,9 @@ mod revocations;
 pub struct Admin {
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    access: Access,
+    /// Fixed for the life of the process, as its address is.
+    loopback: bool,
+    access: ArcSwap<Access>,
     revoker: Option<Arc<dyn Revoker>>,
 }
 
@@ -53,6 +56,25 @@ enum Access {
     Loopback,
     /// Nobody: the listener can be reached from elsewhere and no token was set.
     Nobody,
+}
+
+impl Access {
+    fn of(loopback: bool, token: Option<&Secret>) -> Self {
+        match token {
+            Some(token) => Self::Token(fingerprint(token.expose())),
+            None if loopback => Self::Loopback,
+            None => Self::Nobody,
+        }
+    }
+
+    /// Whether this request may see everything.
+    fn shows_all(&self, target: &Uri, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Token(expected) => bearer(headers).is_some_and(|token| bool::from(fingerprint(token).ct_eq(expected))),
+            Self::Loopback => sole(headers, &HOST).is_some_and(is_loopback_name) && target.authority().is_none(),
+            Self::Nobody => false,
+        }
+    }
 }
 
 impl Admin {
@@ -70,12 +92,14 @@ impl Admin {
     /// An admin for a listener at `address`. With a `token` it is asked for everywhere, loopback included.
     #[must_use]
     pub fn new(address: SocketAddr, token: Option<&Secret>, readiness: Arc<Readiness>, metrics: Arc<Metrics>) -> Self {
-        let access = match token {
-            Some(token) => Access::Token(fingerprint(token.expose())),
-            None if address.ip().to_canonical().is_loopback() => Access::Loopback,
-            None => Access::Nobody,
-        };
-        Self { readiness, metrics, access, revoker: None }
+        let loopback = address.ip().to_canonical().is_loopback();
+        let access = ArcSwap::from_pointee(Access::of(loopback, token));
+        Self { readiness, metrics, loopback, access, revoker: None }
+    }
+
+    /// From the next request on `token` is asked for, and no other.
+    pub fn ask_for(&self, token: Option<&Secret>) {
+        self.access.store(Arc::new(Access::of(self.loopback, token)));
     }
 
     /// The same, where whoever brings the token may revoke.
@@ -125,9 +149,11 @@ impl Admin {
     where
         Limited<B>: Body,
     {
+        // One look a request: what is asked for does not change in the midst of one.
+        let access = self.access.load_full();
         match (&self.revoker, request.uri().path().strip_prefix("/revocations")) {
-            (Some(revoker), Some(rest)) if rest.is_empty() || rest.starts_with('/') => match &self.access {
-                Access::Token(_) if !self.shows_all(request.uri(), request.headers()) => self.reply(&request),
+            (Some(revoker), Some(rest)) if rest.is_empty() || rest.starts_with('/') => match *access {
+                Access::Token(_) if !access.shows_all(request.uri(), request.headers()) => self.reply(&request, &access),
                 Access::Token(_) => {
                     let (head, body) = request.into_parts();
                     // What goes wrong with a body is either its length or its sender's connection, and then nobody hears.
@@ -138,12 +164,12 @@ impl Admin {
                     written(StatusCode::FORBIDDEN, "text/plain", "set `admin.token`: revoking always needs it\n".to_owned())
                 }
             },
-            _ => self.reply(&request),
+            _ => self.reply(&request, &access),
         }
     }
 
-    fn reply<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let shown = self.shows_all(request.uri(), request.headers());
+    fn reply<B>(&self, request: &Request<B>, access: &Access) -> Response<Full<Bytes>> {
+        let shown = access.shows_all(request.uri(), request.headers());
         match request.uri().path() {
             "/livez" | "/readyz" | "/metrics" if !matches!(*request.method(), Method::GET | Method::HEAD) => {
                 let mut refused = written(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new());
@@ -158,7 +184,7 @@ impl Admin {
             }
             "/metrics" if shown => written(StatusCode::OK, Metrics::CONTENT_TYPE, self.metrics.exposition()),
             // Without the token nothing tells what exists.
-            _ if !shown && matches!(self.access, Access::Token(_)) => {
+            _ if !shown && matches!(access, Access::Token(_)) => {
                 let mut refused = written(StatusCode::UNAUTHORIZED, "text/plain", String::new());
                 refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"countersign admin\""));
                 refused
@@ -170,20 +196,11 @@ impl Admin {
             _ => written(StatusCode::NOT_FOUND, "text/plain", String::new()),
         }
     }
-
-    /// Whether this request may see everything.
-    fn shows_all(&self, target: &Uri, headers: &HeaderMap) -> bool {
-        match &self.access {
-            Access::Token(expected) => bearer(headers).is_some_and(|token| bool::from(fingerprint(token).ct_eq(expected))),
-            Access::Loopback => sole(headers, &HOST).is_some_and(is_loopback_name) && target.authority().is_none(),
-            Access::Nobody => false,
-        }
-    }
 }
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let access = match self.access {
+        let access = match **self.access.load() {
             Access::Token(_) => "token",
             Access::Loopback => "loopback",
             Access::Nobody => "nobody",

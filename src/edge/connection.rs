@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::edge::guard_stream::{Carrier, GuardStream, Home, Patience, Turn};
-use crate::edge::head::{HeadFault, HeadLimits};
+use crate::edge::guard_stream::{Carrier, GuardStream, HeadRules, Home, Patience, Turn};
+use crate::edge::head::{self, Head, HeadFault, HeadLimits};
 use crate::edge::proxy::{Instruments, Proxy, Shared};
 use crate::edge::tls::{Agreed, Handshaker};
 use crate::edge::wire::{Connection, Wire};
@@ -30,9 +30,25 @@ use crate::telemetry::report::{Ending, Happening, Visit};
 pub(super) struct Hall {
     pub(super) proxy: Arc<HttpProxy<Proxy>>,
     pub(super) shared: Arc<Shared>,
-    pub(super) limits: ConnectionLimits,
-    /// Folded; see `nominations`.
-    pub(super) protected: Box<[Box<str>]>,
+}
+
+impl Hall {
+    /// The bounds in force for connections, and how long a client may take no byte of an answer.
+    fn limits(&self) -> (ConnectionLimits, Duration) {
+        let now = self.shared.in_force();
+        (now.bounds.connection, now.bounds.request.write_timeout)
+    }
+}
+
+impl HeadRules for Hall {
+    fn patience(&self) -> Patience {
+        let ConnectionLimits { head, head_timeout, .. } = self.shared.in_force().bounds.connection;
+        Patience { limits: head, head: head_timeout }
+    }
+
+    fn read(&self, head: &[u8]) -> Result<Head, HeadFault> {
+        head::read(head, &self.shared.in_force().bounds.protected)
+    }
 }
 
 /// Bounds on a client connection.
@@ -67,11 +83,12 @@ pub(super) async fn serve(
     http2: bool,
     shutdown: watch::Receiver<bool>,
 ) {
+    let (limits, write_timeout) = hall.limits();
     // Small answers leave at once; without it they might wait for the client's acknowledgement.
     let _ = socket.set_nodelay(true);
     let (carrier, connection, preface): (Box<dyn Carrier>, _, _) = match handshaker {
         None => (Box::new(socket), Connection { peer, tls: false, server_name: None, http2: false }, http2),
-        Some(handshaker) => match handshaker.shake(socket, hall.limits.head_timeout).await {
+        Some(handshaker) => match handshaker.shake(socket, limits.head_timeout).await {
             None => {
                 hall.shared.instruments.reporter.happened(Happening::ConnectionRefused { why: "handshake" });
                 return;
@@ -82,7 +99,7 @@ pub(super) async fn serve(
     let http2 = connection.http2;
     let wire = Wire::new(Arc::new(connection));
     let home = Home::default();
-    let mut guard = Box::new(GuardStream::new(carrier, wire, home.clone(), hall.shared.limits.write_timeout));
+    let mut guard = Box::new(GuardStream::new(carrier, wire, home.clone(), write_timeout));
     if http2 {
         guard.pass_everything();
         serve_http2(&hall, guard, shutdown).await;
@@ -96,12 +113,13 @@ pub(super) async fn serve(
 
 async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface: bool, mut shutdown: watch::Receiver<bool>) {
     let wire = guard.wire().clone();
-    let mut patience = Patience { limits: hall.limits.head, idle: hall.limits.head_timeout, head: hall.limits.head_timeout };
+    // The first request is owed at once; what is idle has been served before.
+    let mut idle = hall.patience().head;
     let mut turns = 0_u32;
     loop {
         let turn = tokio::select! {
             biased;
-            turn = guard.next_head(patience, &hall.protected, preface) => turn,
+            turn = guard.next_head(idle, hall.as_ref(), preface) => turn,
             () = drained(&mut shutdown) => Turn::Over,
         };
         if !matches!(turn, Turn::Over) {
@@ -112,15 +130,17 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
             Turn::Over => return,
             Turn::Refused(fault) => {
                 let request_id = note_refused(hall, &wire.connection, fault);
-                guard.answer_and_finish(&bare_answer(fault, &request_id), hall.limits.head_timeout).await;
+                guard.answer_and_finish(&bare_answer(fault, &request_id), hall.patience().head).await;
                 return;
             }
             Turn::Preface => return serve_http2(hall, guard, shutdown).await,
         }
         preface = false;
-        patience.idle = hall.limits.keepalive_idle;
+        let (limits, write_timeout) = hall.limits();
+        idle = limits.keepalive_idle;
+        guard.be_patient(write_timeout);
         turns = turns.saturating_add(1);
-        if hall.limits.keepalive_requests.is_some_and(|most| most <= turns) {
+        if limits.keepalive_requests.is_some_and(|most| most <= turns) {
             wire.make_last();
         }
         let session = ServerSession::new_http1(guard);
@@ -144,15 +164,16 @@ async fn serve_http2(hall: &Arc<Hall>, guard: Box<GuardStream>, mut shutdown: wa
     let connection = guard.wire().connection.clone();
     // Prior knowledge in plaintext: the connection was opened before it was known to be HTTP/2.
     let connection = Arc::new(Connection { http2: true, server_name: connection.server_name.clone(), ..*connection });
+    let (limits, _) = hall.limits();
     let mut options = server::default_h2_options();
     options
-        .max_header_list_size(u32::try_from(hall.limits.head.bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(limits.head.bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(STREAMS)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let stream: Stream = guard;
     let handshake = server::handshake(stream, Some(options));
-    let Ok(Ok(mut accepted)) = tokio::time::timeout(hall.limits.head_timeout, handshake).await else { return };
+    let Ok(Ok(mut accepted)) = tokio::time::timeout(limits.head_timeout, handshake).await else { return };
 
     let digest = Arc::new(Digest::default());
     let mut streams = JoinSet::new();
@@ -172,7 +193,7 @@ async fn serve_http2(hall: &Arc<Hall>, guard: Box<GuardStream>, mut shutdown: wa
                 continue;
             }
             next = HttpSession::from_h2_conn(&mut accepted, digest.clone()) => next,
-            () = tokio::time::sleep(hall.limits.keepalive_idle), if streams.is_empty() => return,
+            () = tokio::time::sleep(hall.limits().0.keepalive_idle), if streams.is_empty() => return,
         };
         if matches!(next, Ok(Some(_))) {
             // Here and not in the stream's task: a client could open and reset any number of streams that wait.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,7 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct Doorman {
     total: Arc<Semaphore>,
-    most_per_address: usize,
+    /// How many places `total` has, taken ones included, once whoever is too many has left.
+    places: Mutex<usize>,
+    most_per_address: AtomicUsize,
     /// Only addresses with a connection are in it. Held for one look-up at a time, never across a wait.
     present: Mutex<HashMap<IpAddr, usize, ahash::RandomState>>,
     /// When the operator may be told next that all places are taken, in microseconds.
@@ -31,11 +33,20 @@ pub struct Entry {
 }
 
 impl Doorman {
+    /// More are never let in, whatever is asked for.
+    const MOST: usize = 1 << 28;
+
     /// At most `most` in all and `most_per_address` from one address; over IPv6, from one /64.
     #[must_use]
     pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
-        let total = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { total, most_per_address, present: Mutex::default(), quiet_until: AtomicU64::new(0) })
+        let places = most.min(Self::MOST);
+        Arc::new(Self {
+            total: Arc::new(Semaphore::new(places)),
+            places: Mutex::new(places),
+            most_per_address: AtomicUsize::new(most_per_address),
+            present: Mutex::default(),
+            quiet_until: AtomicU64::new(0),
+        })
     }
 
     /// Room for one more, if there is some now.
@@ -57,6 +68,26 @@ impl Doorman {
         told
     }
 
+    /// From now on at most so many. Nobody is sent away: beyond a lower number, nobody is let in until enough have left.
+    ///
+    /// Must be called inside a runtime.
+    pub fn allow(&self, most: usize, most_per_address: usize) {
+        self.most_per_address.store(most_per_address, Ordering::Relaxed);
+        let mut places = self.places.lock();
+        let wanted = most.min(Self::MOST);
+        self.total.add_permits(wanted.saturating_sub(*places));
+        if let Some(too_many) = u32::try_from(places.saturating_sub(wanted)).ok().filter(|too_many| 0 < *too_many) {
+            // Whoever asks for room from now on stands behind this in the queue.
+            let taking = self.total.clone().acquire_many_owned(too_many);
+            tokio::spawn(async move {
+                if let Ok(taken) = taking.await {
+                    taken.forget();
+                }
+            });
+        }
+        *places = wanted;
+    }
+
     /// Waits until there is room for one more.
     pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
         self.total.clone().acquire_owned().await.ok()
@@ -68,7 +99,7 @@ impl Doorman {
         let address = household(address);
         let mut present = self.present.lock();
         let count = present.entry(address).or_default();
-        if self.most_per_address <= *count {
+        if self.most_per_address.load(Ordering::Relaxed) <= *count {
             if *count == 0 {
                 present.remove(&address);
             }

@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, R
 use tokio::time::Sleep;
 
 use crate::edge::framing::Ruler;
-use crate::edge::head::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
+use crate::edge::head::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits};
 use crate::edge::wire::Wire;
 
 /// What is read at once of a head, and of what follows a message.
@@ -65,10 +65,22 @@ pub struct Returned {
 pub struct Patience {
     /// How large it may be.
     pub limits: HeadLimits,
-    /// How long the connection may lie idle before its first byte.
-    pub idle: Duration,
     /// From the first byte on, it must be complete by then.
     pub head: Duration,
+}
+
+/// What a head is held to. Asked when a head begins and when it is complete, never while a connection lies idle: rules that
+/// change meanwhile hold for the next head.
+pub trait HeadRules: Sync {
+    /// How a head is waited for whose first byte has come.
+    fn patience(&self) -> Patience;
+
+    /// Reads a complete head, as the [`Finder`] delimited it.
+    ///
+    /// # Errors
+    ///
+    /// The first rule it breaks.
+    fn read(&self, head: &[u8]) -> Result<Head, HeadFault>;
 }
 
 /// What the start of a turn brought.
@@ -136,6 +148,11 @@ impl GuardStream {
         self.head
     }
 
+    /// From now on, a client that takes no byte for `write_patience` is given up.
+    pub fn be_patient(&mut self, write_patience: Duration) {
+        self.write_patience = write_patience;
+    }
+
     /// From now on HTTP/2 is spoken and nothing is withheld.
     pub fn pass_everything(&mut self) {
         self.raw = true;
@@ -143,23 +160,25 @@ impl GuardStream {
 
     /// Waits for the next request and reads its head.
     ///
-    /// `protected`: see [`read`]. `preface`: whether HTTP/2 with prior knowledge may start here.
-    pub async fn next_head(&mut self, patience: Patience, protected: &[Box<str>], preface: bool) -> Turn {
+    /// `idle`: how long the connection may lie idle before its first byte. `preface`: whether HTTP/2 with prior knowledge may
+    /// start here.
+    pub async fn next_head(&mut self, idle: Duration, rules: &impl HeadRules, preface: bool) -> Turn {
         if !self.ruler.is_done() || self.head_left != 0 {
             // The last message was left unread; what comes now is the rest of it, never a request.
             return Turn::Over;
         }
-        if self.buffer.is_empty() && !matches!(tokio::time::timeout(patience.idle, self.fill()).await, Ok(Ok(true))) {
+        if self.buffer.is_empty() && !matches!(tokio::time::timeout(idle, self.fill()).await, Ok(Ok(true))) {
             return Turn::Over;
         }
-        match tokio::time::timeout(patience.head, self.read_head(patience.limits, protected, preface)).await {
+        let patience = rules.patience();
+        match tokio::time::timeout(patience.head, self.read_head(patience.limits, rules, preface)).await {
             Ok(Ok(turn)) => turn,
             Ok(Err(fault)) => Turn::Refused(fault),
             Err(_elapsed) => Turn::Refused(HeadFault::TOO_SLOW),
         }
     }
 
-    async fn read_head(&mut self, limits: HeadLimits, protected: &[Box<str>], preface: bool) -> Result<Turn, HeadFault> {
+    async fn read_head(&mut self, limits: HeadLimits, rules: &impl HeadRules, preface: bool) -> Result<Turn, HeadFault> {
         if preface && self.starts_with_preface().await {
             self.raw = true;
             return Ok(Turn::Preface);
@@ -176,7 +195,7 @@ impl GuardStream {
                 return Ok(Turn::Over);
             }
         };
-        self.head = read(self.buffer.get(..end).unwrap_or_default(), protected)?;
+        self.head = rules.read(self.buffer.get(..end).unwrap_or_default())?;
         self.ruler = Ruler::new(self.head.body);
         self.head_left = end;
         Ok(Turn::Request)

@@ -26,6 +26,7 @@ use crate::edge::answering::{self, refused};
 use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
 use crate::edge::guard_stream::GuardStream;
+use crate::edge::in_force::InForce;
 use crate::edge::replay;
 use crate::edge::trip::{Asked, Trip};
 use crate::edge::unpanicked::unpanicked;
@@ -76,23 +77,28 @@ pub struct RequestLimits {
 
 /// What all requests share.
 pub struct Shared {
-    serving: ArcSwap<Serving>,
-    pub(super) limits: RequestLimits,
+    in_force: ArcSwap<InForce>,
     pub(super) instruments: Instruments,
     draining: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(serving: Serving, limits: RequestLimits, instruments: Instruments) -> Self {
-        Self { serving: ArcSwap::from_pointee(serving), limits, instruments, draining: AtomicBool::new(false) }
+    pub(super) fn new(in_force: InForce, instruments: Instruments) -> Self {
+        Self { in_force: ArcSwap::from_pointee(in_force), instruments, draining: AtomicBool::new(false) }
     }
 
-    pub(super) fn serving(&self) -> Arc<Serving> {
-        self.serving.load_full()
+    /// To keep for the length of a request.
+    pub(super) fn snapshot(&self) -> Arc<InForce> {
+        self.in_force.load_full()
     }
 
-    pub(super) fn replace(&self, serving: Serving) {
-        self.serving.store(Arc::new(serving));
+    /// For a look; cheaper than a snapshot, and not to be kept.
+    pub(super) fn in_force(&self) -> arc_swap::Guard<Arc<InForce>> {
+        self.in_force.load()
+    }
+
+    pub(super) fn replace(&self, next: InForce) {
+        self.in_force.store(Arc::new(next));
     }
 
     /// From now on no connection is used again after its answer.
@@ -136,7 +142,7 @@ impl Proxy {
     async fn judge_with_body(
         &self,
         session: &mut Session,
-        serving: &Serving,
+        serving: &InForce,
         place: &mut Option<Place>,
         wire: &Wire,
         expects_continue: &mut bool,
@@ -145,7 +151,7 @@ impl Proxy {
         let request = std::mem::replace(session.req_header_mut(), placeholder);
         let arrival: Arrival<'_> = view::arrival(&request, &wire.connection);
         let announced = announced_length(&request);
-        let patience = self.0.limits.body_timeout;
+        let patience = serving.bounds.request.body_timeout;
         let body = SessionBody { session, announced, expects_continue: *expects_continue, patience };
         let mut means = Means { body, upstreams: &serving.upstreams, place };
         let verdict = unpanicked(serving.judge.judge(&arrival, &mut means)).await;
@@ -155,16 +161,16 @@ impl Proxy {
     }
 
     /// What the edge itself does not let through to the judge, because no rule could make it right.
-    fn refuse_at_the_door(&self, session: &Session) -> Option<Refusal> {
+    fn refuse_at_the_door(limits: &RequestLimits, session: &Session) -> Option<Refusal> {
         let request = session.req_header();
         if matches!(request.method.as_str(), "TRACE" | "TRACK" | "CONNECT") {
             return Some(Refusal::MethodRefused { allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into() });
         }
-        if self.0.limits.fields < request.headers.len() {
+        if limits.fields < request.headers.len() {
             return Some(Refusal::HeaderTooLarge);
         }
         let too_large = |most: u64| announced_length(request).is_some_and(|announced| most < announced);
-        self.0.limits.body_bytes.is_some_and(too_large).then_some(Refusal::BodyTooLarge)
+        limits.body_bytes.is_some_and(too_large).then_some(Refusal::BodyTooLarge)
     }
 
     async fn admit(
@@ -250,7 +256,7 @@ impl ProxyHttp for Proxy {
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, trip: &mut Self::CTX) -> pingora::Result<bool> {
-        let limits = self.0.limits;
+        let limits = trip.serving.bounds.request;
         session.set_read_timeout(Some(limits.body_timeout));
         session.set_write_timeout(Some(limits.write_timeout));
         session.set_total_drain_timeout(Some(answering::DRAIN_PATIENCE));
@@ -274,7 +280,7 @@ impl ProxyHttp for Proxy {
             session.set_keepalive(None);
         }
         let expected = expects_continue(session);
-        if let Some(refusal) = self.refuse_at_the_door(session).or(expected.as_ref().err().cloned()) {
+        if let Some(refusal) = Self::refuse_at_the_door(&limits, session).or(expected.as_ref().err().cloned()) {
             answering::refuse(session, trip, &refused(refusal)).await;
             return Ok(true);
         }
@@ -302,7 +308,7 @@ impl ProxyHttp for Proxy {
         };
         let mut peer = Box::new(address.peer().clone());
         if websocket_is_asked_for(session) {
-            trip.handshake = Some(prepare_handshake(&mut peer, self.0.limits.upgraded_idle));
+            trip.handshake = Some(prepare_handshake(&mut peer, trip.serving.bounds.request.upgraded_idle));
         }
         trip.begin_attempt(address);
         Ok(peer)
@@ -336,12 +342,13 @@ impl ProxyHttp for Proxy {
             *body = None;
         }
         trip.body_bytes += body.as_ref().map_or(0, |piece| piece.len() as u64);
-        if self.0.limits.body_bytes.is_some_and(|most| most < trip.body_bytes) {
+        let limits = trip.serving.bounds.request;
+        if limits.body_bytes.is_some_and(|most| most < trip.body_bytes) {
             trip.given_up = Some(Refusal::BodyTooLarge);
             return Err(Error::explain(ErrorType::InvalidHTTPHeader, "body too large").into_down());
         }
         let seconds = trip.elapsed_micros() / 1_000_000;
-        let is_slow = self.0.limits.body_timeout.as_secs() < seconds && trip.body_bytes < seconds.saturating_mul(SLOWEST_BODY);
+        let is_slow = limits.body_timeout.as_secs() < seconds && trip.body_bytes < seconds.saturating_mul(SLOWEST_BODY);
         if is_slow && announced_length(session.req_header()).is_some_and(|announced| trip.body_bytes < announced) {
             return Err(Error::explain(ErrorType::ReadTimedout, "body too slow").into_down());
         }
@@ -411,7 +418,7 @@ impl ProxyHttp for Proxy {
         }
         let Some(wire) = &trip.wire else { return Ok(()) };
         if switched {
-            session.set_read_timeout(Some(self.0.limits.upgraded_idle));
+            session.set_read_timeout(Some(trip.serving.bounds.request.upgraded_idle));
             wire.open();
         }
         // An answer of known length ends by itself.

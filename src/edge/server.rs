@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::edge::connection::{self, ConnectionLimits, Hall, drained, note_panic};
 use crate::edge::doorman::Doorman;
 use crate::edge::head::HeadLimits;
-use crate::edge::nominations;
+use crate::edge::in_force::InForce;
 use crate::edge::proxy::{Instruments, Proxy, RequestLimits, Serving, Shared};
 use crate::edge::tls::{Certificate, Handshaker};
 use crate::telemetry::report::Happening;
@@ -118,7 +118,6 @@ pub struct Edge {
     doors: Vec<Door>,
     doorman: Arc<Doorman>,
     certificates: Arc<[Option<Certificate>]>,
-    grace: Duration,
 }
 
 struct Door {
@@ -127,18 +126,30 @@ struct Door {
     http2: bool,
 }
 
-/// Changes what a running edge serves.
+/// Changes what a running edge serves, and what it holds its clients to.
 #[derive(Clone)]
 pub struct EdgeHandle {
     hall: Arc<Hall>,
+    doorman: Arc<Doorman>,
     /// In the order of the listeners; plaintext has none.
     certificates: Arc<[Option<Certificate>]>,
 }
 
 impl EdgeHandle {
-    /// From the next request on, `serving` judges and is served.
-    pub fn replace(&self, serving: Serving) {
-        self.hall.shared.replace(serving);
+    /// From the next request on, `serving` judges and is served, and the bounds of `options` hold: those on a request for the
+    /// next one, those on a head for the next one, those on a connection for the next wait or, over HTTP/2, the next
+    /// connection. Who is connected stays, also beyond a number of connections that is now lower.
+    ///
+    /// Listeners, threads and the pool of upstream connections stay as they were bound; their options are not looked at.
+    pub fn replace(&self, options: &EdgeOptions, serving: Serving) {
+        self.hall.shared.replace(InForce::new(options, serving));
+        self.doorman.allow(places(options, self.certificates.len()), options.connections_per_address);
+    }
+
+    /// How long requests in flight would be given to finish now.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.hall.shared.in_force().bounds.grace
     }
 
     /// From the next answer on, no connection is used again. New ones are still taken.
@@ -163,7 +174,7 @@ impl Edge {
     /// See [`EdgeFault`]. Nothing stays bound then.
     pub fn bind(options: EdgeOptions, serving: Serving, instruments: Instruments) -> Result<Self, EdgeFault> {
         let doors = options.listeners.iter().map(open_door).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(serving, options.request, instruments));
+        let shared = Arc::new(Shared::new(InForce::new(&options, serving), instruments));
         let conf = ServerConf {
             threads: options.threads,
             upstream_keepalive_pool_size: options.upstream_pool,
@@ -179,13 +190,10 @@ impl Edge {
             proxy
         }));
         let proxy = Arc::new(proxy.map_err(|_panic| EdgeFault::SystemCertificates)?);
-        let protected = options.protected.iter().map(|name| nominations::fold(name.as_str().as_bytes()).into()).collect();
-        let hall = Arc::new(Hall { proxy, shared, limits: options.connection, protected });
-        // A door that waits for its next client holds a place for it; all but one of these are not connections.
-        let waiting = options.listeners.len().saturating_sub(1);
-        let doorman = Doorman::new(options.connections.saturating_add(waiting), options.connections_per_address);
+        let hall = Arc::new(Hall { proxy, shared });
+        let doorman = Doorman::new(places(&options, options.listeners.len()), options.connections_per_address);
         let certificates = options.listeners.into_iter().map(|listener| listener.certificate).collect();
-        Ok(Self { hall, doors, doorman, certificates, grace: options.grace })
+        Ok(Self { hall, doors, doorman, certificates })
     }
 
     /// Where it listens, in the order of its listeners.
@@ -197,7 +205,7 @@ impl Edge {
     /// To change what it serves while it runs.
     #[must_use]
     pub fn handle(&self) -> EdgeHandle {
-        EdgeHandle { hall: self.hall.clone(), certificates: self.certificates.clone() }
+        EdgeHandle { hall: self.hall.clone(), doorman: self.doorman.clone(), certificates: self.certificates.clone() }
     }
 
     /// Serves until `shutdown` says so; then takes no more connections, closes idle ones, lets requests in flight finish
@@ -205,13 +213,19 @@ impl Edge {
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut doors = JoinSet::new();
         for door in self.doors {
-            doors.spawn(keep_door(door, self.hall.clone(), self.doorman.clone(), shutdown.clone(), self.grace));
+            doors.spawn(keep_door(door, self.hall.clone(), self.doorman.clone(), shutdown.clone()));
         }
         drained(&mut shutdown).await;
         self.hall.shared.drain();
         self.hall.proxy.http_cleanup().await;
         while doors.join_next().await.is_some() {}
     }
+}
+
+/// Places for the connections of `options`. A door that waits for its next client holds one for it; all but one of these are
+/// not connections.
+fn places(options: &EdgeOptions, doors: usize) -> usize {
+    options.connections.saturating_add(doors.saturating_sub(1))
 }
 
 fn open_door(options: &ListenerOptions) -> Result<Door, EdgeFault> {
@@ -235,7 +249,7 @@ fn open_door(options: &ListenerOptions) -> Result<Door, EdgeFault> {
 }
 
 /// Lets connections in at one door until the edge drains, and sees them out.
-async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutdown: watch::Receiver<bool>, grace: Duration) {
+async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutdown: watch::Receiver<bool>) {
     /// After a failure that is the machine's (no more file descriptors), before it is tried again.
     const BREATHER: Duration = Duration::from_millis(50);
     let reporter = hall.shared.instruments.reporter.clone();
@@ -282,6 +296,7 @@ async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutd
     }
     drop(door.listener);
     let all = async { while connections.join_next().await.is_some() {} };
+    let grace = hall.shared.in_force().bounds.grace;
     if tokio::time::timeout(grace, all).await.is_err() {
         tracing::warn!(cut = connections.len(), "connections cut at the end of the grace period");
         connections.shutdown().await;

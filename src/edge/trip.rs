@@ -9,7 +9,8 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Reason, Refusal};
-use crate::edge::proxy::{Serving, Shared};
+use crate::edge::in_force::InForce;
+use crate::edge::proxy::Shared;
 use crate::edge::upstream::handshake::Handshake;
 use crate::edge::upstream::{Address, Place, Upstream};
 use crate::edge::wire::Wire;
@@ -19,8 +20,8 @@ use crate::telemetry::report::{Ending, Happening, UpstreamResult, Visit};
 /// One request on its way.
 pub struct Trip {
     pub(super) shared: Arc<Shared>,
-    /// The gate and the upstreams as they were when it arrived.
-    pub(super) serving: Arc<Serving>,
+    /// The gate, the upstreams and the bounds as they were when it arrived.
+    pub(super) serving: Arc<InForce>,
     pub(super) wire: Option<Arc<Wire>>,
     started_micros: u64,
     arrived_millis: i64,
@@ -67,7 +68,7 @@ struct Attempt {
 impl Trip {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            serving: shared.serving(),
+            serving: shared.snapshot(),
             wire: None,
             started_micros: shared.instruments.stopwatch.micros(),
             arrived_millis: shared.instruments.clock.millis(),

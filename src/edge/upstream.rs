@@ -22,7 +22,7 @@ pub mod handshake;
 mod resolve;
 
 /// How a service is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamOptions {
     /// Its name in the conf.
     pub name: Arc<str>,
@@ -62,7 +62,7 @@ pub struct ServerOptions {
 }
 
 /// TLS towards a service.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// Certificates (DER) that its chain must end in; `None` for the system's.
     pub anchors: Option<Arc<[Box<[u8]>]>>,
@@ -136,7 +136,21 @@ impl Upstreams {
     ///
     /// See [`UpstreamFault`].
     pub fn new(options: Vec<UpstreamOptions>) -> Result<Arc<Self>, UpstreamFault> {
-        let upstreams = options.into_iter().map(|options| Upstream::new(options).map(Arc::new));
+        Self::after(&Self(Box::default()), options)
+    }
+
+    /// The same in place of `running`. A service of the same name and options goes on as it is, with what is known of its
+    /// addresses and how many requests are in flight; one of other options goes on with what these leave as it was.
+    ///
+    /// # Errors
+    ///
+    /// See [`UpstreamFault`]. `running` is as before then.
+    pub fn after(running: &Self, options: Vec<UpstreamOptions>) -> Result<Arc<Self>, UpstreamFault> {
+        let upstreams = options.into_iter().map(|options| match running.0.iter().find(|old| old.options.name == options.name) {
+            Some(old) if old.options == options => Ok(Arc::clone(old)),
+            Some(old) => Upstream::new(options).map(|upstream| Arc::new(upstream.succeeding(old))),
+            None => Upstream::new(options).map(Arc::new),
+        });
         Ok(Arc::new(Self(upstreams.collect::<Result<_, _>>()?)))
     }
 
@@ -176,6 +190,20 @@ impl Upstream {
         let upstream = Self { options, template, addresses: ArcSwap::default(), next: AtomicUsize::new(0), in_flight };
         upstream.adopt(|server| server.host.parse::<IpAddr>().ok().map(|ip| vec![SocketAddr::new(ip, server.port)]));
         Ok(upstream)
+    }
+
+    /// The same in place of `old`: a server that both have keeps its addresses until they are resolved anew, and requests that
+    /// `old` has in flight count against the same bound, if it is the same.
+    fn succeeding(mut self, old: &Self) -> Self {
+        if self.options.most_in_flight == old.options.most_in_flight {
+            self.in_flight.clone_from(&old.in_flight);
+        }
+        let addresses = old.addresses.load();
+        self.adopt(|server| {
+            let place = old.options.servers.iter().position(|known| known == server)?;
+            Some(addresses.iter().filter(|address| address.server == place).map(|address| address.socket).collect())
+        });
+        self
     }
 
     /// Its options.

@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method};
@@ -35,8 +36,30 @@ pub struct ClientSettings {
 }
 
 /// Makes bounded exchanges. One per process, and one more for each set of authorities; cheap to share.
+///
+/// Clients made from one another are a [`Family`]: they have its settings, except for what each was made to do otherwise.
 pub struct Client {
-    settings: ClientSettings,
+    family: Arc<ArcSwap<ClientSettings>>,
+    own: Own,
+    lanes: ArcSwap<Lanes>,
+}
+
+/// The settings that clients made from one another share. Does not keep them alive.
+#[derive(Debug, Clone)]
+pub struct Family(Weak<ArcSwap<ClientSettings>>);
+
+/// What a client does otherwise than its family.
+#[derive(Debug, Clone, Default)]
+struct Own {
+    ca: Option<Vec<u8>>,
+    unpooled: bool,
+}
+
+/// Connections made under one set of settings.
+#[derive(Clone)]
+struct Lanes {
+    /// The settings of the family as they were.
+    family: Arc<ClientSettings>,
     configured: reqwest::Client,
     from_token: reqwest::Client,
 }
@@ -125,6 +148,92 @@ impl Client {
     /// A sentence for the operator: the authorities cannot be read. That the machine has none is no error as long as
     /// nobody is asked over https; who is, is not trusted.
     pub fn new(settings: ClientSettings) -> Result<Self, String> {
+        Self::of(Arc::new(ArcSwap::from_pointee(settings)), Own::default())
+    }
+
+    fn of(family: Arc<ArcSwap<ClientSettings>>, own: Own) -> Result<Self, String> {
+        let lanes = ArcSwap::from_pointee(Lanes::open(&family.load_full(), &own)?);
+        Ok(Self { family, own, lanes })
+    }
+
+    /// The settings that it shares with whatever is made from it.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family(Arc::downgrade(&self.family))
+    }
+
+    /// The lanes to take now: opened anew when the settings of the family have changed.
+    fn lanes(&self) -> Arc<Lanes> {
+        let (family, lanes) = (self.family.load_full(), self.lanes.load_full());
+        if Arc::ptr_eq(&family, &lanes.family) {
+            return lanes;
+        }
+        let next = Lanes::open(&family, &self.own).unwrap_or_else(|why| {
+            tracing::warn!(%why, "the new settings of `outbound` cannot be used here; the old ones are");
+            Lanes { family, ..(*lanes).clone() }
+        });
+        let next = Arc::new(next);
+        self.lanes.store(Arc::clone(&next));
+        next
+    }
+
+    /// A client like this one that trusts the authorities of `ca`, a PEM bundle, and no others.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: the bundle cannot be read.
+    pub fn trusting(&self, ca: &[u8]) -> Result<Self, String> {
+        Self::of(Arc::clone(&self.family), Own { ca: Some(ca.to_vec()), ..self.own.clone() })
+    }
+
+    /// A client like this one that makes every exchange over a connection of its own: for what must not be asked twice.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator: the authorities cannot be read any more.
+    pub fn unpooled(&self) -> Result<Self, String> {
+        Self::of(Arc::clone(&self.family), Own { unpooled: true, ..self.own.clone() })
+    }
+
+    /// Makes one exchange. Any status is an answer, a redirect included.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchFault`] when there is no whole answer within the bounds.
+    pub async fn fetch(&self, exchange: Exchange) -> Result<Reply, FetchFault> {
+        if !plaintext_allowed(&exchange.url) {
+            return Err(FetchFault::Plaintext);
+        }
+        let lanes = self.lanes();
+        // A name that is overridden is judged by its address, in the resolver.
+        let overridden = exchange.url.domain().is_some_and(|name| lanes.family.resolve.iter().any(|(host, _)| host == name));
+        if !overridden && !permits_literal(&exchange.url, exchange.reach) {
+            return Err(FetchFault::AddressRefused);
+        }
+        let deadline = exchange.deadline;
+        tokio::time::timeout(deadline, lanes.exchange(exchange)).await.unwrap_or(Err(FetchFault::NoAnswer))
+    }
+}
+
+impl Family {
+    /// From its next exchange on, each of them goes by `settings`, as far as it was not made to do otherwise. False when none of
+    /// them is left.
+    #[must_use]
+    pub fn follow(&self, settings: &ClientSettings) -> bool {
+        let Some(family) = self.0.upgrade() else { return false };
+        // Storing what is there already would cost every connection.
+        if **family.load() != *settings {
+            family.store(Arc::new(settings.clone()));
+        }
+        true
+    }
+}
+
+impl Lanes {
+    fn open(family: &Arc<ClientSettings>, own: &Own) -> Result<Self, String> {
+        let mut settings = (**family).clone();
+        settings.ca = own.ca.clone().or(settings.ca);
+        settings.unpooled |= own.unpooled;
         let lanes = |roots: Option<&[reqwest::Certificate]>| {
             let lane = |reach| build(&settings, roots, reach);
             Ok::<_, String>((lane(Reach::Configured)?, lane(Reach::FromToken)?))
@@ -137,43 +246,7 @@ impl Client {
                 lanes(Some(&[]))
             })?,
         };
-        Ok(Self { configured, from_token, settings })
-    }
-
-    /// A client like this one that trusts the authorities of `ca`, a PEM bundle, and no others.
-    ///
-    /// # Errors
-    ///
-    /// A sentence for the operator: the bundle cannot be read.
-    pub fn trusting(&self, ca: &[u8]) -> Result<Self, String> {
-        Self::new(ClientSettings { ca: Some(ca.to_vec()), ..self.settings.clone() })
-    }
-
-    /// A client like this one that makes every exchange over a connection of its own: for what must not be asked twice.
-    ///
-    /// # Errors
-    ///
-    /// A sentence for the operator: the authorities cannot be read any more.
-    pub fn unpooled(&self) -> Result<Self, String> {
-        Self::new(ClientSettings { unpooled: true, ..self.settings.clone() })
-    }
-
-    /// Makes one exchange. Any status is an answer, a redirect included.
-    ///
-    /// # Errors
-    ///
-    /// [`FetchFault`] when there is no whole answer within the bounds.
-    pub async fn fetch(&self, exchange: Exchange) -> Result<Reply, FetchFault> {
-        if !plaintext_allowed(&exchange.url) {
-            return Err(FetchFault::Plaintext);
-        }
-        // A name that is overridden is judged by its address, in the resolver.
-        let overridden = exchange.url.domain().is_some_and(|name| self.settings.resolve.iter().any(|(host, _)| host == name));
-        if !overridden && !permits_literal(&exchange.url, exchange.reach) {
-            return Err(FetchFault::AddressRefused);
-        }
-        let deadline = exchange.deadline;
-        tokio::time::timeout(deadline, self.exchange(exchange)).await.unwrap_or(Err(FetchFault::NoAnswer))
+        Ok(Self { family: Arc::clone(family), configured, from_token })
     }
 
     async fn exchange(&self, exchange: Exchange) -> Result<Reply, FetchFault> {
@@ -312,7 +385,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("overrides", &self.settings.resolve.len()).finish_non_exhaustive()
+        f.debug_struct("Client").field("overrides", &self.family.load().resolve.len()).finish_non_exhaustive()
     }
 }
 

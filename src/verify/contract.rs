@@ -20,6 +20,7 @@ use crate::net::client::Client;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::state::contract::StateStore;
 use crate::verify::keys::contract::BuiltKeys;
+use crate::verify::lasting::Lasting;
 
 /// One line of the roll-call `verify::SCHEMES`.
 pub struct SchemeEntry {
@@ -166,19 +167,33 @@ pub trait Desk: Send + Sync {
 
 /// All desks of a gate, by [`DeskId`].
 #[derive(Default)]
-pub struct Desks(Vec<Arc<dyn Desk>>);
+pub struct Desks {
+    desks: Vec<Arc<dyn Desk>>,
+    lasting: Lasting,
+}
 
 impl Desks {
+    /// No desk yet; what `lasting` has may be gone on with.
+    #[must_use]
+    pub fn with(lasting: Lasting) -> Self {
+        Self { desks: Vec::new(), lasting }
+    }
+
+    /// What outlives these desks.
+    pub fn lasting(&mut self) -> &mut Lasting {
+        &mut self.lasting
+    }
+
     /// Registers `desk` and returns the number to ask it under.
     pub fn register(&mut self, desk: Arc<dyn Desk>) -> DeskId {
-        self.0.push(desk);
-        DeskId(u16::try_from(self.0.len() - 1).unwrap_or(u16::MAX))
+        self.desks.push(desk);
+        DeskId(u16::try_from(self.desks.len() - 1).unwrap_or(u16::MAX))
     }
 
     /// The desk registered under `id`.
     #[must_use]
     pub fn get(&self, id: DeskId) -> Option<&Arc<dyn Desk>> {
-        self.0.get(usize::from(id.0))
+        self.desks.get(usize::from(id.0))
     }
 }
 

@@ -210,7 +210,9 @@ impl SchemePlan for IntrospectionPlan {
     }
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
-        let desk = Arc::new(IntrospectionDesk::new(name, &self.endpoint, tools)?);
+        let (client, clock, observer) = (tools.client, tools.clock, tools.observer);
+        let build = || IntrospectionDesk::new(name, &self.endpoint, client, clock, observer);
+        let desk = tools.desks.lasting().or_build(name, &self.endpoint.continuity(), build)?;
         let id = tools.desks.register(Arc::clone(&desk) as Arc<dyn crate::verify::contract::Desk>);
         Ok(Arc::new(Introspector { name: Arc::clone(name), rules: Arc::clone(&self.rules), desk, id }))
     }

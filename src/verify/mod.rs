@@ -8,6 +8,7 @@ pub mod governor;
 pub mod jwt;
 pub mod keyholder;
 pub mod keys;
+pub mod lasting;
 pub mod presented;
 
 pub mod gigya;

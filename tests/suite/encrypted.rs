@@ -270,6 +270,6 @@ async fn connections_to_one_address_with_different_anchors_are_not_shared() {
     let mut client = edge.client().await;
     assert_eq!(client.get("/public").await.status, 200, "a connection is pooled now");
     let second = Gatekeeper { upstream: 1, ..Gatekeeper::default() };
-    edge.handle.replace(countersign::edge::proxy::Serving { judge: Arc::new(second), upstreams });
+    edge.handle.replace(&options(), countersign::edge::proxy::Serving { judge: Arc::new(second), upstreams });
     assert_eq!(client.get("/public").await.status, 502, "and is not lent to those who would not have made it");
 }

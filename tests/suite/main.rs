@@ -32,6 +32,7 @@ mod oidc_renewal;
 mod oidc_storm;
 mod pressure;
 mod proxying;
+mod reload;
 mod renewal;
 mod replay;
 mod revocation;

@@ -425,7 +425,7 @@ async fn what_is_served_can_be_replaced_while_it_runs() {
     let mut client = edge.client().await;
     assert_eq!(client.get("/public").await.text(), "ok");
     let upstreams = Upstreams::new(vec![UpstreamOptions { host: HostShown::Own, ..service(&[new.address]) }]).unwrap();
-    edge.handle.replace(Serving { judge: Arc::new(Gatekeeper::default()), upstreams });
+    edge.handle.replace(&options(), Serving { judge: Arc::new(Gatekeeper::default()), upstreams });
     assert_eq!(client.get("/public").await.text(), "new", "from the next request on, on the same connection");
     assert_eq!(new.sole().fields("host"), [new.address.to_string()], "with the server's own host, where the conf says so");
 }

@@ -62,11 +62,11 @@ fn everyone_sees_the_health_and_only_some_the_rest() {
     for (address, token, fields, expected, shows) in rows {
         let (readiness, admin) = admin(address, token);
         readiness.serve();
-        assert_eq!(admin.reply(&asking("GET", "/metrics", fields)).status(), expected, "{shows}");
+        assert_eq!(admin.reply(&asking("GET", "/metrics", fields), &admin.access.load()).status(), expected, "{shows}");
         for open in ["/livez", "/readyz"] {
-            assert_eq!(admin.reply(&asking("GET", open, fields)).status(), 200, "{shows}: {open} is for everyone");
+            assert_eq!(admin.reply(&asking("GET", open, fields), &admin.access.load()).status(), 200, "{shows}: {open} is for everyone");
         }
-        let hidden = admin.reply(&asking("GET", "/config", fields)).status();
+        let hidden = admin.reply(&asking("GET", "/config", fields), &admin.access.load()).status();
         assert_eq!(hidden, if expected == 401 { 401 } else { 404 }, "O8, {shows}: there is nothing else, and strangers cannot tell");
     }
 }
@@ -76,7 +76,7 @@ fn nothing_can_be_done_here_only_seen() {
     let (_, admin) = admin(LOCAL, None);
     for path in ["/livez", "/readyz", "/metrics"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get"] {
-            let reply = admin.reply(&asking(method, path, &[("host", "localhost")]));
+            let reply = admin.reply(&asking(method, path, &[("host", "localhost")]), &admin.access.load());
             assert_eq!(
                 (reply.status().as_u16(), reply.headers().get("allow")),
                 (405, Some(&HeaderValue::from_static("GET, HEAD"))),
@@ -85,7 +85,7 @@ fn nothing_can_be_done_here_only_seen() {
         }
     }
     for path in ["/", "/livez/", "//livez", "/metrics/x", "/LIVEZ", "/%6civez", "/debug/pprof"] {
-        assert_eq!(admin.reply(&asking("GET", path, &[("host", "localhost")])).status(), 404, "{path}");
+        assert_eq!(admin.reply(&asking("GET", path, &[("host", "localhost")]), &admin.access.load()).status(), 404, "{path}");
     }
 }
 

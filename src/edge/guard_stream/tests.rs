@@ -5,15 +5,27 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{GuardStream, Home, Patience, Turn};
-use crate::edge::head::{HeadFault, HeadLimits};
+use super::{GuardStream, HeadRules, Home, Patience, Turn};
+use crate::edge::head::{Head, HeadFault, HeadLimits, read};
 use crate::edge::wire::{Connection, Wire};
 
 /// Long enough for what must happen, and for what must not.
 const SOON: Duration = Duration::from_millis(50);
 
-const PATIENCE: Patience =
-    Patience { limits: HeadLimits { bytes: 1024, fields: 10 }, idle: Duration::from_secs(5), head: Duration::from_secs(5) };
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The rules of a test: how long a head may take.
+struct Within(Duration);
+
+impl HeadRules for Within {
+    fn patience(&self) -> Patience {
+        Patience { limits: HeadLimits { bytes: 1024, fields: 10 }, head: self.0 }
+    }
+
+    fn read(&self, head: &[u8]) -> Result<Head, HeadFault> {
+        read(head, &[])
+    }
+}
 
 fn guarded(capacity: usize) -> (DuplexStream, GuardStream, Home) {
     let (client, carrier) = tokio::io::duplex(capacity);
@@ -25,7 +37,7 @@ fn guarded(capacity: usize) -> (DuplexStream, GuardStream, Home) {
 }
 
 async fn turn(guard: &mut GuardStream) -> Turn {
-    guard.next_head(PATIENCE, &[], false).await
+    guard.next_head(PATIENCE, &Within(PATIENCE), false).await
 }
 
 /// What Pingora can read now.
@@ -108,16 +120,16 @@ async fn a_broken_body_is_an_error_from_then_on() {
 
 #[tokio::test]
 async fn a_head_has_to_come_and_to_be_complete_in_time() {
-    let quick = Patience { idle: Duration::from_millis(100), head: Duration::from_millis(100), ..PATIENCE };
+    let quick = Duration::from_millis(100);
     let (_client, mut guard, _home) = guarded(4096);
-    assert_eq!(guard.next_head(quick, &[], false).await, Turn::Over, "nothing came: nobody to answer");
+    assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Over, "nothing came: nobody to answer");
     let (mut client, mut guard, _home) = guarded(4096);
     client.write_all(b"GET / HT").await.unwrap();
-    assert_eq!(guard.next_head(quick, &[], false).await, Turn::Refused(HeadFault::TOO_SLOW), "something came, and no more");
+    assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Refused(HeadFault::TOO_SLOW), "something came, and no more");
     let (mut client, mut guard, _home) = guarded(4096);
     client.write_all(b"GET / HT").await.unwrap();
     drop(client);
-    assert_eq!(guard.next_head(quick, &[], false).await, Turn::Over, "cut off: nobody to answer");
+    assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Over, "cut off: nobody to answer");
 }
 
 #[tokio::test]
@@ -141,7 +153,7 @@ async fn the_preface_of_http2_is_told_from_a_method_that_begins_like_it() {
     for (bytes, allowed, expected, shows) in rows {
         let (mut client, mut guard, _home) = guarded(4096);
         client.write_all(bytes).await.unwrap();
-        assert_eq!(guard.next_head(PATIENCE, &[], *allowed).await, *expected, "{shows}");
+        assert_eq!(guard.next_head(PATIENCE, &Within(PATIENCE), *allowed).await, *expected, "{shows}");
     }
 }
 

@@ -17,11 +17,25 @@ pub(super) struct RedisPlan {
     pub(super) strict: bool,
     /// The URL as written, which holds no password.
     pub(super) shown: Box<str>,
+    /// Tells the credentials and certificates from others: a digest, for comparison only.
+    pub(super) credentials: [u8; 32],
 }
 
 impl fmt::Debug for RedisPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.continuity())
+        f.write_str(&self.described())
+    }
+}
+
+impl RedisPlan {
+    fn described(&self) -> String {
+        let Dialer { client: _, timeout, connect_timeout } = &self.dialer;
+        format!(
+            "redis url={} prefix={} timeout={timeout:?} connect_timeout={connect_timeout:?} strict={}",
+            self.shown,
+            self.names.origin(),
+            self.strict
+        )
     }
 }
 
@@ -37,13 +51,7 @@ impl StorePlan for RedisPlan {
     }
 
     fn continuity(&self) -> String {
-        let Dialer { client: _, timeout, connect_timeout } = &self.dialer;
-        format!(
-            "redis url={} prefix={} timeout={timeout:?} connect_timeout={connect_timeout:?} strict={}",
-            self.shown,
-            self.names.origin(),
-            self.strict
-        )
+        format!("{} {:?}", self.described(), self.credentials)
     }
 
     async fn open(&self, tools: &StoreTools) -> Result<Arc<dyn StateStore>, String> {

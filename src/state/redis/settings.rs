@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use ::aws_lc_rs::digest::{Context, SHA256};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo, TlsCertificates};
 use rustls::RootCertStore;
@@ -29,7 +30,11 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "The server: `redis://host:6379/0`, or `rediss://` for TLS. The path is the number of the database.",
         ),
         KeySpec::optional("username", Shape::Text, "The user it knows us by (ACL). Only with `password`."),
-        KeySpec::optional("password", Shape::Secret, "The password. Read when the process starts."),
+        KeySpec::optional(
+            "password",
+            Shape::Secret,
+            "The password. Another one counts from the next start; a reload with it is refused with `needs_restart`.",
+        ),
         KeySpec::optional(
             "ca",
             Shape::File,
@@ -92,9 +97,12 @@ pub(super) fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<RedisPlan
     }
 
     let server = server?;
-    let client = client(&server, login?, certificates?).inspect_err(|says| checking.faults.error(section.span(), says.clone())).ok()?;
+    let (login, certificates) = (login?, certificates?);
+    let credentials = fingerprint(&login, &certificates);
+    let client = client(&server, login, certificates).inspect_err(|says| checking.faults.error(section.span(), says.clone())).ok()?;
     let dialer = Dialer { client, timeout: section.duration("timeout")?, connect_timeout: section.duration("connect_timeout")? };
-    Some(RedisPlan { dialer, names: Names::new(prefix), strict: section.flag("strict"), shown: section.text("url")?.into() })
+    let (names, strict, shown) = (Names::new(prefix), section.flag("strict"), section.text("url")?.into());
+    Some(RedisPlan { dialer, names, strict, shown, credentials })
 }
 
 /// More would only make every key longer.
@@ -195,6 +203,26 @@ fn login(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<RedisConn
         Some(username) => info.set_username(username),
         None => info,
     })
+}
+
+/// A digest of everything that we show to the server, and of whom we believe.
+fn fingerprint(login: &RedisConnectionInfo, certificates: &TlsCertificates) -> [u8; 32] {
+    let TlsCertificates { client_tls, root_cert } = certificates;
+    let parts = [
+        login.username().map(str::as_bytes),
+        login.password().map(str::as_bytes),
+        root_cert.as_deref(),
+        client_tls.as_ref().map(|shown| shown.client_cert.as_slice()),
+        client_tls.as_ref().map(|shown| shown.client_key.as_slice()),
+    ];
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        // What is absent and what is empty differ, and no part runs into the next.
+        context.update(&[u8::from(part.is_some())]);
+        context.update(&part.map_or(0, <[u8]>::len).to_be_bytes());
+        context.update(part.unwrap_or_default());
+    }
+    context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// What TLS rests on; `None` when at fault. Whether the server is spoken to over TLS is not known when its URL is at fault.

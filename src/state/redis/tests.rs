@@ -110,7 +110,10 @@ fn a_plan_shows_no_secret_and_differs_where_the_store_would() {
     let with = with.unwrap();
     assert!(!format!("{with:?} {}", with.continuity()).contains("pass word"), "{with:?}");
     assert_eq!(shown(""), shown(", prefix: countersign"), "what is written out as the default is the same");
-    for other in [", prefix: other", ", strict: true", ", timeout: 1s", ", connect_timeout: 1s"] {
+    assert_eq!(shown(", password: a"), shown(", password: a"), "the same, the same");
+    assert_ne!(shown(", password: a"), shown(", password: b"), "another password");
+    assert_ne!(shown(", password: a"), shown(", password: a, username: a"), "another user");
+    for other in [", prefix: other", ", strict: true", ", timeout: 1s", ", connect_timeout: 1s", ", password: a"] {
         assert_ne!(shown(""), shown(other), "another store: {other}");
     }
 }

@@ -31,8 +31,7 @@ use crate::jose::json::parse_to_depth;
 use crate::net::authorities::Authorities;
 use crate::net::client::{Client, Exchange, FetchFault};
 use crate::net::single_flight::SingleFlight;
-use crate::verify::contract::{Desk, SchemeTools};
-use crate::verify::keys::contract::KeyTools;
+use crate::verify::contract::Desk;
 
 /// The largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 64 * 1_024;
@@ -87,6 +86,17 @@ pub struct EndpointPlan {
     pub leeway: Seconds,
     /// Whom to trust.
     pub authorities: Authorities,
+}
+
+impl EndpointPlan {
+    /// A text that is equal exactly when every answer would be the same. As secret as the client's secret.
+    #[must_use]
+    pub fn continuity(&self) -> String {
+        let Self { url, client_id, client_secret, client_auth, token_type_hint, deadline, max_age, negative, leeway, authorities } = self;
+        let secret = base64url::encode(&name_of_bytes(client_secret.expose()));
+        let ca = authorities.text();
+        format!("{url} {client_id:?} {secret} {client_auth:?} {token_type_hint:?} {deadline:?} {max_age:?} {negative:?} {leeway:?} {ca}")
+    }
 }
 
 /// What the issuer says about a token.
@@ -166,14 +176,13 @@ impl IntrospectionDesk {
     /// # Errors
     ///
     /// A sentence for the operator.
-    pub fn new(name: &Arc<str>, plan: &EndpointPlan, tools: &SchemeTools<'_>) -> Result<Self, String> {
-        let tools = KeyTools {
-            client: Arc::clone(tools.client),
-            clock: Arc::clone(tools.clock),
-            random: Arc::clone(tools.random),
-            observer: Arc::clone(tools.observer),
-            issued: Arc::default(),
-        };
+    pub fn new(
+        name: &Arc<str>,
+        plan: &EndpointPlan,
+        client: &Arc<Client>,
+        clock: &Arc<dyn Clock>,
+        observer: &Arc<dyn Observer>,
+    ) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -202,9 +211,9 @@ impl IntrospectionDesk {
             max_age: plan.max_age,
             negative: plan.negative,
             leeway: plan.leeway,
-            client: plan.authorities.client(&tools.client)?,
-            clock: tools.clock,
-            observer: tools.observer,
+            client: plan.authorities.client(client)?,
+            clock: Arc::clone(clock),
+            observer: Arc::clone(observer),
             active: Cache::with_weighter(4_096, ACTIVE_BYTES, ByBytes),
             inactive: Cache::new(INACTIVE),
             ended: Cache::with_weighter(2_048, ENDED_BYTES, ByBytes),
@@ -317,7 +326,11 @@ impl Desk for IntrospectionDesk {
 
 /// What a token is remembered by.
 fn name_of(token: &str) -> [u8; 32] {
-    digest(&SHA256, token.as_bytes()).as_ref().first_chunk().copied().unwrap_or_default()
+    name_of_bytes(token.as_bytes())
+}
+
+fn name_of_bytes(secret: &[u8]) -> [u8; 32] {
+    digest(&SHA256, secret).as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// `bytes` as the value of a form field.

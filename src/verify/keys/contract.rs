@@ -70,8 +70,9 @@ pub trait KeySourcePlan: Debug + Send + Sync {
         false
     }
 
-    /// For remote sets: a text that is equal exactly when a reload may go on using the store that is already running.
-    /// `None` for everything that is read from files, which a reload reads again.
+    /// For remote sources: a text that is equal exactly when a reload may go on using the store that is already running, with
+    /// what it knows. As secret as the settings; it is compared and never shown. `None` for everything that is read from
+    /// files, which a reload reads again.
     fn continuity(&self) -> Option<String>;
 
     /// Builds the store.

@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use crate::domain::{Answer, Clock, Event, Observer, Outage, Seconds, Timestamp};
+use crate::jose::base64url;
 use crate::net::authorities::{Authorities, CA_KEY, check_url};
 use crate::net::client::{Client, Exchange, FetchFault};
 use crate::net::single_flight::SingleFlight;
@@ -212,7 +213,17 @@ impl KeySourcePlan for LookupPlan {
     }
 
     fn continuity(&self) -> Option<String> {
-        None
+        let Self { url: Template { before, after }, pepper, headers, times, capacity, authorities } = self;
+        let mut fields = Vec::new();
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), value.as_bytes()] {
+                fields.extend_from_slice(&part.len().to_be_bytes());
+                fields.extend_from_slice(part);
+            }
+        }
+        // Tells the pepper from others as well, and reveals neither.
+        let secrets = base64url::encode(&pepper.digest("continuity", &fields));
+        Some(format!("server_key_lookup {before:?} {after:?} {times:?} {capacity} {secrets} {}", authorities.text()))
     }
 
     fn build(&self, name: &Arc<str>, tools: &KeyTools) -> Result<BuiltKeys, String> {
