@@ -121,9 +121,9 @@ async fn a_real_provider_that_does_not_know_us_or_is_gone_is_told_as_that() {
     let mut provider = Provider::start();
     let pair = provider.session("web-basic", "ann").await;
     let stranger = renewer(&provider.origin, "client_id: web-basic, client_secret: wrong");
-    assert_eq!(renew(&*stranger, &pair).await.unwrap_err(), RenewError::Rejected { code: "invalid_client" });
+    assert_eq!(renew(&*stranger, &pair).await.unwrap_err(), RenewError::Unaccepted { code: "invalid_client" });
     let greedy = renewer(&provider.origin, &format!("client_id: web-basic, client_secret: {SECRET}, scope: [read, write]"));
-    assert_eq!(renew(&*greedy, &pair).await.unwrap_err(), RenewError::Rejected { code: "invalid_scope" });
+    assert_eq!(renew(&*greedy, &pair).await.unwrap_err(), RenewError::Unaccepted { code: "invalid_scope" });
     let astray =
         renewer(&provider.origin, &format!("client_id: web-basic, client_secret: {SECRET}, token_url: '{}/nowhere'", provider.origin));
     assert!(matches!(renew(&*astray, &pair).await.unwrap_err(), RenewError::Lost { .. }));

@@ -273,7 +273,7 @@ impl Trip {
                     None => (Ended::Lost, None),
                 }
             }
-            Ok(Some(Ok(Err(RenewError::Rejected { .. })))) => (Ended::Rejected, None),
+            Ok(Some(Ok(Err(RenewError::Rejected { .. } | RenewError::Unaccepted { .. })))) => (Ended::Rejected, None),
             Ok(Some(Ok(Err(RenewError::Unreached { .. })))) => (Ended::Unreached, None),
             // No usable answer, a panic, or too late.
             Ok(_) | Err(_) => (Ended::Lost, None),
