@@ -3,38 +3,60 @@
 #   docker build -t countersign .
 #   docker run --rm -p 8080:8080 -v "$PWD/conf:/etc/countersign:ro" countersign
 #
-# BuildKit is needed for the cache mounts (the default since Docker 23).
+# How to run it, and what it needs: docs/operations.md. Any builder will do; nothing here is BuildKit's alone.
 
-FROM rust:1.95-bookworm AS build
-# cmake: zlib-ng under Pingora is built with it.
-RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
+# The toolchain of rust-toolchain.toml, and the same Debian in both, so that the C library is the one that was linked against.
+# Publishers name them by digest, or on a mirror: --build-arg RUNTIME=gcr.io/distroless/cc-debian13:nonroot@sha256:...
+ARG TOOLCHAIN=rust:1.95.0-slim-trixie
+ARG RUNTIME=gcr.io/distroless/cc-debian13:nonroot
+
+FROM ${TOOLCHAIN} AS build
+# zlib-ng under Pingora is built with them.
+RUN apt-get update && apt-get install -y --no-install-recommends cmake make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-# Not rust-toolchain.toml: the toolchain is this image's own, and its linters are not needed here.
+# Not rust-toolchain.toml: it asks for linters, which are not needed here.
 COPY Cargo.toml Cargo.lock ./
-COPY src src
+# Named in Cargo.toml, so they must be there.
 COPY benches benches
-COPY conf conf
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
-    cargo build --locked --profile dist --bin countersign \
-    && install -D -m 0755 target/dist/countersign /out/usr/local/bin/countersign \
-    && install -d /out/etc/countersign \
-    && cp -r conf/. /out/etc/countersign/ \
-    && install -d -m 0700 /out/var/lib/countersign
+# All dependencies, in a layer that stays until what has been copied so far changes. What stands in for the sources is forgotten at once:
+# by its time alone it could pass for newer than them.
+RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+    && cargo build --locked --profile dist --bin countersign \
+    && cargo clean --locked --profile dist --package countersign \
+    && rm -r src
+COPY src src
+# Built into `countersign demo`.
+COPY conf/demo.yaml conf/demo.yaml
+RUN cargo build --locked --profile dist --bin countersign
+COPY conf /out/conf
+# Readable to the user of the image, whatever the modes are here. And a last look: what has been built takes the conf.
+RUN chmod -R a+rX,go-w /out/conf && install -d -m 0700 /out/state/countersign \
+    && target/dist/countersign check -c /out/conf/countersign.yaml
 
-FROM debian:bookworm-slim
-# The roots that remote key sets are fetched with; taken from the build image, so nothing is installed here.
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/usr/ /usr/
-COPY --from=build /out/etc/countersign/ /etc/countersign/
-# State outlives the container when a volume is mounted here; the folder belongs to the user, and to nobody else.
-COPY --from=build --chown=65532:65532 /out/var/lib/countersign/ /var/lib/countersign/
+# The C library, libgcc and a CA bundle. No shell, no package manager.
+FROM ${RUNTIME}
+COPY --from=build /src/target/dist/countersign /usr/local/bin/countersign
+COPY --from=build /out/conf /etc/countersign
+# By way of its parent: a folder that is itself the target would get 0755.
+COPY --from=build --chown=65532:65532 /out/state/ /var/lib/
 
 USER 65532:65532
 WORKDIR /var/lib/countersign
+# The one folder that is written to. It outlives the container when a volume with a name is mounted here.
+VOLUME ["/var/lib/countersign"]
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# A process that waits for key sets is not ready for up to `startup_wait`.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=40s --retries=3 \
     CMD ["/usr/local/bin/countersign", "health", "-c", "/etc/countersign/countersign.yaml"]
 ENTRYPOINT ["/usr/local/bin/countersign"]
 CMD ["run", "-c", "/etc/countersign/countersign.yaml"]
+
+# Last, so that a new revision makes no other layer anew.
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="Countersign" \
+      org.opencontainers.image.description="An authenticating reverse proxy: verifies, renews, decides and countersigns requests in front of services that already exist" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"

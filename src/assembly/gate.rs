@@ -16,6 +16,7 @@ use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
+use crate::gate::in_vain::InVain;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
 use crate::issuer::pairs::Issuer;
 use crate::net::client::Client;
@@ -164,11 +165,13 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         rules: rules.into(),
         authenticators: authenticators.into(),
         spendable: plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.clone()).collect(),
+        own_cookies: sessions.values().map(|sessions| Place::Cookie(sessions.terms().cookie.clone())).collect(),
         desks,
         state: Arc::clone(&ground.state),
         revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor(plan),
+        in_vain: InVain::default(),
         firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
         private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),

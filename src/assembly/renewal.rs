@@ -9,11 +9,13 @@ use http::HeaderName;
 use crate::assembly::gate::Ground;
 use crate::config::plan::{AuthenticatorPlan, Plan};
 use crate::domain::Place;
+use crate::gate::hand_back::can_hold;
 use crate::gate::rule::{HandBack, HandTo, Renewal};
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::net::client::Client;
 use crate::renew::contract::{FlightTools, RenewTools, Renewals, Renewer};
+use crate::renew::fitting::Fitting;
 use crate::renew::flight::{FlightSettings, Flights};
 use crate::renew::handling::{self, Handling};
 use crate::renew::session::SessionRenewer;
@@ -67,7 +69,7 @@ impl Renewing {
                 let renewer = Arc::new(SessionRenewer::over(Arc::clone(&renewer), Arc::clone(sessions), handling.flight));
                 built.held.insert(Arc::clone(&user.name), flights(name, renewer, handling, ground));
             }
-            built.shared.push(Some(flights(Arc::clone(&written.name), renewer, handling, ground)));
+            built.shared.push(Some(flights(Arc::clone(&written.name), fitted(plan, index, &written.name, renewer), handling, ground)));
         }
         Ok(built)
     }
@@ -89,6 +91,16 @@ impl Renewing {
             hand_back: used.hand_back.as_ref().map(hand_back),
         })
     }
+}
+
+/// `renewer`, the one of this number, less the pairs that none of the clients it renews for could be handed.
+fn fitted(plan: &Plan, index: usize, name: &Arc<str>, renewer: Arc<dyn Renewer>) -> Arc<dyn Renewer> {
+    let used = plan.authenticators.iter().filter_map(|user| user.renewal.as_ref()).filter(|used| used.renewer == index);
+    let places: Vec<HandBack> = used.filter_map(|used| used.hand_back.as_ref()).map(hand_back).collect();
+    if places.is_empty() {
+        return renewer;
+    }
+    Arc::new(Fitting::over(Arc::clone(name), renewer, Box::new(move |pair| places.iter().any(|to| can_hold(to, pair)))))
 }
 
 fn flights(name: Arc<str>, renewer: Arc<dyn Renewer>, handling: &Handling, ground: &Ground) -> Arc<dyn Renewals> {

@@ -89,8 +89,8 @@ pub fn clean_response(admission: &Admission, response: &mut ResponseHeader) {
     }
 }
 
-/// Writes a fresh pair into the answer. What the upstream says under the same names, or of the same cookies, is not passed on;
-/// but a cookie that it takes away stays away: whoever logs out with a pair that has just run out must not be logged in by that.
+/// Writes a fresh pair into the answer. What the upstream says under the same headers is not passed on; but what it says of the same
+/// cookies counts, since it says it later: whoever logs in or out with a pair that has just run out stays so.
 ///
 /// # Errors
 ///
@@ -100,41 +100,18 @@ pub fn hand_back(fields: &[(HeaderName, HeaderValue)], response: &mut ResponseHe
         return Ok(());
     }
     let theirs: Vec<HeaderValue> = response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-    let cleared: Vec<&[u8]> = theirs.iter().filter(|value| clears(value)).map(cookie_name).collect();
-    let stays_away = |value: &HeaderValue| cleared.contains(&cookie_name(value));
-    let fields: Vec<_> = fields.iter().filter(|(name, value)| *name != SET_COOKIE || !stays_away(value)).collect();
-    let ours: Vec<&[u8]> = fields.iter().filter(|(name, _)| *name == SET_COOKIE).map(|(_, value)| cookie_name(value)).collect();
-    if theirs.iter().any(|value| ours.contains(&cookie_name(value))) {
-        response.remove_header(&SET_COOKIE);
-        for value in theirs.iter().filter(|value| !ours.contains(&cookie_name(value))) {
-            response.append_header(SET_COOKIE, value.clone())?;
-        }
-    }
     let overruling: Vec<HeaderName> = response.headers.keys().filter(|name| overrules_cache_control(name)).cloned().collect();
     for name in overruling {
         response.remove_header(&name);
     }
     for (name, value) in fields {
-        if *name == SET_COOKIE {
-            response.append_header(name, value.clone())?;
-        } else {
+        if *name != SET_COOKIE {
             response.insert_header(name, value.clone())?;
+        } else if theirs.iter().all(|said| cookie_name(said) != cookie_name(value)) {
+            response.append_header(name, value.clone())?;
         }
     }
     Ok(())
-}
-
-/// Whether a `Set-Cookie` takes its cookie away: a life that is over (`Max-Age`, RFC 6265 section 5.2.2), or no value. A date in
-/// the past is written with one of them by every framework that we know of, or with an empty value.
-fn clears(value: &HeaderValue) -> bool {
-    let mut parts = value.as_bytes().split(|byte| *byte == b';');
-    let kept = parts.next().and_then(|pair| pair.splitn(2, |byte| *byte == b'=').nth(1)).unwrap_or_default().trim_ascii();
-    let mut ages = parts.filter_map(|attribute| {
-        let (name, age) = attribute.split_at(attribute.iter().position(|byte| *byte == b'=')?);
-        name.trim_ascii().eq_ignore_ascii_case(b"max-age").then(|| age.get(1..).unwrap_or_default().trim_ascii())
-    });
-    matches!(kept, b"" | b"\"\"")
-        || ages.any(|age| age.first() == Some(&b'-') || (!age.is_empty() && age.iter().all(|digit| *digit == b'0')))
 }
 
 /// Whether caches heed the field before `Cache-Control`: `CDN-Cache-Control` and its kin (RFC 9213), and what came before them.

@@ -324,11 +324,16 @@ impl ProxyHttp for Proxy {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         trip: &mut Self::CTX,
     ) -> pingora::Result<()> {
         if session.was_upgraded() {
             return Ok(());
+        }
+        // Pingora writes it as a chunk, which ends the body, and then ends the body: what is too much would begin the next request on
+        // the connection. HTTP/2 may end with an empty frame.
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            *body = None;
         }
         trip.body_bytes += body.as_ref().map_or(0, |piece| piece.len() as u64);
         if self.0.limits.body_bytes.is_some_and(|most| most < trip.body_bytes) {

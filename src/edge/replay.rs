@@ -39,7 +39,11 @@ impl BodySource for Kept {
 ///
 /// The marker with which the attempt must end, so that the request is sent again.
 pub(super) async fn renew(session: &mut Session, trip: &mut Trip) -> pingora::Result<()> {
-    let Some(authenticator) = trip.admission.as_ref().and_then(|admission| admission.renewable) else { return Ok(()) };
+    let Some(admission) = &trip.admission else { return Ok(()) };
+    if let Some(fresh) = admission.fresh {
+        trip.serving.judge.in_vain(fresh);
+    }
+    let Some(authenticator) = admission.renewable else { return Ok(()) };
     let Some(wire) = trip.wire.clone() else { return Ok(()) };
     if trip.replayed || session.as_ref().retry_buffer_truncated() {
         return Ok(());

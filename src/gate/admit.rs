@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, Timestamp,
+    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, SpentKey, Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
@@ -93,6 +93,10 @@ impl Judge for Gate {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let verdict = self.decide(arrival, body, Some(authenticator)).await;
         verdict.record.renewed.then_some(verdict)
+    }
+
+    fn in_vain(&self, fresh: SpentKey) {
+        self.in_vain.note(fresh, self.clock.now());
     }
 
     fn still_good(&self, identity: &Identity) -> bool {
@@ -299,7 +303,10 @@ impl Gate {
         let mut target = request.target.clone();
         // What renews goes upstream from no rule, public ones and those that keep the credential among them.
         let judged = proven.places.iter().filter(|_| !forward.keep_credential);
-        hygiene::remove_credentials(request, self.spendable.iter().chain(judged), &mut target, &mut remove, &mut set);
+        // Nor does a session of ours, from a rule that does not ask for it: whoever has the cookie is the session.
+        let own = self.own_cookies.iter().filter(|place| !(forward.keep_credential && proven.places.contains(place)));
+        let gone = self.spendable.iter().chain(own).chain(judged);
+        hygiene::remove_credentials(request, gone, &mut target, &mut remove, &mut set);
         for (renewed, places) in proven.fresh.iter().filter(|_| forward.keep_credential) {
             hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
         }
@@ -322,6 +329,7 @@ impl Gate {
             cut_at: proven.identity.as_ref().and_then(|identity| identity.expires),
             remove_from_response: Arc::clone(&self.private_responses),
             renewable: proven.renewable,
+            fresh: proven.renews_next,
             _made_by_the_gate: (),
         })
     }
@@ -348,9 +356,12 @@ impl Gate {
             }
         }
         let reply = service.serve(call).await;
-        if let (Some(governor), Err(Refusal::Doubted(doubt))) = (governor, &reply)
-            && is_guess(doubt)
-        {
+        let guessed = match &reply {
+            Ok(reply) => reply.guessed,
+            Err(Refusal::Doubted(doubt)) => is_guess(doubt),
+            Err(_) => false,
+        };
+        if let Some(governor) = governor.filter(|_| guessed) {
             governor.fail(client, None, call.now);
         }
         reply
@@ -412,7 +423,7 @@ fn is_failure(refusal: &Refusal, facts: &Facts) -> bool {
 
 /// `reply` as it is sent: no cache may keep it unless the service says so.
 fn served(reply: Reply) -> Served {
-    let Reply { status, mut headers, body } = reply;
+    let Reply { status, mut headers, body, guessed: _ } = reply;
     if headers.iter().all(|(name, _)| *name != header::CACHE_CONTROL) {
         headers.push((header::CACHE_CONTROL, HeaderValue::from_static("no-store")));
     }

@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::domain::{Identity, Listed, ListedFrom, Revocation, RevocationId, Seconds, Timestamp};
+use crate::domain::{Identity, Listed, ListedFrom, Revocation, RevocationId, Seconds, SpentKey, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::verdict::Verdict;
 pub use crate::state::revoked::{Revoked, Withdrawn};
@@ -37,6 +37,11 @@ pub trait Judge: Send + Sync + 'static {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let _ = (arrival, body, authenticator);
         None
+    }
+
+    /// Is told that the upstream has refused a credential as well that was renewed for its sake (`Admission::fresh`).
+    fn in_vain(&self, fresh: SpentKey) {
+        let _ = fresh;
     }
 
     /// Whether `identity`, which was let in before, may stay. What is still open in its name is ended otherwise.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Credential, Facts, Identity, Need, Refusal, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent, Step, Timestamp, Verified,
+    Credential, Facts, Identity, Need, Refusal, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent, SpentKey, Step, Timestamp,
+    Verified,
 };
 use crate::gate::prove::Walk;
 use crate::gate::rule::{Authenticator, Renewal};
@@ -44,6 +45,9 @@ impl Walk<'_, '_> {
             return match self.spent(occasion, facts) {
                 Ok(Some(spent)) => {
                     let key = occasion.renewal.renewals.key(&spent);
+                    if self.refused == Some(occasion.index) && self.gate.in_vain.rests(&key, self.now) {
+                        return Fresh::None(without);
+                    }
                     Fresh::Lack(Need::Renew(Renewing { authenticator: occasion.index, key, spent: Arc::new(spent) }))
                 }
                 Ok(None) => Fresh::None(without),
@@ -82,6 +86,13 @@ impl Walk<'_, '_> {
             }
         }
     }
+}
+
+/// Names what `renewed` would be renewed with in its turn: where the issuer does not rotate, what was spent for it.
+pub(super) fn next(occasion: &Occasion<'_>, renewed: &Renewed, facts: &Facts) -> Option<SpentKey> {
+    let (renewing, _) = facts.renewal(occasion.index)?;
+    let refresh = renewed.pair.refresh.as_ref().unwrap_or(&renewing.spent.refresh);
+    Some(occasion.renewal.renewals.key(&Spent { refresh: refresh.clone(), ..Spent::clone(&renewing.spent) }))
 }
 
 /// Whether a renewed identity is the one that lapsed. A name is only a name together with who vouches for it.

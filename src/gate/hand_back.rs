@@ -32,6 +32,12 @@ pub(super) fn fields(to: &HandBack, pair: &TokenPair, now: Timestamp) -> Result<
     Ok(fields)
 }
 
+/// Whether `pair` can be handed to the client as `to` says.
+#[must_use]
+pub fn can_hold(to: &HandBack, pair: &TokenPair) -> bool {
+    fields(to, pair, Timestamp(0)).is_ok()
+}
+
 fn field(place: &HandTo, secret: &Secret) -> Result<(HeaderName, HeaderValue), Refusal> {
     let (name, mut value) = match place {
         HandTo::Header(name) => (name.clone(), HeaderValue::from_bytes(secret.expose()).map_err(|_| Refusal::Internal)?),
@@ -52,7 +58,7 @@ fn field(place: &HandTo, secret: &Secret) -> Result<(HeaderName, HeaderValue), R
 mod tests {
     use http::HeaderName;
 
-    use super::fields;
+    use super::{can_hold, fields};
     use crate::domain::{Reason, Seconds, Secret, Timestamp, TokenPair, Value};
     use crate::gate::rule::{HandBack, HandTo};
 
@@ -106,6 +112,7 @@ mod tests {
             ),
         ];
         for (to, pair, expected, shows) in rows {
+            assert!(can_hold(&to, &pair), "{shows}");
             let written = fields(&to, &pair, Timestamp(1_000)).unwrap();
             assert!(
                 written.iter().all(|(name, value)| value.is_sensitive() || name == "cache-control" || name == "x-expires-in"),
@@ -127,6 +134,7 @@ mod tests {
         for (place, access, shows) in rows {
             let to = HandBack { access: Some(place), refresh: None, expires_in: None };
             assert_eq!(fields(&to, &pair(access, None), Timestamp(0)).unwrap_err().reason(), Reason::Internal, "{shows}");
+            assert!(!can_hold(&to, &pair(access, None)), "{shows}");
         }
     }
 }

@@ -95,12 +95,13 @@ pub fn remove_credentials<'p>(
                     }
                 }
             }
-            Place::Cookie(name) => cookies.push(name),
-            Place::Query(name) => parameters.push(name),
-            Place::Body => {}
+            // Without a cookie there is nothing to gather names for.
+            Place::Cookie(name) if headers.contains_key(COOKIE) => cookies.push(name),
+            Place::Query(name) if target.query.is_some() => parameters.push(name),
+            Place::Cookie(_) | Place::Query(_) | Place::Body => {}
         }
     }
-    if !cookies.is_empty() && headers.contains_key(COOKIE) && !remove.contains(&COOKIE) {
+    if !cookies.is_empty() && !remove.contains(&COOKIE) {
         match without_cookies(headers, &cookies) {
             Some(rest) => set.push((COOKIE, rest)),
             None => remove.push(COOKIE),

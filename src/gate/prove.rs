@@ -10,9 +10,9 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{
-    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Step, Timestamp, Verified,
+    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, SpentKey, Step, Timestamp, Verified,
 };
-use crate::gate::fresh::{Fresh, Occasion, is_due};
+use crate::gate::fresh::{Fresh, Occasion, is_due, next};
 use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
 use crate::policy::requirement::Requirement;
@@ -30,6 +30,8 @@ pub(super) struct Proven {
     pub(super) ambient: bool,
     /// The authenticator whose credential could be renewed should the upstream not take it.
     pub(super) renewable: Option<usize>,
+    /// What a credential that was renewed because of the upstream would be renewed with itself.
+    pub(super) renews_next: Option<SpentKey>,
     /// What stands in place of each credential that was renewed, and where that one stood.
     pub(super) fresh: Vec<(Arc<Renewed>, Vec<Place>)>,
 }
@@ -281,6 +283,7 @@ impl Walk<'_, '_> {
         trail.renewed |= renewed.is_some();
         let mut proven = self.proven(authenticator, identity.into_inner(), credential);
         proven.renewable = renewed.is_none().then_some(index);
+        proven.renews_next = renewed.as_ref().filter(|_| refused).and_then(|renewed| next(&occasion, renewed, facts));
         // What we hold ourselves (a session) the client goes on presenting as it did.
         let fresh = renewed.filter(|_| renewal.hand_back.is_some());
         proven.fresh = fresh.map(|renewed| (renewed, credential.places.clone())).into_iter().collect();
@@ -358,5 +361,13 @@ fn join(sum: Proven, next: Proven) -> Proven {
     burns.extend(next.burns);
     let mut fresh = sum.fresh;
     fresh.extend(next.fresh);
-    Proven { identity, places, burns, ambient: sum.ambient || next.ambient, renewable: sum.renewable.or(next.renewable), fresh }
+    Proven {
+        identity,
+        places,
+        burns,
+        ambient: sum.ambient || next.ambient,
+        renewable: sum.renewable.or(next.renewable),
+        renews_next: sum.renews_next.or(next.renews_next),
+        fresh,
+    }
 }

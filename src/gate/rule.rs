@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::gate::in_vain::InVain;
 use crate::issuer::contract::Service;
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
@@ -33,6 +34,9 @@ pub struct Gate {
     pub desks: Desks,
     /// Wherever a client of any authenticator brings what renews; taken off every request that is forwarded, whatever its rule.
     pub spendable: Box<[Place]>,
+    /// The cookies that hold sessions of ours; taken off every request that is forwarded, but where its rule asks for that very
+    /// session and keeps credentials.
+    pub own_cookies: Box<[Place]>,
     /// Where single-use credentials are spent.
     pub state: Arc<dyn StateStore>,
     /// Whose credentials are no longer taken; asked about everyone who was proven.
@@ -41,6 +45,8 @@ pub struct Gate {
     pub cache: Arc<CredentialCache>,
     /// Failure budgets; `None` when switched off.
     pub governor: Option<Arc<Governor>>,
+    /// Credentials that upstreams have refused, fresh as they were.
+    pub in_vain: InVain,
     /// Header names that only we may write.
     pub firewall: Firewall,
     /// Response header names that only we may write.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Identity, Reason, Refusal, Target, Timestamp};
+use crate::domain::{Identity, Reason, Refusal, SpentKey, Target, Timestamp};
 
 /// What was decided, and what the audit record says about it.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ pub struct Admission {
     pub remove_from_response: Arc<[HeaderName]>,
     /// The authenticator whose credential can be renewed, once, should the upstream answer 401 to it.
     pub renewable: Option<usize>,
+    /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
+    /// judge is told should the upstream refuse it as well.
+    pub fresh: Option<SpentKey>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -69,6 +72,7 @@ impl Admission {
             cut_at: None,
             remove_from_response: Arc::from([]),
             renewable: None,
+            fresh: None,
             _made_by_the_gate: (),
         }
     }

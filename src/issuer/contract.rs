@@ -159,6 +159,9 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Bytes,
+    /// Whether the credential in the body was one that a guess would be; from a caller whom nobody has proven, it counts against the
+    /// budget of failures of its address, as a refusal would.
+    pub guessed: bool,
 }
 
 /// Answers requests in the proxy's own name.

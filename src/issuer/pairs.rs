@@ -107,7 +107,7 @@ pub enum GrantFault {
     Revoked,
     /// It had been spent, longer ago than is forgiven. The family has been taken back for it.
     Reused,
-    /// It was given to another client.
+    /// It was given to another client, or for another subject.
     Foreign,
 }
 
@@ -256,6 +256,31 @@ impl Issuer {
         narrowed: Option<&[Box<str>]>,
         now: Timestamp,
     ) -> Result<Issued, PairFault> {
+        self.rotate_if(refresh, by, |_| true, narrowed, now).await
+    }
+
+    /// The next pair for `refresh`, provided that its family is of `subject`; nothing is spent otherwise. For whoever brings no proof
+    /// but an identity: no client.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::rotate`]; [`GrantFault::Foreign`] when it was given to another subject.
+    pub async fn rotate_for(&self, refresh: &str, subject: &str, now: Timestamp) -> Result<Issued, PairFault> {
+        self.rotate_if(refresh, None, |live| *live.subject == *subject, None, now).await
+    }
+
+    async fn rotate_if(
+        &self,
+        refresh: &str,
+        by: Option<&Caller>,
+        is_theirs: impl Fn(&Live) -> bool,
+        narrowed: Option<&[Box<str>]>,
+        now: Timestamp,
+    ) -> Result<Issued, PairFault> {
+        let check_holder = |live: &Live| {
+            check_client(live, by)?;
+            if is_theirs(live) { Ok(()) } else { Err(PairFault::Grant(GrantFault::Foreign)) }
+        };
         let token = RefreshToken::parse(refresh).ok_or(PairFault::Grant(GrantFault::Malformed))?;
         let handle = token.handle(&self.terms.issuer);
         let mut standing = self.read(&handle, now).await?;
@@ -267,7 +292,7 @@ impl Issuer {
             self.check_revoked(&live, &handle, now)?;
             let presented = token.digest();
             if bool::from(presented.ct_eq(&live.current)) {
-                check_client(&live, by)?;
+                check_holder(&live)?;
                 let (next, given) = self.next(&live, &handle, &token, narrowed, now)?;
                 let ends = next.ends;
                 match self.write(&handle, Expect::Version(entry.version), &Family::Live(Box::new(next)), ends, now).await? {
@@ -279,7 +304,7 @@ impl Issuer {
             if let Some(previous) = live.previous.as_ref().filter(|previous| bool::from(presented.ct_eq(&previous.digest)))
                 && now < previous.forgiven_until
             {
-                check_client(&live, by)?;
+                check_holder(&live)?;
                 let given = token.open(&self.context(&handle, live.generation), &previous.given).and_then(|plain| Given::read(&plain));
                 return given.map(|given| issued(given, handle, live.ends)).ok_or_else(|| self.damaged(&handle));
             }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::domain::{Event, Identity, Observer, Outage, Random, Timestamp, TokenPair};
 use crate::jose::digest::digest;
-use crate::jose::session::{KeptPair, Reference, Session, SessionId, SessionTerms, TooLarge};
+use crate::jose::session::{KeptPair, Reference, Session, SessionTerms, TooLarge};
 use crate::state::contract::{Class, Entry, Expect, Key, StateStore, Written};
 
 /// How often a record that changed under our hands is looked at again.
@@ -101,7 +101,7 @@ impl Sessions {
         identity: &Identity,
         pair: Option<KeptPair>,
         now: Timestamp,
-    ) -> Result<(SessionId, Session), OpenFault> {
+    ) -> Result<(Reference, Session), OpenFault> {
         let session = Session {
             subject: identity.subject.clone(),
             issuer: identity.issuer.clone(),
@@ -116,7 +116,7 @@ impl Sessions {
             Some(pair) => Some(self.vacancy(pair, now).await?.ok_or(OpenFault::Taken)?),
             None => None,
         };
-        let reference = Reference { id: SessionId::draw(self.random.as_ref()), host: host.into() };
+        let reference = self.terms.draw(host, self.random.as_ref()).ok_or(TooLarge)?;
         let record = self.terms.seal(&reference, &session, self.random.as_ref())?;
         match self.write(&reference, Expect::Absent, record, session.until(self.terms.idle), now).await? {
             Written::Done { .. } if !self.claim(&reference, &session, vacancy, now).await? => {
@@ -124,7 +124,7 @@ impl Sessions {
                 let _ = self.close(&reference, now).await;
                 Err(OpenFault::Taken)
             }
-            Written::Done { .. } => Ok((reference.id, session)),
+            Written::Done { .. } => Ok((reference, session)),
             // 256 random bits that are taken: the randomness is broken, and nothing may rest on it.
             Written::Conflict(_) => Err(OpenFault::Store),
         }

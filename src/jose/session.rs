@@ -1,12 +1,13 @@
 //! Sessions: the id that a browser holds, and the sealed record that is kept for it.
 //!
-//! The id is 256 unpredictable bits and says nothing. The record stands under a digest of the id, the host and the kind of session,
+//! The id is 256 unpredictable bits, which say nothing, and a proof that they were drawn here, for this host and this kind of session:
+//! whoever guesses at ids never comes as far as the store. The record stands under a digest of the id, the host and the kind of session,
 //! and is sealed with AES-256-GCM under a key that is derived from the configured key, a fresh salt, and those three: a store that
 //! is stolen opens no session, a record that is moved opens nowhere, and a cookie that is carried to another host finds nothing.
 //!
 //! What a session is good for is decided by who opens it; nothing here reads a clock.
 //!
-//! Rules: RFC 5116 (AEAD), RFC 5869 (HKDF), RFC 4648 section 5 (base64url, without padding).
+//! Rules: RFC 2104 (HMAC), RFC 5116 (AEAD), RFC 5869 (HKDF), RFC 4648 section 5 (base64url, without padding).
 
 mod epochs;
 
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt as HkdfSalt};
+use aws_lc_rs::hmac;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::domain::{Random, Seconds, Secret, Timestamp, Value, Verified};
@@ -26,10 +29,14 @@ pub use crate::jose::session::epochs::Epochs;
 
 const KEY_ID: usize = 4;
 const SALT: usize = 32;
-const ID: usize = 32;
+/// Bytes of an id that are drawn.
+const DRAWN: usize = 32;
+/// Bytes behind them that prove it.
+const PROOF: usize = 16;
+const ID: usize = DRAWN + PROOF;
 
-/// Characters of an id as text.
-const ID_TEXT: usize = 43;
+/// Characters of an id as text, without a bit to spare.
+const ID_TEXT: usize = 64;
 
 /// The longest record, in bytes.
 pub const MAX_RECORD: usize = 48 * 1_024;
@@ -37,20 +44,13 @@ pub const MAX_RECORD: usize = 48 * 1_024;
 /// What the first byte of every record says.
 const VERSION: u8 = 1;
 
-/// The id of a session. It has no `Debug`: whoever has it is the session.
+/// The id of a session, or what has the form of one. It has no `Debug`: whoever has it is the session.
 #[derive(Clone)]
 pub struct SessionId(Zeroizing<[u8; ID]>);
 
 impl SessionId {
-    /// A new one.
-    #[must_use]
-    pub fn draw(random: &dyn Random) -> Self {
-        let mut bytes = Zeroizing::new([0; ID]);
-        random.fill(bytes.as_mut_slice());
-        Self(bytes)
-    }
-
-    /// The id that `text` is; `None` when it has not the one form that an id of ours has.
+    /// The id that `text` is; `None` when it has not the one form that an id of ours has. Whether it is ours,
+    /// [`SessionTerms::recognise`] says.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = Zeroizing::new([0; ID]);
@@ -63,29 +63,38 @@ impl SessionId {
     pub fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(base64url::encode(self.0.as_slice()))
     }
+
+    fn halves(&self) -> (&[u8], &[u8]) {
+        self.0.split_at(DRAWN)
+    }
+
+    /// One that nobody has drawn, in the right form.
+    #[cfg(test)]
+    pub(crate) fn forged(random: &dyn Random) -> Self {
+        let mut bytes = Zeroizing::new([0; ID]);
+        random.fill(bytes.as_mut_slice());
+        Self(bytes)
+    }
 }
 
-/// A session as it is asked for: its id, and the host it is presented at.
+/// A session as it is asked for: an id that was drawn for it, and the host it is good at. Made by [`SessionTerms`] only.
 #[derive(Clone)]
 pub struct Reference {
-    /// The id.
-    pub id: SessionId,
-    /// The canonical host.
-    pub host: Box<str>,
+    id: SessionId,
+    host: Box<str>,
 }
 
 impl Reference {
-    /// As one text, to be handed on where a text is wanted. As secret as the id.
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// As one text, to be handed on where a text is wanted and read by [`SessionTerms::read`]. As secret as the id.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
         Zeroizing::new([self.id.text().as_str(), &self.host].concat())
-    }
-
-    /// The reference that `text` is.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (id, host) = text.split_at_checked(ID_TEXT)?;
-        Some(Self { id: SessionId::parse(id)?, host: host.into() })
     }
 }
 
@@ -192,10 +201,11 @@ impl Session {
     }
 }
 
-/// A key that seals records, set up once.
+/// A key that seals records and proves ids, set up once.
 pub struct SessionKey {
     id: [u8; KEY_ID],
     extracted: Prk,
+    proving: hmac::Key,
 }
 
 impl SessionKey {
@@ -203,7 +213,9 @@ impl SessionKey {
     #[must_use]
     pub fn new(id: [u8; KEY_ID], secret: &Secret) -> Self {
         let extracted = HkdfSalt::new(HKDF_SHA256, b"countersign session 1").extract(secret.expose());
-        Self { id, extracted }
+        // A key of its own for the other purpose.
+        let proving = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()), b"countersign session id 1");
+        Self { id, extracted, proving: hmac::Key::new(hmac::HMAC_SHA256, proving.as_ref()) }
     }
 }
 
@@ -224,7 +236,7 @@ pub struct SessionTerms {
     pub life: Seconds,
     /// How long it lasts unseen; 0 for any time.
     pub idle: Seconds,
-    /// Keys that seal and open; the first seals. At least one.
+    /// Keys that seal and open, and prove ids and recognise them; the first seals and proves. At least one.
     pub keys: Box<[SessionKey]>,
     /// What was changed on this node since, so that nobody goes on with what they remember.
     pub epochs: Arc<Epochs>,
@@ -236,6 +248,38 @@ pub struct SessionTerms {
 pub struct TooLarge;
 
 impl SessionTerms {
+    /// A new session at `host`, under an id that nobody has seen before. `None` without a key.
+    #[must_use]
+    pub fn draw(&self, host: &str, random: &dyn Random) -> Option<Reference> {
+        let mut bytes = Zeroizing::new([0; ID]);
+        let (drawn, proof) = bytes.split_at_mut(DRAWN);
+        random.fill(drawn);
+        proof.copy_from_slice(&self.proof(self.keys.first()?, host, drawn));
+        Some(Reference { id: SessionId(bytes), host: host.into() })
+    }
+
+    /// What `id` is at `host`, when it was drawn for that host and these sessions under a key that is still ours; `None` otherwise.
+    /// Whether there is, or ever was, such a session is not said.
+    #[must_use]
+    pub fn recognise(&self, id: SessionId, host: &str) -> Option<Reference> {
+        let (drawn, presented) = id.halves();
+        let is_ours = self.keys.iter().any(|key| bool::from(self.proof(key, host, drawn).as_slice().ct_eq(presented)));
+        is_ours.then(|| Reference { id, host: host.into() })
+    }
+
+    /// The reference that `text` is, as [`Reference::text`] writes it.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<Reference> {
+        let (id, host) = text.split_at_checked(ID_TEXT)?;
+        self.recognise(SessionId::parse(id)?, host)
+    }
+
+    /// What `key` proves of `drawn` with: nobody else can say it, and it fits no other host and no other sessions.
+    fn proof(&self, key: &SessionKey, host: &str, drawn: &[u8]) -> [u8; PROOF] {
+        let whole = hmac::sign(&key.proving, &digest("countersign session id", &[self.name.as_bytes(), host.as_bytes(), drawn]));
+        whole.as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     /// The key of the record of `reference`.
     #[must_use]
     pub fn record_of(&self, reference: &Reference) -> [u8; 32] {

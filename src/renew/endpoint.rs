@@ -59,7 +59,7 @@ pub fn is_html(reply: &Reply) -> bool {
     })
 }
 
-/// A credential out of an answer: text that a header field and a cookie can carry as it is.
+/// A credential out of an answer: text that a header field can carry as it is, and a cookie but for `"`, `,`, `;` and `\`.
 ///
 /// # Errors
 ///

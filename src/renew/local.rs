@@ -2,14 +2,14 @@
 //!
 //! There is no exchange over the network and so no lost answer: the issuer's record decides, in one write. A refresh token that was
 //! given to a client of its own is not spent here, where no client proves itself; and the lapsed token must be of the same family,
-//! so that nobody's refresh token renews somebody else's access.
+//! or, where it tells none, of the subject that the family's record names: nobody's refresh token is spent for somebody else.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Spent, Timestamp, TokenPair, Value};
+use crate::domain::{Identity, Spent, Timestamp, TokenPair, Value};
 use crate::issuer::pairs::{Issuer, PairFault};
 use crate::renew::contract::{RenewError, RenewTools, Renewer, RenewerEntry, RenewerPlan};
 use crate::renew::handling::{EARLY_KEY, FLIGHT_KEY, GRACE_KEY, HAND_BACK_KEY, REFRESH_FROM_KEY, WAIT_KEY};
@@ -75,10 +75,16 @@ impl Renewer for Local {
         let refresh = std::str::from_utf8(spent.refresh.expose()).map_err(|_| REJECTED)?;
         let claimed = spent.identity.claims.member("fam").and_then(Value::as_text);
         let family = self.issuer.family_of(refresh).ok_or(REJECTED)?;
-        if claimed.is_some_and(|claimed| claimed != family.text()) {
-            return Err(REJECTED);
-        }
-        match self.issuer.rotate(refresh, None, None, now).await {
+        let rotated = match claimed {
+            Some(claimed) if claimed != family.text() => return Err(REJECTED),
+            // A session's record holds the two side by side, whatever its login was called.
+            _ if is_kept(&spent.identity) => self.issuer.rotate(refresh, None, None, now).await,
+            // A name is only a name together with who vouches for it.
+            _ if *spent.identity.issuer != *self.issuer.terms().issuer => return Err(REJECTED),
+            Some(_) => self.issuer.rotate(refresh, None, None, now).await,
+            None => self.issuer.rotate_for(refresh, &spent.identity.subject, now).await,
+        };
+        match rotated {
             Ok(issued) => Ok(issued.pair),
             Err(PairFault::Grant(_)) => Err(REJECTED),
             // Asked again within the grace, the issuer gives what it may have given already.
@@ -92,6 +98,11 @@ impl Renewer for Local {
     fn forgives_repeats(&self) -> bool {
         true
     }
+}
+
+/// Whether `identity` is a session's, whose refresh token nobody has brought: it was kept since the login.
+fn is_kept(identity: &Identity) -> bool {
+    identity.scheme == "session"
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 pub mod contract;
 pub mod endpoint;
+pub mod fitting;
 pub mod flight;
 pub mod form;
 pub mod handling;

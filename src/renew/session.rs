@@ -73,7 +73,7 @@ const OVER: RenewError = RenewError::Rejected { code: "session_over" };
 #[async_trait]
 impl Renewer for SessionRenewer {
     async fn renew(&self, spent: &Spent, now: Timestamp) -> Result<TokenPair, RenewError> {
-        let reference = std::str::from_utf8(spent.access.expose()).ok().and_then(Reference::parse).ok_or(OVER)?;
+        let reference = std::str::from_utf8(spent.access.expose()).ok().and_then(|text| self.sessions.terms().read(text)).ok_or(OVER)?;
         let standing = self.sessions.standing(&reference, now).await;
         let standing = standing.map_err(|_| RenewError::Unreached { why: "the state store did not answer" })?.ok_or(OVER)?;
         if standing.pair.refresh.expose() != spent.refresh.expose() {

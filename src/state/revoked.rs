@@ -10,7 +10,6 @@
 //! Never here: a list that was never read taken for an empty one. Until the log has been read once, who is revoked is not known,
 //! and whoever asks is told so.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -18,21 +17,24 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::domain::revocation::Digits;
 use crate::domain::{
     By, Clock, Doubt, Event, Identity, Listed, ListedFrom, Observer, Outage, Random, Refusal, Revocation, RevocationId, Seconds, Timestamp,
 };
-use crate::state::contract::{Cursor, StateStore};
+use crate::state::contract::StateStore;
+use crate::state::revoked::known::Known;
 use crate::state::revoked::record::Record;
+use crate::state::revoked::set::{Changed, Set};
 
 mod follow;
+mod known;
 mod record;
+mod set;
 
 /// Who is revoked. One for the whole process: it outlives every conf.
 pub struct Revocations {
     /// [`EMPTY`], [`SOME`] or [`UNREAD`]: spares almost every request the rest.
     glance: AtomicU8,
-    /// What requests are compared with. Replaced whole, by whoever holds `known`.
+    /// What requests are compared with. Changed by whoever holds `known`: an entry at a time, or replaced whole.
     set: ArcSwap<Set>,
     /// What `set` is made from. A `Mutex`: it is looked at by writers and operators only.
     known: Mutex<Known>,
@@ -44,6 +46,9 @@ pub struct Revocations {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     observer: Arc<dyn Observer>,
+    /// Pointers copied for changes of `set`.
+    #[cfg(test)]
+    copied: std::sync::atomic::AtomicU64,
 }
 
 /// Nobody is revoked.
@@ -52,32 +57,6 @@ const EMPTY: u8 = 0;
 const SOME: u8 = 1;
 /// The log has never been read.
 const UNREAD: u8 = 2;
-
-/// The entries, by what they go by and its value.
-#[derive(Default)]
-struct Set([HashMap<Box<str>, Vec<Arc<Revocation>>, ahash::RandomState>; By::ALL.len()]);
-
-/// Everything that is known.
-#[derive(Default)]
-struct Known {
-    /// What operators have said, to this node or another.
-    told: HashMap<RevocationId, Told, ahash::RandomState>,
-    /// What the file of the conf says, with its lines.
-    file: Arc<[(usize, Arc<Revocation>)]>,
-    /// How far the log has been read.
-    cursor: Cursor,
-    /// When that was; `None` as long as it never was.
-    read: Option<Timestamp>,
-    /// When the log was last read from its beginning.
-    whole: Option<Timestamp>,
-}
-
-/// One thing that an operator said.
-struct Told {
-    record: Record,
-    /// Whether it is in the log. What is not, this node still owes to the others.
-    kept: bool,
-}
 
 /// What became of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +102,8 @@ impl Revocations {
             clock,
             random,
             observer,
+            #[cfg(test)]
+            copied: std::sync::atomic::AtomicU64::new(0),
         }
     }
 
@@ -178,7 +159,8 @@ impl Revocations {
         let mut known = self.known.lock();
         if known.file != listed {
             known.file = listed;
-            self.publish(&mut known);
+            self.rebuild(&known);
+            self.publish(&known);
             self.revise();
         }
     }
@@ -190,36 +172,37 @@ impl Revocations {
         self.random.fill(&mut id);
         let id = RevocationId(id);
         let is_family = revocation.by == By::Family;
-        let record = Record::Revoke { id, made: now, revocation: Arc::new(revocation) };
-        let (bytes, until) = (record.encode(), record.until());
+        let revocation = Arc::new(revocation);
+        let record = Record::Revoke { id, made: now, revocation: Arc::clone(&revocation) };
         {
             let mut known = self.known.lock();
             let most = if is_family { Self::MOST - Self::KEPT_FREE } else { Self::MOST };
-            if most <= known.told.len() {
-                known.sweep(now);
-                if most <= known.told.len() {
+            if most <= known.len() {
+                self.sweep(&mut known, now);
+                if most <= known.len() {
                     return Revoked::Full;
                 }
             }
-            known.told.insert(id, Told { record, kept: false });
-            self.publish(&mut known);
+            if let Some(displaced) = known.put(record.clone(), false) {
+                self.take_out(&displaced);
+            }
+            self.put_in(&revocation, now);
+            self.publish(&known);
         }
         self.revise();
 
         // Should the caller go away here, the entry stays, and is owed.
-        if self.append(bytes, until, now).await.is_err() {
+        if self.append(record.encode(), record.until(), now).await.is_err() {
             return Revoked::Here(id);
         }
-        if let Some(told) = self.known.lock().told.get_mut(&id) {
-            told.kept = true;
-        }
+        self.known.lock().mark_kept(&record);
         Revoked::Everywhere(id)
     }
 
     /// Withdraws the revocation called `id`. It counts until the log has taken the withdrawal.
     pub async fn withdraw(&self, id: RevocationId) -> Withdrawn {
         let now = self.clock.now();
-        let record = match self.known.lock().told.get(&id).map(|told| &told.record) {
+        let record = match self.known.lock().told(id) {
             Some(Record::Revoke { revocation, .. }) => Record::Withdraw { id, until: revocation.until },
             Some(Record::Withdraw { .. }) | None => return Withdrawn::Unknown,
         };
@@ -227,8 +210,10 @@ impl Revocations {
             return Withdrawn::Unavailable;
         }
         let mut known = self.known.lock();
-        known.told.insert(id, Told { record, kept: true });
-        self.publish(&mut known);
+        if let Some(withdrawn) = known.put(record, true) {
+            self.take_out(&withdrawn);
+        }
+        self.publish(&known);
         Withdrawn::Done
     }
 
@@ -238,7 +223,7 @@ impl Revocations {
         let now = self.clock.now();
         let mut listed: Vec<Listed> = {
             let known = self.known.lock();
-            let told = known.told.iter().filter_map(|(id, told)| match &told.record {
+            let told = known.all().filter_map(|(id, told)| match &told.record {
                 Record::Revoke { made, revocation, .. } => {
                     Some((ListedFrom::Log { made: *made, id: *id, kept: told.kept }, Arc::clone(revocation)))
                 }
@@ -260,12 +245,43 @@ impl Revocations {
         appended
     }
 
-    /// Puts what is known where requests look. The caller holds `known`, so no older list can overtake a newer one.
-    fn publish(&self, known: &mut Known) {
-        let now = self.clock.now();
-        let set = known.set(now);
-        let in_force = set.len();
-        self.set.store(Arc::new(set));
+    /// Puts `entry` where requests look, unless it has ended. Here and below the caller holds `known`, so that one writes at a time.
+    fn put_in(&self, entry: &Arc<Revocation>, now: Timestamp) {
+        if entry.in_force(now) {
+            let changed = self.set.load().insert(entry);
+            self.note_change(changed);
+        }
+    }
+
+    /// Takes `entry` away from where requests look.
+    fn take_out(&self, entry: &Arc<Revocation>) {
+        let changed = self.set.load().remove(entry);
+        self.note_change(changed);
+    }
+
+    fn note_change(&self, changed: Changed) {
+        #[cfg(test)]
+        self.copied.fetch_add(changed.copied as u64, Ordering::Relaxed);
+        if let Some(anew) = changed.anew {
+            self.set.store(Arc::new(anew));
+        }
+    }
+
+    /// Forgets what has ended; whether anything had.
+    fn sweep(&self, known: &mut Known, now: Timestamp) -> bool {
+        let before = known.len();
+        known.sweep(now).iter().for_each(|ended| self.take_out(ended));
+        known.len() < before
+    }
+
+    /// Puts all that is known where requests look, at once.
+    fn rebuild(&self, known: &Known) {
+        self.set.store(Arc::new(known.set(self.clock.now())));
+    }
+
+    /// Tells requests whether there is anything to look for, and observers how much.
+    fn publish(&self, known: &Known) {
+        let in_force = self.set.load().len();
         let glance = match known.read {
             None => UNREAD,
             Some(_) if in_force == 0 => EMPTY,
@@ -279,86 +295,6 @@ impl Revocations {
     fn revise(&self) {
         self.revisions.send_modify(|revision| *revision = revision.wrapping_add(1));
     }
-}
-
-impl Set {
-    fn covers(&self, identity: &Identity, now: Timestamp) -> bool {
-        let own = By::ALL.into_iter().zip(&self.0).any(|(by, entries)| {
-            let mut digits = Digits::default();
-            !entries.is_empty()
-                && by
-                    .of(identity, &mut digits)
-                    .and_then(|value| entries.get(value))
-                    .is_some_and(|entries| entries.iter().any(|entry| entry.reaches(identity, now)))
-        });
-        own || identity.also.iter().any(|(_, other)| self.covers(other, now))
-    }
-
-    fn insert(&mut self, revocation: &Arc<Revocation>) {
-        for (by, entries) in By::ALL.into_iter().zip(&mut self.0) {
-            if by == revocation.by {
-                entries.entry(revocation.value.clone()).or_default().push(Arc::clone(revocation));
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.0.iter().flat_map(HashMap::values).map(Vec::len).sum()
-    }
-}
-
-impl Known {
-    /// Forgets what is past its end.
-    fn sweep(&mut self, now: Timestamp) -> bool {
-        let before = self.told.len();
-        self.told.retain(|_, told| now < told.record.until());
-        self.told.len() < before
-    }
-
-    /// What counts as of `now`.
-    fn set(&self, now: Timestamp) -> Set {
-        let mut set = Set::default();
-        let told = self.told.values().filter_map(|told| match &told.record {
-            Record::Revoke { revocation, .. } => Some(revocation),
-            Record::Withdraw { .. } => None,
-        });
-        told.chain(self.file.iter().map(|(_, revocation)| revocation))
-            .filter(|entry| entry.in_force(now))
-            .for_each(|entry| set.insert(entry));
-        set
-    }
-
-    /// Takes in what stands in the log; whether that takes something away from somebody.
-    fn take_in(&mut self, record: Record) -> Change {
-        use std::collections::hash_map::Entry;
-        match self.told.entry(record.id()) {
-            Entry::Vacant(free) => {
-                let change = if record.revokes() { Change::More } else { Change::Same };
-                free.insert(Told { record, kept: true });
-                change
-            }
-            Entry::Occupied(mut held) => match (held.get().record.revokes(), record.revokes()) {
-                (true, false) => {
-                    held.insert(Told { record, kept: true });
-                    Change::Less
-                }
-                // The log does not know yet that it was withdrawn.
-                (false, true) => Change::Same,
-                _ => {
-                    held.get_mut().kept = true;
-                    Change::Same
-                }
-            },
-        }
-    }
-}
-
-/// What an entry of the log did to the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
-    Same,
-    Less,
-    More,
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 //! read, or none, leaves the request undecided (503): an outage neither admits nor convicts. What looks like a JWT is
 //! another scheme's unless the conf says otherwise.
 //!
+//! `active: false` says that a token has ended or that it was revoked (RFC 7662 section 2.2). It counts as ended where the
+//! issuer, while it called it active, had named an end that has come; as revoked everywhere else.
+//!
 //! Rules: RFC 7662, RFC 6749 section 2.3.1 (client credentials), RFC 6750 section 2.1.
 
 pub mod desk;
@@ -172,6 +175,7 @@ fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>>
         deadline,
         max_age: cache.seconds("max_age")?,
         negative: cache.seconds("negative")?,
+        leeway: rules.leeway,
         authorities: authorities?,
     };
     Some(Box::new(IntrospectionPlan { rules: Arc::new(rules), endpoint }))
@@ -220,6 +224,13 @@ struct Introspector {
 }
 
 impl Introspector {
+    /// Whether an inactive token has ended, as its issuer had said that it would, and who held it. Whether they may have another is
+    /// for the issuer to say when it is asked for one: it may have been revoked as well.
+    fn lapsed(&self, token: &str, now: Timestamp) -> Option<Doubt> {
+        let last = self.desk.ended(token)?;
+        self.judge(&last, now).err().filter(|doubt| matches!(doubt, Doubt::Expired(Some(_))))
+    }
+
     fn judge(&self, answer: &Introspected, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
         let rules = &*self.rules;
         let Introspected::Active(claims) = answer else { return Err(Doubt::Revoked) };
@@ -292,6 +303,7 @@ impl Verifier for Introspector {
         };
         match verdict {
             Ok(identity) => Step::Done(identity),
+            Err(Doubt::Revoked) => Step::Refuse(self.lapsed(token, now).unwrap_or(Doubt::Revoked).into()),
             Err(doubt) => Step::Refuse(doubt.into()),
         }
     }

@@ -1,6 +1,7 @@
 //! The `session` scheme: a cookie with an opaque id, and a sealed record in the state store that says who it is.
 //!
-//! The cookie says nothing and is not parsed beyond its form. The record was sealed by us for this very id at this very host, and
+//! The cookie says nothing but that its id was drawn here; what was not is over, like one that has ended, and costs one HMAC and no
+//! look at the store. The record was sealed by us for this very id at this very host, and
 //! opening it proves it. A session that keeps a pair of another issuer is as good as its access token: when that ends, the session
 //! asks for a renewal, and is judged anew by the record that the renewal has left.
 //!
@@ -198,9 +199,9 @@ struct Sessions {
 }
 
 impl Sessions {
-    /// The session that `credential` is: its id, and the host it was presented at.
-    fn reference(credential: &Credential<'_>) -> Option<Reference> {
-        Some(Reference { id: SessionId::parse(credential.part(0))?, host: credential.part(1).into() })
+    /// The session that `credential` is, by its id and the host it was presented at; `None` when no session of ours can be meant.
+    fn reference(&self, credential: &Credential<'_>) -> Option<Reference> {
+        self.terms.recognise(SessionId::parse(credential.part(0))?, credential.part(1))
     }
 
     fn question(&self, asked: Asked, reference: &Reference) -> Question {
@@ -307,7 +308,8 @@ impl Verifier for Sessions {
         facts: &Facts,
         now: Timestamp,
     ) -> Step<Verified<Arc<Identity>>> {
-        let Some(reference) = Self::reference(credential) else { return Step::Refuse(Doubt::Malformed.into()) };
+        // The same as for one that is over, so that nobody learns which it was.
+        let Some(reference) = self.reference(credential) else { return Step::Refuse(Doubt::Expired(None).into()) };
         let question = self.question(Asked::Remembered, &reference);
         let (seen, remembered) = match facts.answer::<Seen>(&question) {
             Some(seen) => (seen.clone(), false),
@@ -335,7 +337,7 @@ impl Verifier for Sessions {
     }
 
     fn held(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Held> {
-        let reference = Self::reference(credential)?;
+        let reference = self.reference(credential)?;
         let question = self.question(Asked::Remembered, &reference);
         // What was read for this request, or else what it was judged by: whoever renews looks into the record itself.
         let seen = facts.answer::<Seen>(&question).cloned().or_else(|| self.desk.last_seen(&reference))?;
@@ -349,7 +351,7 @@ impl Verifier for Sessions {
     fn readmit(&self, _fresh: &TokenPair, request: &RequestView<'_>, facts: &Facts, now: Timestamp) -> Step<Verified<Arc<Identity>>> {
         let presented = cookie(&self.terms.cookie, request).ok().flatten();
         let Some(id) = presented.as_deref().and_then(SessionId::parse) else { return Step::Refuse(Doubt::Malformed.into()) };
-        let reference = Reference { id, host: request.host.into() };
+        let Some(reference) = self.terms.recognise(id, request.host) else { return Step::Refuse(Doubt::Expired(None).into()) };
         // The renewal has written the new pair into the record; that is what counts, and not what was handed back.
         let question = self.question(Asked::Anew, &reference);
         match facts.answer::<Seen>(&question) {

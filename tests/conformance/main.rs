@@ -1,6 +1,6 @@
 //! The standards we speak, one file each: their examples and their MUSTs, row by row.
 //!
-//! What we deliberately refuse although a standard allows it is in the tables too, with the reason.
+//! What we deliberately refuse although a standard allows it is in the tables too, with the reason; what no test here tries is listed in `left_out.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +15,7 @@
 #[path = "../support/jwt.rs"]
 mod jwt;
 
+mod left_out;
 mod other_implementations;
 mod rfc6749_refresh;
 mod rfc6750;

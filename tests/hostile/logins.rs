@@ -63,6 +63,11 @@ rules:
   - {{ name: logout, match: {{ paths: [/logout], methods: [POST] }}, authenticate: none, serve: {{ session.close: {{ session: member }} }} }}
   - {{ name: api, match: {{ paths: [/api/**] }}, authenticate: user, forward: app }}
   - {{ name: site, match: {{ paths: [/site/**] }}, authenticate: member, forward: app }}
+  - {{ name: public, match: {{ paths: [/public/**] }}, authenticate: none, preflight: forward, forward: app }}
+  - {{ name: open, match: {{ paths: [/open/**] }}, authenticate: none, forward: {{ upstream: app, keep_credential: true }} }}
+  - {{ name: bearer, match: {{ paths: [/bearer/**] }}, authenticate: user, forward: {{ upstream: app, keep_credential: true }} }}
+  - {{ name: kept, match: {{ paths: [/kept/**] }}, authenticate: member, forward: {{ upstream: app, keep_credential: true }} }}
+  - {{ name: maybe, match: {{ paths: [/maybe/**] }}, authenticate: {{ optional: member }}, forward: {{ upstream: app, keep_credential: true }} }}
 "#,
             upstream.address
         );
@@ -290,5 +295,42 @@ async fn nothing_that_is_written_down_is_a_credential() {
     {
         let tail = &secret[secret.len() - 16..];
         assert!(!written.contains(tail), "a {shows} stands in records or metrics");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_goes_upstream_from_no_rule_that_does_not_ask_for_it() {
+    let house = House::start().await;
+    let (access, refresh) = house.login("ann").await;
+    let held = cookie(&house.open(&access, &refresh, &[OURS]).await);
+    let (_, id) = held.split_once('=').unwrap();
+    let bearer = format!("Bearer {access}");
+    let (asked, method): (&[(&str, &str)], _) = (&[("Origin", "https://a"), ("Access-Control-Request-Method", "GET")], "OPTIONS");
+    let rows: [(&str, &str, &[(&str, &str)], bool, &str); 8] = [
+        ("GET", "/public/x", &[], false, "a public rule"),
+        (method, "/public/x", asked, false, "a preflight"),
+        ("GET", "/open/x", &[], false, "a public rule that keeps credentials: a session is none of its"),
+        ("GET", "/api/x", &[("Authorization", &bearer)], false, "another authenticator"),
+        ("GET", "/bearer/x", &[("Authorization", &bearer)], false, "another authenticator, whose credentials are kept"),
+        ("GET", "/site/x", &[], false, "its own rule"),
+        ("GET", "/kept/x", &[], true, "its own rule, where the conf says that credentials are kept"),
+        ("GET", "/maybe/x", &[], true, "and where it may be absent"),
+    ];
+    for (method, target, fields, kept, shows) in rows {
+        // On one line and on several, alone and among others, whatever stands around them.
+        for cookies in [vec![format!("a=1; {held}; b=2")], vec!["a=1".to_owned(), held.clone(), "b=2".to_owned()]] {
+            let fields: Vec<_> = fields.iter().copied().chain(cookies.iter().map(|line| ("Cookie", line.as_str()))).collect();
+            let answer = house.nodes[0].ask(method, target, &fields).await;
+            assert_eq!(answer.status, 200, "{shows}: {}", answer.text());
+            let seen = house.upstream.records().pop().unwrap();
+            assert_eq!(seen.head.contains(id), kept, "{shows}: {}", seen.head);
+            if method == "GET" && !kept {
+                assert_eq!(seen.fields("cookie"), ["a=1; b=2"], "{shows}: the rest is as it was");
+            }
+        }
+        let fields: Vec<_> = fields.iter().copied().chain([("Cookie", "__Host-session=guessed")]).collect();
+        house.nodes[0].ask(method, target, &fields).await;
+        let seen = house.upstream.records().pop().unwrap();
+        assert!(!seen.head.contains("guessed"), "{shows}: nor does what is no session, under that name: {}", seen.head);
     }
 }

@@ -3,6 +3,7 @@
 //! The full figures are run with `COUNTERSIGN_PROVE=1` (`make prove`).
 
 mod attacks;
+mod limits;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+use countersign::edge::server::{EdgeOptions, ListenerOptions};
 use countersign::telemetry::report::Ending;
 
 use crate::support::edge::{Running, options, service, start_with};
@@ -11,8 +13,8 @@ use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
 
 const GOOD: &str = "Authorization: Bearer good\r\n";
 const REFUSED: &[u8] =
-    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Own realm=\"upstream\"\r\nSet-Cookie: rt=theirs\r\nContent-Length: 9\r\n\r\ntheir own";
-const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nSet-Cookie: rt=theirs; Path=/\r\nSet-Cookie: other=theirs\r\nX-Access-Token: theirs\r\n\
+    b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Own realm=\"upstream\"\r\nSet-Cookie: own=theirs\r\nContent-Length: 9\r\n\r\ntheir own";
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\nSet-Cookie: other=theirs\r\nX-Access-Token: theirs\r\n\
                        Cache-Control: public\r\nContent-Length: 5\r\n\r\ntaken";
 
 /// Takes the fresh credential only.
@@ -35,7 +37,7 @@ async fn the_request_is_sent_again_with_the_fresh_credential_and_the_client_gets
     let answer = client.answer().await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "taken"));
     let cookies = || answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).map(|(_, value)| value.as_str());
-    assert_eq!(cookies().collect::<Vec<_>>(), ["other=theirs", "rt=fresh; Path=/"], "ours replaces the upstream's of that name only");
+    assert_eq!(cookies().collect::<Vec<_>>(), ["other=theirs", "rt=fresh; Path=/"], "ours beside the upstream's");
     assert_eq!(answer.field("x-access-token"), Some("fresh"));
     assert_eq!(answer.field("cache-control"), Some("no-store"), "a credential is never cached");
 
@@ -81,7 +83,7 @@ async fn a_body_is_sent_again_as_long_as_it_could_be_kept() {
         if replayed == 1 {
             assert_eq!(last.fields("x-body-seen"), [length.to_string()], "{shows}: judged by the same body");
         } else {
-            assert_eq!(answer.field("set-cookie"), Some("rt=theirs"), "{shows}: untouched");
+            assert_eq!(answer.field("set-cookie"), Some("own=theirs"), "{shows}: untouched");
         }
     }
 }
@@ -90,10 +92,16 @@ async fn a_body_is_sent_again_as_long_as_it_could_be_kept() {
 async fn where_nothing_is_renewed_the_upstreams_own_answer_goes_through_untouched() {
     let rows = [
         // what comes of the renewal, target, renewals, cookie, what it shows
-        (Renewal::Fails, "/renewable", 1, "rt=theirs", "no fresh credential"),
-        (Renewal::Panics, "/renewable", 1, "rt=theirs", "a judge that panics has not renewed"),
-        (Renewal::Refuses, "/renewable", 1, "rt=fresh; Path=/", "renewed and not let in: the client still gets what was paid for"),
-        (Renewal::Admits, "/other", 0, "rt=theirs", "a credential that nobody renews"),
+        (Renewal::Fails, "/renewable", 1, "own=theirs", "no fresh credential"),
+        (Renewal::Panics, "/renewable", 1, "own=theirs", "a judge that panics has not renewed"),
+        (
+            Renewal::Refuses,
+            "/renewable",
+            1,
+            "own=theirs|rt=fresh; Path=/",
+            "renewed and not let in: the client still gets what was paid for",
+        ),
+        (Renewal::Admits, "/other", 0, "own=theirs", "a credential that nobody renews"),
     ];
     for (renewal, target, renewals, cookie, shows) in rows {
         let upstream = Upstream::scripted(wants_new).await;
@@ -103,7 +111,8 @@ async fn where_nothing_is_renewed_the_upstreams_own_answer_goes_through_untouche
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.text().as_str()), (401, "their own"), "{shows}");
         assert_eq!(answer.field("www-authenticate"), Some("Own realm=\"upstream\""), "{shows}");
-        assert_eq!(answer.field("set-cookie"), Some(cookie), "{shows}");
+        let cookies = answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+        assert_eq!(cookies.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("|"), cookie, "{shows}");
         assert_eq!((upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst)), (1, renewals), "{shows}");
         assert_eq!(client.get("/served").await.text(), "served", "{shows}: the connection lives on");
     }
@@ -159,4 +168,90 @@ async fn a_websocket_that_was_refused_is_opened_with_the_fresh_credential() {
         client.send("ping").await;
         assert_eq!(&client.take(4).await[..], b"ping", "{number}");
     }
+}
+
+/// One request over HTTP/2, its body in pieces: status, fields, body.
+async fn over_http2(
+    send: &mut h2::client::SendRequest<Bytes>,
+    target: &str,
+    length: Option<usize>,
+    pieces: &[usize],
+) -> (u16, http::HeaderMap, Vec<u8>) {
+    let mut request = http::Request::builder()
+        .method(if pieces.is_empty() { "GET" } else { "POST" })
+        .uri(format!("http://app.example{target}"))
+        .version(http::Version::HTTP_2)
+        .header("authorization", "Bearer good")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2");
+    if let Some(length) = length {
+        request = request.header("content-length", length);
+    }
+    let mut ready = send.clone().ready().await.unwrap();
+    let (response, mut stream) = ready.send_request(request.body(()).unwrap(), pieces.is_empty()).unwrap();
+    for (number, piece) in pieces.iter().enumerate() {
+        stream.send_data(Bytes::from(vec![b'x'; *piece]), number + 1 == pieces.len()).unwrap();
+    }
+    let (head, mut stream) = response.await.unwrap().into_parts();
+    let mut body = Vec::new();
+    while let Some(piece) = stream.data().await {
+        let piece = piece.unwrap();
+        stream.flow_control().release_capacity(piece.len()).unwrap();
+        body.extend_from_slice(&piece);
+    }
+    (head.status.as_u16(), head.headers, body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_over_http2_never_hears_of_it_either() {
+    let upstream = Upstream::scripted(|record| match record.target() {
+        "/renewable/never" => Reply::Bytes(REFUSED.to_vec()),
+        _ => wants_new(record),
+    })
+    .await;
+    let gatekeeper = Arc::new(Gatekeeper::default());
+    let listener = ListenerOptions { address: "127.0.0.1:0".parse().unwrap(), certificate: None, http2: true };
+    let http2 = EdgeOptions { listeners: vec![listener], ..options() };
+    let edge = start_with(http2, vec![service(&[upstream.address])], gatekeeper.clone()).await;
+    let socket = tokio::net::TcpStream::connect(edge.address).await.unwrap();
+    let (mut send, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+
+    // target, announced length, pieces of the body, status, what it shows
+    let rows: [(&str, Option<usize>, &[usize], u16, &str); 11] = [
+        ("/renewable", None, &[], 200, "no body"),
+        ("/renewable", Some(10), &[10], 200, "a small one, with an unsafe method"),
+        ("/renewable", None, &[10, 0, 7], 200, "one without announced length, in pieces"),
+        ("/renewable", None, &[0], 200, "one that turns out to be none"),
+        ("/renewable", None, &[10, 0], 200, "one whose last frame is empty"),
+        ("/other", None, &[0], 401, "none, sent once: not a byte of it begins another request"),
+        ("/other", None, &[10, 0], 401, "nor of an empty last frame"),
+        ("/renewable", Some(65_536), &[30_000, 35_536], 200, "the most that is kept"),
+        ("/renewable", Some(65_537), &[30_000, 35_537], 401, "one byte more: the upstream's own answer"),
+        ("/renewable/never", None, &[], 401, "a second 401 is the answer"),
+        ("/renewable/never", Some(10), &[10], 401, "with a body, too"),
+    ];
+    for (target, length, pieces, status, shows) in rows {
+        let (hits, renewed) = (upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst));
+        let (told, fields, body) = over_http2(&mut send, target, length, pieces).await;
+        let renews = usize::from(status == 200 || target.ends_with("never"));
+        assert_eq!((told, &body[..]), (status, if status == 200 { &b"taken"[..] } else { b"their own" }), "{shows}");
+        assert_eq!(upstream.hits() - hits, 1 + renews, "{shows}");
+        assert_eq!(gatekeeper.renewed.load(Ordering::SeqCst) - renewed, renews, "{shows}");
+        let cookies: Vec<_> = fields.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!(cookies.contains(&"rt=fresh; Path=/"), renews == 1, "{shows}: {cookies:?}");
+        let last = upstream.records().pop().unwrap();
+        assert_eq!(last.target(), target, "{shows}");
+        assert_eq!(last.body.len(), pieces.iter().sum::<usize>(), "{shows}: whole");
+        assert_eq!(last.fields("cookie"), ["a=1; b=2"], "{shows}: in one field, each time");
+    }
+
+    let (before, mut many) = (upstream.hits(), tokio::task::JoinSet::new());
+    for number in 0..20 {
+        let mut send = send.clone();
+        many.spawn(async move { over_http2(&mut send, "/renewable", Some(number), &[number]).await.0 });
+    }
+    assert_eq!(many.join_all().await, [200; 20], "many streams of one connection, each sent again");
+    assert_eq!(upstream.hits() - before, 40);
+    driving.abort();
 }

@@ -7,11 +7,12 @@ use countersign::demo::issuer::DemoIssuer;
 use countersign::domain::{Secret, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
+use serde_json::json;
 
 use crate::support::child::Running;
-use crate::support::raw::PATIENCE;
+use crate::support::raw::{Answer, PATIENCE};
 use crate::support::rows::{base64, server_key};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Recorded, Reply, Upstream, ok};
 use crate::support::whole::Folder;
 
 /// Every secret holds this; so does every base64 of a text that starts with it.
@@ -159,6 +160,201 @@ rules:
         let private = String::from_utf8(signer.private_pem().unwrap().expose().to_vec()).unwrap();
         let line = private.lines().nth(1).unwrap().to_owned();
         assert!(!written.contains(&line), "{name} holds the private key");
+    }
+}
+
+/// Whoever is asked about credentials, and says them back in every answer, as careless servers do.
+fn echo(asked: &Recorded) -> Reply {
+    let body = String::from_utf8_lossy(&asked.body).into_owned();
+    let said = |status: &str, text: String| {
+        Reply::Bytes(
+            format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}", text.len()).into_bytes(),
+        )
+    };
+    match asked.target() {
+        "/introspect" if body.contains("known") => {
+            said("200 OK", json!({ "active": true, "sub": "anna", "iss": "https://desk.example", "aud": "app", "asked": body }).to_string())
+        }
+        "/introspect" => said("400 Bad Request", format!("{{\"error\":\"{body}\"")),
+        "/keys/acme" => said("200 OK", server_key("acme", &marked("partner"), "")),
+        "/keys/other" => said("500 Internal Server Error", format!("{} is not one of {}", asked.head, marked("partner"))),
+        "/token" if body.contains("odd") => said("200 OK", format!("{{\"access_token\":\"{}\",\"was\":\"{body}", marked("fresh"))),
+        "/token" => said("400 Bad Request", json!({ "error": "invalid_grant", "error_description": body }).to_string()),
+        _ => ok("ok"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nor_one_that_was_minted_renewed_or_asked_about() {
+    let upstream = Upstream::start().await;
+    let others = Upstream::scripted(echo).await;
+    let now = Timestamp(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap());
+    let hmac = SigningKey::from_secret(Algorithm::Hs256, &Secret::new(marked("hmac").into_bytes())).unwrap();
+    let folder = Folder::new();
+    folder.write("pepper", crate::support::rows::PEPPER);
+    for name in ["hmac", "ticket", "seal", "client", "lent"] {
+        folder.write(name, marked(name));
+    }
+    folder.write("signer.pem", SigningKey::generate(Algorithm::Es256).unwrap().private_pem().unwrap().expose());
+    let path = folder.write(
+        "countersign.yaml",
+        format!(
+            r#"
+listeners: [{{ address: 127.0.0.1:0, h2: true }}]
+admin: {{ address: 127.0.0.1:0 }}
+governor: off
+upstreams: {{ app: http://{app} }}
+state: {{ embedded: {{ path: state.redb }} }}
+issuers:
+  ours: {{ issuer: "https://proxy.example", signing_key: {{ file: signer.pem }}, audience: app }}
+keys:
+  partners: {{ server_key_lookup: {{ url: "http://{others}/keys/{{id}}", pepper: {{ file: pepper }}, headers: {{ Authorization: {{ file: lent }} }} }} }}
+  shared: {{ pinned: {{ hmac: {{ file: hmac }}, hmac_algorithm: HS256 }} }}
+  tickets: {{ mac: {{ file: ticket }} }}
+  seals: {{ mac: {{ file: seal }} }}
+  issued: {{ issued: {{ issuer: ours }} }}
+authenticators:
+  partner: {{ server_key: {{ keys: partners }} }}
+  opaque: {{ introspection: {{ endpoint: "http://{others}/introspect", client_id: proxy, client_secret: {{ file: client }}, issuer: "https://desk.example", audience: app }} }}
+  pass: {{ ticket: {{ keys: tickets, audience: app, single_use: true }} }}
+  user:
+    jwt: {{ issuer: "https://proxy.example", audience: app, keys: issued, typ: at+jwt }}
+    renew: pairs
+  foreign:
+    jwt: {{ issuer: "https://shared.example", audience: app, keys: shared, algorithms: HS256, from: {{ cookie: __Host-at }} }}
+    renew: login
+  member:
+    session: {{ keys: seals, tokens: user }}
+    renew: held
+renewers:
+  pairs: {{ local: {{ issuer: ours, early: 1d, refresh_from: {{ header: X-Refresh-Token }} }} }}
+  held: {{ local: {{ issuer: ours, early: 1d }} }}
+  login: {{ oauth2: {{ token_url: "http://{others}/token", client_id: app, client_secret: {{ file: client }}, refresh_from: {{ cookie: __Host-rt }} }} }}
+rules:
+  - {{ name: mint, match: {{ paths: [/tickets], methods: [POST] }}, authenticate: partner, serve: {{ ticket.mint: {{ tickets: pass, subject: request }} }} }}
+  - {{ name: redeem, match: {{ paths: [/redeem], methods: [POST] }}, authenticate: none, serve: {{ ticket.redeem: {{ issuer: ours, tickets: pass }} }} }}
+  - {{ name: token, match: {{ paths: [/token], methods: [POST] }}, authenticate: none, serve: {{ token: {{ issuer: ours }} }} }}
+  - {{ name: revoke, match: {{ paths: [/revoke], methods: [POST] }}, authenticate: none, serve: {{ revoke: {{ issuer: ours }} }} }}
+  - {{ name: open, match: {{ paths: [/login], methods: [POST] }}, authenticate: user, serve: {{ session.open: {{ session: member }} }} }}
+  - {{ name: close, match: {{ paths: [/logout], methods: [POST] }}, authenticate: none, serve: {{ session.close: {{ session: member }} }} }}
+  - {{ name: pass, match: {{ paths: [/pass/**] }}, authenticate: pass, forward: app }}
+  - {{ name: opaque, match: {{ paths: [/opaque/**] }}, authenticate: opaque, forward: app }}
+  - {{ name: foreign, match: {{ paths: [/foreign/**] }}, authenticate: foreign, forward: app }}
+  - {{ name: member, match: {{ paths: [/member/**] }}, authenticate: member, forward: app }}
+  - {{ name: user, match: {{ paths: [/user/**] }}, authenticate: user, forward: app }}
+"#,
+            app = upstream.address,
+            others = others.address,
+        ),
+    );
+    let mut process = Running::start(&path).await;
+    process.ready().await;
+
+    let mut secrets: Vec<String> = ["hmac", "ticket", "seal", "client", "lent", "partner", "fresh"].map(marked).into();
+    let ask = async |status: u16, method: &str, target: &str, fields: &[(&str, &str)], body: &str| {
+        let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let answer = process.ask(format!("{method} {target} HTTP/1.1\r\nHost: a\r\n{fields}{length}\r\n{body}")).await;
+        assert_eq!(answer.status, status, "{method} {target}: {} {}", answer.text(), process.log());
+        answer
+    };
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let json_of = |answer: &Answer| serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap();
+
+    // Minted and used, redeemed, guessed.
+    let (good, wrong) = (text_of("acme", &marked("partner")), text_of("other", &marked("wrong")));
+    let order = [("Server-Key", good.as_str()), ("Content-Type", "application/json")];
+    let mut tickets = Vec::new();
+    for _ in 0..3 {
+        let answer = ask(201, "POST", "/tickets", &order, "{\"subject\":\"anna\"}").await;
+        tickets.push(json_of(&answer)["ticket"].as_str().unwrap().to_owned());
+    }
+    ask(503, "POST", "/tickets", &[("Server-Key", &wrong), order[1]], "{\"subject\":\"anna\"}").await;
+    for status in [200, 401] {
+        ask(status, "GET", "/pass/x", &[("Authorization", &format!("Bearer {}", tickets[0]))], "").await;
+    }
+    let answer = ask(200, "POST", "/redeem", &[form], &format!("ticket={}", tickets[1])).await;
+    let pair = json_of(&answer);
+    let [access, refresh] = ["access_token", "refresh_token"].map(|name| pair[name].as_str().unwrap().to_owned());
+    secrets.extend([good, wrong, access.clone(), refresh.clone()]);
+    secrets.extend(tickets.clone());
+
+    // Asked about.
+    for (status, token) in [(200, marked("known")), (503, marked("unheard-of"))] {
+        ask(status, "GET", "/opaque/x", &[("Authorization", &format!("Bearer {token}"))], "").await;
+        secrets.push(token);
+    }
+
+    // Renewed: by ourselves in a header, in a session, by an issuer that refuses or says nothing that can be read.
+    let bearer = format!("Bearer {access}");
+    let answer = ask(200, "GET", "/user/x", &[("Authorization", &bearer), ("X-Refresh-Token", &refresh)], "").await;
+    let handed: Vec<String> =
+        answer.fields.iter().filter(|(name, _)| name.starts_with("x-renewed")).map(|(_, value)| value.clone()).collect();
+    let tokens: Vec<&String> = handed.iter().filter(|value| 20 < value.len()).collect();
+    assert_eq!(tokens.len(), 2, "a pair: {handed:?}");
+    secrets.extend(tokens.into_iter().cloned());
+    let ended = hmac.sign_compact(&[], &claims("https://shared.example", Timestamp(now.0 - 10_000))).unwrap();
+    for (status, name) in [(401, "spent"), (401, "odd")] {
+        let cookie = format!("__Host-at={ended}; __Host-rt={}", marked(name));
+        ask(status, "GET", "/foreign/x", &[("Cookie", &cookie)], "").await;
+        secrets.push(marked(name));
+    }
+    secrets.push(ended);
+
+    // A session from a pair of its own, used, and used once more with a cookie that is nearly its own; then over HTTP/2.
+    let pair = json_of(&ask(200, "POST", "/redeem", &[form], &format!("ticket={}", tickets[2])).await);
+    let [access, refresh] = ["access_token", "refresh_token"].map(|name| pair[name].as_str().unwrap().to_owned());
+    let same = ("Sec-Fetch-Site", "same-origin");
+    let login = [("Authorization", format!("Bearer {access}")), ("X-Refresh-Token", refresh.clone())];
+    let login: Vec<(&str, &str)> = login.iter().map(|(name, value)| (*name, value.as_str())).chain([form, same]).collect();
+    let answer = ask(204, "POST", "/login", &login, &format!("refresh_token={refresh}")).await;
+    let cookies: Vec<String> =
+        answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")).map(|(_, value)| value.clone()).collect();
+    let cookie =
+        cookies.iter().find_map(|value| value.split(';').next().filter(|pair| pair.starts_with("__Host-"))).expect("a session").to_owned();
+    let value = cookie.split_once('=').unwrap().1.to_owned();
+    ask(200, "GET", "/member/x", &[("Cookie", &cookie), same], "").await;
+    let near: String = cookie.chars().rev().collect::<String>().replacen(|_: char| true, "A", 1).chars().rev().collect();
+    ask(401, "GET", "/member/x", &[("Cookie", &near), same], "").await;
+    secrets.extend([access.clone(), refresh.clone(), value]);
+    let socket = tokio::net::TcpStream::connect(process.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(socket).await.unwrap();
+    let driving = tokio::spawn(connection);
+    for (status, target, cookie) in [(200, "/member/x", &cookie), (401, "/member/x", &near), (404, "/nowhere", &cookie)] {
+        let request =
+            http::Request::get(format!("http://a{target}?token={access}")).header("cookie", cookie).header("sec-fetch-site", "same-origin");
+        let (response, _) = client.send_request(request.body(()).unwrap(), true).unwrap();
+        assert_eq!(response.await.unwrap().status(), status, "{target} over HTTP/2");
+    }
+    driving.abort();
+    ask(204, "POST", "/logout", &[("Cookie", &cookie), same], "").await;
+
+    // Endpoints of ours, with what they never gave.
+    for target in ["/token", "/revoke"] {
+        let name = format!("{}-refresh", &target[1..]);
+        let body = format!("grant_type=refresh_token&refresh_token={0}&token={0}", marked(&name));
+        let answer = process
+            .ask(format!("POST {target} HTTP/1.1\r\nHost: a\r\n{}: {}\r\nContent-Length: {}\r\n\r\n{body}", form.0, form.1, body.len()))
+            .await;
+        assert!(!answer.text().contains(MARK), "nothing is echoed: {}", answer.text());
+        secrets.push(marked(&name));
+    }
+    let metrics = process.admin("/metrics").await.text();
+    process.signal("TERM");
+    assert_eq!(process.ended(PATIENCE).await.expect("it ends").code(), Some(0));
+    let records = process.recorded(20).await;
+    let store = std::fs::read(folder.path().join("state.redb")).unwrap();
+    for (name, written) in [
+        ("the record", records),
+        ("the log", process.log()),
+        ("the metrics", metrics),
+        ("the store", String::from_utf8_lossy(&store).into_owned()),
+    ] {
+        assert!(!written.is_empty(), "{name} says something");
+        assert!(!written.contains(MARK), "{name} holds a marked secret: {}", around(&written, MARK));
+        for secret in &secrets {
+            assert!(!written.contains(secret.as_str()), "{name} holds a credential: {} {}", secret, around(&written, secret));
+        }
     }
 }
 

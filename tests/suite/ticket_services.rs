@@ -59,6 +59,8 @@ rules:
     match: {{ paths: [/tickets/revoke], methods: [POST] }}
     authenticate: partner
     serve: {{ ticket.revoke: {{ tickets: pass }} }}
+  - {{ name: token, match: {{ paths: [/token], methods: [POST] }}, authenticate: none, serve: {{ token: {{ issuer: ours }} }} }}
+  - {{ name: done, match: {{ paths: [/done], methods: [POST] }}, authenticate: none, serve: {{ revoke: {{ issuer: ours }} }} }}
   - {{ name: use, match: {{ paths: [/files/**] }}, authenticate: pass, forward: app }}
   - {{ name: elsewhere, match: {{ paths: [/elsewhere/**] }}, authenticate: other, forward: app }}
   - {{ name: api, match: {{ paths: [/api/**] }}, authenticate: user, forward: app }}
@@ -418,4 +420,41 @@ async fn guessing_at_tickets_is_bounded_and_costs_others_nothing() {
     assert_eq!(house.server("/tickets", JSON, r#"{"subject":"bob"}"#).await.status, 201, "whoever has proven themselves meanwhile goes on");
     house.whole.set_clock(NOW + 300);
     assert_eq!(house.redeem(&good).await.status, 200, "and the ticket was not touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_at_refresh_tokens_is_bounded_and_costs_others_nothing() {
+    let house = House::start().await;
+    let ticket = house.ticket(json!({ "subject": "anna", "single_use": true })).await;
+    let first = read(&house.redeem(&ticket).await)["refresh_token"].as_str().unwrap().to_owned();
+    let send = async |target: &str, body: String| house.whole.ask_with("POST", target, &[("Content-Type", FORM)], &body).await;
+    let rotate = |token: &str| format!("grant_type=refresh_token&refresh_token={token}");
+
+    // What is wrong in itself, or was ours once, is no guess.
+    for _ in 0..40 {
+        assert_eq!(send("/token", "grant_type=password".to_owned()).await.status, 400);
+        assert_eq!(send("/done", "token=an.access.token".to_owned()).await.status, 200);
+    }
+    let next = read(&send("/token", rotate(&first)).await)["refresh_token"].as_str().unwrap().to_owned();
+
+    let mut statuses = Vec::new();
+    for number in 0..40 {
+        if number == 15 {
+            assert_eq!(house.server("/tickets", JSON, r#"{"subject":"bob"}"#).await.status, 201, "beside it others go on");
+        }
+        let guess = format!("cr1.{}{number:02}", "A".repeat(62));
+        // The two endpoints share one budget.
+        let answer = if number % 2 == 0 { send("/token", rotate(&guess)).await } else { send("/done", format!("token={guess}")).await };
+        statuses.push(answer.status);
+    }
+    let (judged, over) = statuses.split_at(30);
+    assert!(
+        judged.iter().enumerate().all(|(at, status)| *status == if at % 2 == 0 { 400 } else { 200 }),
+        "as many as the budget has: {judged:?}"
+    );
+    assert!(over.iter().all(|status| *status == 429), "then it is over, and the store is not asked: {over:?}");
+    assert_eq!(send("/token", rotate(&next)).await.status, 429, "for this address");
+    assert_eq!(house.server("/tickets", JSON, r#"{"subject":"bob"}"#).await.status, 201, "whoever has proven themselves meanwhile goes on");
+    house.whole.set_clock(NOW + 300);
+    assert_eq!(send("/token", rotate(&next)).await.status, 200, "and the token was not touched");
 }

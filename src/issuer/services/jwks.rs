@@ -65,7 +65,7 @@ impl Service for Jwks {
             // Whoever verifies our signatures looks again within minutes, so a new key is known before it signs for long.
             (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
         ];
-        Ok(Reply { status: 200, headers, body: document.clone() })
+        Ok(Reply { status: 200, headers, body: document.clone(), guessed: false })
     }
 }
 

@@ -64,5 +64,5 @@ fn answer(status: u16, body: &Json) -> Reply {
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (PRAGMA, HeaderValue::from_static("no-cache")),
     ];
-    Reply { status, headers, body: body.to_string().into() }
+    Reply { status, headers, body: body.to_string().into(), guessed: false }
 }

@@ -78,5 +78,5 @@ fn is_own_path(path: &str) -> bool {
 pub(super) fn answer(cookie: HeaderValue, then: Option<&HeaderValue>) -> Reply {
     let mut headers = vec![(SET_COOKIE, cookie)];
     headers.extend(then.map(|place| (LOCATION, place.clone())));
-    Reply { status: if then.is_some() { 303 } else { 204 }, headers, body: Bytes::new() }
+    Reply { status: if then.is_some() { 303 } else { 204 }, headers, body: Bytes::new(), guessed: false }
 }

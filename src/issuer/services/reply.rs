@@ -34,6 +34,6 @@ impl Reply {
 
     fn typed(status: u16, kind: &'static str, body: &Value) -> Self {
         let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(kind)), (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))];
-        Self { status, headers, body: Bytes::from(format!("{body}\n")) }
+        Self { status, headers, body: Bytes::from(format!("{body}\n")), guessed: false }
     }
 }

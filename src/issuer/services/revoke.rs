@@ -2,6 +2,7 @@
 //!
 //! A refresh token of any age takes its whole family with it, and so does an access token that is still good. A token that is not
 //! ours, not good any more or already taken back is answered like one that was: there is nothing left to do, and nothing to learn.
+//! A refresh token that leads to no family is what a guess would be, and counts as one.
 //!
 //! Rules: RFC 7009 sections 2.1 and 2.2, RFC 6749 section 5.2.
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 
 use crate::domain::{Refusal, Seconds};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
+use crate::issuer::pairs::refresh::PREFIX;
 use crate::issuer::pairs::{Caller, Issuer, PairFault};
 use crate::issuer::services::form::Form;
 use crate::issuer::services::oauth::{built, issuer_of, refusal};
@@ -75,10 +77,15 @@ impl Service for Revoke {
         let by = call.identity.map(|identity| Caller::from(&**identity));
         match self.issuer.withdraw(token, by.as_ref(), call.now).await {
             Ok(withdrawn) => {
-                if let Some(withdrawn) = withdrawn {
+                if let Some(withdrawn) = &withdrawn {
                     tracing::info!(issuer = %self.issuer.terms().name, family = withdrawn.text(), "a family of tokens was revoked");
                 }
-                Ok(Reply { status: 200, headers: Vec::new(), body: Bytes::new() })
+                Ok(Reply {
+                    status: 200,
+                    headers: Vec::new(),
+                    body: Bytes::new(),
+                    guessed: withdrawn.is_none() && token.starts_with(PREFIX),
+                })
             }
             Err(PairFault::Grant(_) | PairFault::Scope) => Ok(refusal("invalid_grant", "the token was issued to another client")),
             Err(PairFault::Store) => Err(Refusal::StateUnavailable { retry_after: RETRY }),

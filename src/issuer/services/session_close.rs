@@ -16,7 +16,6 @@ use crate::issuer::services::place::{Place, SESSION_KEY, THEN_KEY, answer};
 use crate::issuer::session::Sessions;
 use crate::issuer::session::cookie;
 use crate::issuer::session::origin::{self, Origin};
-use crate::jose::session::Reference;
 use crate::settings::{Checking, Node, SectionSpec, Shape, Span};
 
 /// The service's line on the roll-call.
@@ -72,8 +71,9 @@ impl Service for Close {
             return Err(Refusal::PolicyDenied);
         }
         let terms = self.sessions.terms();
-        if let Some(id) = cookie::read(&terms.cookie, call.request)? {
-            let reference = Reference { id, host: call.request.host.into() };
+        if let Some(id) = cookie::read(&terms.cookie, call.request)?
+            && let Some(reference) = terms.recognise(id, call.request.host)
+        {
             let closed = self.sessions.close(&reference, call.now).await;
             closed.map_err(|_| Refusal::StateUnavailable { retry_after: RETRY })?;
         }

@@ -23,7 +23,7 @@ use crate::issuer::services::submission::Unread;
 use crate::issuer::session::cookie;
 use crate::issuer::session::origin::{self, Origin};
 use crate::issuer::session::{OpenFault, Sessions};
-use crate::jose::session::{KeptPair, Reference};
+use crate::jose::session::KeptPair;
 use crate::settings::{Checking, Node, SectionSpec, Shape, Span};
 
 /// The service's line on the roll-call.
@@ -41,6 +41,14 @@ static SETTINGS: SectionSpec = SectionSpec {
     doc: "Opens a session for whoever the rule has proven, and sets its cookie. A form body may bring `refresh_token`, to be kept and spent \
           when the access token ends, and `access_token` where that is not the bearer of the request.",
     keys: &[SESSION_KEY, THEN_KEY],
+};
+
+/// What a second log-in with one pair is told.
+const TAKEN: Unread = Unread {
+    status: 409,
+    says: Cow::Borrowed(
+        "the refresh token is in a session already, which goes on with the cookie that it was opened with; for another, log in anew",
+    ),
 };
 
 /// When to come again after the store did not answer.
@@ -84,10 +92,6 @@ impl Service for Open {
             Ok(pair) => pair,
             Err(says) => return Ok(refusal("invalid_request", says)),
         };
-        const TAKEN: Unread = Unread {
-            status: 409,
-            says: Cow::Borrowed("the refresh token is in a session already, which goes on with the cookie that it was opened with; for another, log in anew"),
-        };
         let lost = |_outage| Refusal::StateUnavailable { retry_after: RETRY };
         // Before anything ends: the session that came along may be the very one.
         if let Some(pair) = &pair
@@ -96,18 +100,19 @@ impl Service for Open {
             return Ok(Reply::problem(call, &TAKEN));
         }
         let terms = self.sessions.terms();
-        if let Ok(Some(id)) = cookie::read(&terms.cookie, call.request) {
-            let before = Reference { id, host: call.request.host.into() };
+        if let Ok(Some(id)) = cookie::read(&terms.cookie, call.request)
+            && let Some(before) = terms.recognise(id, call.request.host)
+        {
             let closed = self.sessions.close(&before, call.now).await;
             closed.map_err(lost)?;
         }
-        let (id, session) = match self.sessions.open(call.request.host, identity, pair, call.now).await {
+        let (reference, session) = match self.sessions.open(call.request.host, identity, pair, call.now).await {
             Ok(opened) => opened,
             Err(OpenFault::Taken) => return Ok(Reply::problem(call, &TAKEN)),
             Err(OpenFault::TooLarge) => return Err(Refusal::PolicyDenied),
             Err(OpenFault::Store) => return Err(Refusal::StateUnavailable { retry_after: RETRY }),
         };
-        let held = cookie::set(&terms.cookie, &id, call.now.until(session.ends)).ok_or(Refusal::Internal)?;
+        let held = cookie::set(&terms.cookie, reference.id(), call.now.until(session.ends)).ok_or(Refusal::Internal)?;
         Ok(answer(held, self.then.as_ref()))
     }
 }

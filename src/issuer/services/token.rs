@@ -4,6 +4,8 @@
 //! are good for whoever holds them. A client that cannot prove itself is refused by the rule, in the rule's words, before it comes
 //! here. No other grant is given: there is no password and no code at this endpoint.
 //!
+//! Tokens that lead nowhere are counted, so that guessing at them costs the store no more than the budget of failures allows.
+//!
 //! Rules: RFC 6749 sections 5.1, 5.2 and 6, RFC 9700 section 4.14.
 
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use async_trait::async_trait;
 
 use crate::domain::{Refusal, Seconds};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
-use crate::issuer::pairs::{Caller, Issuer, PairFault};
+use crate::issuer::pairs::{Caller, GrantFault, Issuer, PairFault};
 use crate::issuer::services::form::Form;
 use crate::issuer::services::oauth::{built, granted, issuer_of, refusal};
 use crate::settings::{Checking, KeySpec, Node, SectionSpec, Shape, Span};
@@ -91,7 +93,9 @@ impl Service for Token {
             Ok(issued) => granted(&issued, call.now).ok_or(Refusal::Internal),
             Err(PairFault::Grant(why)) => {
                 tracing::info!(issuer = %self.issuer.terms().name, ?why, "a refresh token was refused");
-                Ok(refusal("invalid_grant", "the refresh token is not good"))
+                // One that was ours and is over, spent or somebody else's was not guessed.
+                let guessed = matches!(why, GrantFault::Malformed | GrantFault::Unknown);
+                Ok(Reply { guessed, ..refusal("invalid_grant", "the refresh token is not good") })
             }
             Err(PairFault::Scope) => Ok(refusal("invalid_scope", "more was asked for than was granted")),
             Err(PairFault::Store) => Err(Refusal::StateUnavailable { retry_after: RETRY }),

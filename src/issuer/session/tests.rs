@@ -62,8 +62,7 @@ fn fresh(number: u8, rotates: bool) -> TokenPair {
 }
 
 async fn opened(sessions: &Sessions) -> Reference {
-    let (id, _) = sessions.open("app.example", &identity(), Some(first()), NOW).await.unwrap();
-    Reference { id, host: "app.example".into() }
+    sessions.open("app.example", &identity(), Some(first()), NOW).await.unwrap().0
 }
 
 async fn standing(sessions: &Sessions, reference: &Reference) -> Standing {
@@ -75,8 +74,8 @@ async fn every_login_has_an_id_of_its_own() {
     let (_, sessions) = scene();
     let mut ids = BTreeSet::new();
     for _ in 0..100 {
-        let (id, _) = sessions.open("app.example", &identity(), None, NOW).await.unwrap();
-        ids.insert(id.text().to_string());
+        let (reference, _) = sessions.open("app.example", &identity(), None, NOW).await.unwrap();
+        ids.insert(reference.id().text().to_string());
     }
     assert_eq!(ids.len(), 100, "no id is given twice (L9)");
 }
@@ -132,7 +131,7 @@ async fn a_write_whose_answer_was_lost_is_found_out_about() {
     failing.fail(Some(Fault::Write));
     assert_eq!(sessions.open("app.example", &identity(), None, NOW).await.err(), Some(OpenFault::Store), "no record, no session");
     failing.fail(Some(Fault::Remove));
-    let reference = Reference { id: SessionId::draw(&Counting::apart()), host: "app.example".into() };
+    let reference = sessions.terms().draw("app.example", &Counting::apart()).unwrap();
     let epoch = sessions.terms().epochs.of(&sessions.terms().record_of(&reference));
     assert_eq!(sessions.close(&reference, NOW).await, Err(Outage::State), "an end that nobody confirms is none");
     assert_ne!(sessions.terms().epochs.of(&sessions.terms().record_of(&reference)), epoch, "but nothing is remembered of it here");
@@ -141,8 +140,7 @@ async fn a_write_whose_answer_was_lost_is_found_out_about() {
 /// A session for the pair whose refresh credential is `refresh`, if it may be.
 async fn opens(sessions: &Sessions, refresh: &str, now: Timestamp) -> Result<Reference, OpenFault> {
     let pair = KeptPair { refresh: secret(refresh), ..first() };
-    let (id, _) = sessions.open("app.example", &identity(), Some(pair), now).await?;
-    Ok(Reference { id, host: "app.example".into() })
+    sessions.open("app.example", &identity(), Some(pair), now).await.map(|(reference, _)| reference)
 }
 
 #[tokio::test]
@@ -219,15 +217,14 @@ async fn a_session_that_is_over_has_nothing_to_renew() {
         let found = sessions.standing(&reference, NOW.plus(Seconds(later))).await.unwrap();
         assert_eq!(found.is_some(), there, "{shows}");
     }
-    let (id, session) = sessions.open("app.example", &identity(), None, NOW).await.unwrap();
+    let (bare, session) = sessions.open("app.example", &identity(), None, NOW).await.unwrap();
     assert_eq!(session.ends, NOW.plus(Seconds(3_600)));
-    let bare = Reference { id, host: "app.example".into() };
     assert!(sessions.standing(&bare, NOW).await.unwrap().is_none(), "one that keeps no pair has none");
 }
 
 #[test]
 fn the_cookie_is_for_this_host_over_tls_and_for_no_script() {
-    let id = SessionId::draw(&Counting::apart());
+    let id = SessionId::forged(&Counting::apart());
     let set = cookie::set("__Host-session", &id, Seconds(3_600)).unwrap();
     assert_eq!(
         set.to_str().unwrap(),
@@ -244,7 +241,7 @@ fn the_cookie_is_for_this_host_over_tls_and_for_no_script() {
 
 #[test]
 fn a_cookie_is_read_once_or_not_at_all() {
-    let text = SessionId::draw(&Counting::apart()).text().to_string();
+    let text = SessionId::forged(&Counting::apart()).text().to_string();
     let rows: [(Vec<String>, Result<bool, Doubt>, &str); 8] = [
         (vec![], Ok(false), "none"),
         (vec![format!("__Host-session={text}")], Ok(true), "one"),

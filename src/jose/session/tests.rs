@@ -41,7 +41,7 @@ fn session() -> Session {
 }
 
 fn at(host: &str, random: &Counting) -> Reference {
-    Reference { id: SessionId::draw(random), host: host.into() }
+    terms("member", vec![key(1)]).draw(host, random).unwrap()
 }
 
 #[test]
@@ -119,37 +119,64 @@ fn a_record_tells_nothing_and_no_two_are_alike() {
 #[test]
 fn an_id_has_one_text_and_its_names_do_not_lead_back() {
     let random = Counting::apart();
-    let id = SessionId::draw(&random);
-    let text = id.text().to_string();
-    assert_eq!(text.len(), 43, "256 bits");
-    let last = text.chars().last().unwrap();
-    // Two bits of the last character are spare, and must be zero.
-    let spare = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let next = spare.chars().nth(spare.find(last).unwrap() + 1).unwrap();
+    let ours = terms("member", vec![key(1)]);
+    let here = ours.draw("app.example", &random).unwrap();
+    let text = here.id().text().to_string();
+    assert_eq!(text.len(), 64, "256 bits and their proof, and none to spare");
     let rows = [
         (text.clone(), true, "as it was made"),
-        (format!("{}{next}", &text[..42]), false, "the same bytes in another text"),
         (format!("{text}="), false, "padded"),
-        (text[..42].to_owned(), false, "a character short"),
+        (text[..63].to_owned(), false, "a character short"),
         (format!("{text}A"), false, "a character more"),
         (format!(" {}", &text[1..]), false, "a space in it"),
-        (format!("{}+", &text[..42]), false, "another alphabet"),
+        (format!("{}+", &text[..63]), false, "another alphabet"),
         (String::new(), false, "nothing"),
-        ("é".repeat(21) + "A", false, "43 bytes that are no ASCII"),
+        ("é".repeat(32), false, "64 bytes that are no ASCII"),
     ];
     for (text, expected, shows) in rows {
         assert_eq!(SessionId::parse(&text).is_some(), expected, "{shows}: {text:?}");
     }
 
-    let ours = terms("member", vec![key(1)]);
-    let here = Reference { id: id.clone(), host: "app.example".into() };
-    let there = Reference { id, host: "other.example".into() };
+    let there = Reference { host: "other.example".into(), ..here.clone() };
     assert_ne!(ours.record_of(&here), ours.record_of(&there), "each host has records of its own");
     assert_ne!(ours.handle_of(&here), ours.handle_of(&there), "and names of its own");
     assert!(!text.contains(&ours.handle_of(&here)), "a handle is no piece of the id");
-    let read = Reference::parse(&here.text()).unwrap();
+    let read = ours.read(&here.text()).unwrap();
     assert_eq!((read.id.text(), read.host), (here.id.text(), here.host), "a reference is read as it was written");
-    assert!(Reference::parse("short").is_none() && Reference::parse("").is_none(), "and nothing else is");
+    assert!(ours.read("short").is_none() && ours.read("").is_none(), "and nothing else is");
+}
+
+#[test]
+fn an_id_is_recognised_where_it_was_drawn_and_by_every_key_that_is_left() {
+    let random = Counting::apart();
+    let drawn = |keys: Vec<SessionKey>| terms("member", keys).draw("app.example", &random).unwrap().id().clone();
+    let (old, new) = (drawn(vec![key(1)]), drawn(vec![key(2), key(1)]));
+    let another = SessionKey::new([1; 4], &Secret::new(vec![9; 32]));
+    let rows = [
+        (&old, "member", "app.example", vec![key(1)], true, "as it was drawn"),
+        (&old, "member", "app.example", vec![key(1), key(2)], true, "the new key behind the old one"),
+        (&old, "member", "app.example", vec![key(2), key(1)], true, "the new key in front"),
+        (&old, "member", "app.example", vec![key(2)], false, "the old key is gone"),
+        (&new, "member", "app.example", vec![key(2)], true, "drawn with the key in front"),
+        (&new, "member", "app.example", vec![key(1)], false, "and not with the one behind"),
+        (&old, "member", "app.example", vec![another], false, "another key of the same name"),
+        (&old, "member", "app.example", Vec::new(), false, "no key at all"),
+        (&old, "member", "other.example", vec![key(1)], false, "at another host (L14)"),
+        (&old, "admin", "app.example", vec![key(1)], false, "for sessions of another authenticator"),
+        (&old, "membera", "pp.example", vec![key(1)], false, "names that run into one another"),
+        (&SessionId::forged(&random), "member", "app.example", vec![key(1)], false, "an id that nobody drew"),
+    ];
+    for (id, name, host, keys, expected, shows) in rows {
+        assert_eq!(terms(name, keys).recognise(id.clone(), host).is_some(), expected, "{shows}");
+    }
+    assert!(terms("member", Vec::new()).draw("app.example", &random).is_none(), "nothing is drawn without a key");
+
+    let ours = terms("member", vec![key(1)]);
+    for at in 0..old.0.len() {
+        let mut changed = old.clone();
+        changed.0[at] ^= 1;
+        assert!(ours.recognise(changed, "app.example").is_none(), "byte {at} changed");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ async fn a_pair_is_renewed_for_its_own_family_only() {
 
     let rows = [
         (None, "own", Ok(()), "its own access token"),
-        (None, "none", Ok(()), "one that tells no family: the gate compares who it is"),
+        (None, "none", Ok(()), "one that tells no family, of the same subject"),
         (None, "other", Err(REJECTED), "another login's access token (M6)"),
         (Some(bound), "own", Err(REJECTED), "a client's own, which is spent where the client proves itself"),
     ];
@@ -115,6 +115,39 @@ async fn a_pair_is_renewed_for_its_own_family_only() {
         assert_eq!(outcome, Err(REJECTED), "{shows}");
     }
     assert!(self::renewer(&issuers, "nobody").is_err(), "an issuer that there is not");
+}
+
+#[tokio::test]
+async fn what_is_somebody_elses_is_refused_before_it_is_spent() {
+    let store: Arc<dyn StateStore> = Arc::new(Memory::new(1_000, Timestamp(0)));
+    let issuer = issuer(&store);
+    let renewer = renewer(&BTreeMap::from([("main".to_owned(), Arc::clone(&issuer))]), "main").unwrap();
+    // subject, who vouches for it, scheme, whether it tells the family, whether it is renewed, what it shows
+    let rows = [
+        ("bert", "https://id.example", "jwt", false, false, "M6 bert's token, which tells no family, with ann's refresh token"),
+        ("ann", "https://else.example", "jwt", false, false, "M6 an ann for whom somebody else vouches"),
+        ("ann", "https://else.example", "jwt", true, false, "M6 who says that she is of this family"),
+        ("Ann", "https://id.example", "jwt", false, false, "names have a case"),
+        ("ann", "https://id.example", "jwt", false, true, "her own, which tells no family"),
+        ("ann", "https://id.example", "jwt", true, true, "her own"),
+        ("a.lee", "https://else.example", "session", false, true, "a session's, kept since a login of another name"),
+    ];
+    for (subject, vouches, scheme, tells, renewed, shows) in rows {
+        let first = issuer.open(order(None), NOW).await.unwrap();
+        let family = first.family.text();
+        let mut theirs = spent(refresh_of(&first), tells.then_some(&*family));
+        theirs.identity =
+            Arc::new(Identity { subject: subject.into(), issuer: vouches.into(), scheme, ..Identity::clone(&theirs.identity) });
+        let late = NOW.plus(Seconds(31));
+        let expected = if renewed { Ok(()) } else { Err(REJECTED) };
+        assert_eq!(renewer.renew(&theirs, NOW).await.map(|_| ()), expected, "{shows}");
+        if !renewed {
+            // Had it been spent by then, its coming again beyond the grace would end the family.
+            let own = renewer.renew(&spent(refresh_of(&first), Some(&family)), late).await;
+            assert!(own.is_ok(), "{shows}: nothing was spent");
+            assert_eq!(renewer.renew(&theirs, late).await.map(|_| ()), expected, "{shows}: nor is her new pair theirs within the grace");
+        }
+    }
 }
 
 #[tokio::test]

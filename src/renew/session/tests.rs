@@ -111,10 +111,10 @@ impl Scene {
         };
         let sessions = Arc::new(Sessions::new(Arc::new(terms), store, Arc::new(Counting::apart()), Arc::new(Silent)));
         let kept = KeptPair { access: secret("access-old"), refresh: secret("refresh-old"), access_until: Some(NOW), refresh_until: None };
-        let (id, _) = sessions.open("app.example", &identity(), Some(kept), NOW).await.unwrap();
+        let (reference, _) = sessions.open("app.example", &identity(), Some(kept), NOW).await.unwrap();
         let told = Arc::new(Told { answer: Mutex::new(answer), shown: Mutex::default(), meanwhile: Mutex::new(None) });
         let renewer = SessionRenewer::over(Arc::clone(&told) as Arc<dyn Renewer>, Arc::clone(&sessions), FLIGHT);
-        Self { failing, sessions, told, renewer, reference: Reference { id, host: "app.example".into() } }
+        Self { failing, sessions, told, renewer, reference }
     }
 
     fn meanwhile(&self, what: Meanwhile) {

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Change, Known, Revocations};
+use super::Revocations;
 use crate::domain::{Event, Outage, Seconds, Timestamp};
 use crate::state::contract::Cursor;
+use crate::state::revoked::known::Change;
 use crate::state::revoked::record::Record;
 
 /// How long news is waited for before the log is read all the same.
@@ -103,10 +104,10 @@ impl Revocations {
     fn absorb(&self, reading: Reading, now: Timestamp) {
         let mut known = self.known.lock();
         let first = known.read.is_none();
-        let mut change = if known.sweep(now) { Change::Less } else { Change::Same };
+        let mut changed = self.sweep(&mut known, now);
         if reading.whole {
             // What stands in it is marked again below; the rest is owed.
-            known.told.values_mut().for_each(|told| told.kept = false);
+            known.owe_all();
             known.whole = Some(now);
         }
         let mut more = false;
@@ -114,22 +115,30 @@ impl Revocations {
             if until <= now {
                 continue;
             }
-            match Record::decode(&bytes) {
-                Some(record) => {
-                    let made = known.take_in(record);
-                    more |= made == Change::More;
-                    change = change.max(made);
-                }
-                None => {
-                    tracing::error!(bytes = bytes.len(), "entry of the log of revocations not understood, and not in force on this node");
-                    self.observer.note(Event::RevocationUnreadable);
+            let Some(record) = Record::decode(&bytes) else {
+                tracing::error!(bytes = bytes.len(), "entry of the log of revocations not understood, and not in force on this node");
+                self.observer.note(Event::RevocationUnreadable);
+                continue;
+            };
+            match known.take_in(record) {
+                Change::Same => continue,
+                Change::Less(withdrawn) => self.take_out(&withdrawn),
+                Change::More(added) => {
+                    more = true;
+                    self.put_in(&added, now);
                 }
             }
+            changed = true;
         }
         known.cursor = reading.cursor;
         known.read = Some(now);
-        if first || change != Change::Same {
-            self.publish(&mut known);
+        if reading.whole {
+            // Entries of the file end, too, and nobody looks for that in between.
+            self.rebuild(&known);
+            changed = true;
+        }
+        if first || changed {
+            self.publish(&known);
         } else {
             self.observer.note(Event::Revocations { in_force: self.set.load().len(), read: known.read });
         }
@@ -142,11 +151,7 @@ impl Revocations {
     /// Appends what the log lacks of ours; false when the store does not take it.
     pub(super) async fn pay(&self) -> bool {
         let now = self.clock.now();
-        let owed: Vec<Record> = {
-            let known = self.known.lock();
-            let owed = known.told.values().filter(|told| !told.kept && now < told.record.until());
-            owed.take(MOST_OWED).map(|told| told.record.clone()).collect()
-        };
+        let owed = self.known.lock().owed(MOST_OWED, now);
         for record in owed {
             if self.append(record.encode(), record.until(), now).await.is_err() {
                 return false;
@@ -166,16 +171,5 @@ impl Revocations {
         self.random.fill(&mut byte);
         let [byte] = byte;
         byte
-    }
-}
-
-impl Known {
-    /// `record` is in the log now, unless something else has taken its place meanwhile.
-    fn mark_kept(&mut self, record: &Record) {
-        if let Some(told) = self.told.get_mut(&record.id())
-            && told.record == *record
-        {
-            told.kept = true;
-        }
     }
 }

@@ -60,6 +60,14 @@ impl Record {
         matches!(self, Self::Revoke { .. })
     }
 
+    /// Who is revoked by it; `None` for a withdrawal.
+    pub(super) fn revocation(&self) -> Option<&Arc<Revocation>> {
+        match self {
+            Self::Revoke { revocation, .. } => Some(revocation),
+            Self::Withdraw { .. } => None,
+        }
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let written = match self {
             Self::Revoke { id, made, revocation } => OnTheLog::Revoke { id: id.to_string(), made: made.0, entry: Written::of(revocation) },

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::record::Record;
-use super::{Revocations, Revoked, Told, Withdrawn};
+use super::{Revocations, Revoked, Withdrawn};
 use crate::domain::{
     Burn, By, Clock, Doubt, Event, Identity, ListedFrom, Observer, Outage, Random, Refusal, Revocation, RevocationId, Seconds, Silent,
     Timestamp, Value,
@@ -328,7 +328,7 @@ async fn a_log_that_was_lost_is_written_anew_by_whoever_still_knows() {
     node.list.withdraw(id).await;
     // It knows of the revocation, and not of the withdrawal.
     let late = Node::still(&store, 1).await;
-    late.list.known.lock().told.insert(id, told(id, "berta", true));
+    late.list.known.lock().put(told(id, "berta"), true);
 
     store.lose();
     assert!(node.refuses("anna") && !node.refuses("berta"), "what is known stays in force");
@@ -345,15 +345,15 @@ async fn a_log_that_was_lost_is_written_anew_by_whoever_still_knows() {
 }
 
 /// An entry as `known` holds it.
-fn told(id: RevocationId, subject: &str, kept: bool) -> Told {
-    Told { record: Record::Revoke { id, made: Timestamp(NOW), revocation: Arc::new(revocation(subject)) }, kept }
+fn told(id: RevocationId, subject: &str) -> Record {
+    Record::Revoke { id, made: Timestamp(NOW), revocation: Arc::new(revocation(subject)) }
 }
 
 #[tokio::test]
 async fn a_log_that_lost_its_end_without_knowing_is_found_out() {
     let store = Shaky::new();
     let node = Node::still(&store, 0).await;
-    node.revoke("anna").await;
+    node.list.revoke(Revocation { until: Timestamp(NOW + 1_000), ..revocation("anna") }).await;
     // Same life, other content: a restart from an old copy.
     *store.inner.lock() = Arc::new(Memory::new(1_000, Timestamp(0)));
     let rounds = |seconds: i64| {
@@ -364,11 +364,6 @@ async fn a_log_that_lost_its_end_without_knowing_is_found_out() {
             store.length().await
         }
     };
-    node.list.known.lock().told.values_mut().for_each(|told| {
-        if let Record::Revoke { revocation, .. } = &mut told.record {
-            Arc::make_mut(revocation).until = Timestamp(NOW + 1_000);
-        }
-    });
     assert_eq!(rounds(59).await, 0, "not before its time");
     assert_eq!(rounds(60).await, 1, "once the log is read from its beginning");
     assert_eq!(rounds(120).await, 1, "and not again");
@@ -385,7 +380,7 @@ async fn entries_end_and_are_forgotten() {
     }
     assert_eq!(node.list.page(None, 9).0.len(), 0, "what has ended is not listed");
     node.list.catch_up().await;
-    assert_eq!(node.list.known.lock().told.len(), 0, "nor kept");
+    assert_eq!(node.list.known.lock().len(), 0, "nor kept");
     assert_eq!(node.list.glance.load(Ordering::SeqCst), super::EMPTY, "nor looked for");
     assert_eq!(node.ear.0.lock().0, 0);
 }
@@ -432,7 +427,7 @@ async fn there_are_only_so_many() {
     let fill = |from: usize, to: usize| {
         for number in from as u128..to as u128 {
             let id = RevocationId((u128::MAX - number).to_be_bytes());
-            node.list.known.lock().told.insert(id, told(id, "x", true));
+            node.list.known.lock().put(told(id, "x"), true);
         }
     };
     let family = || Revocation { by: By::Family, ..revocation("f") };
@@ -536,4 +531,86 @@ async fn stopping_one_node_leaves_the_others_alone() {
     here.stop();
     here.revoke("anna").await;
     there.comes_to("anna", true).await;
+}
+
+/// Draws a name of its own for everyone.
+struct Apart(AtomicU64);
+
+impl Random for Apart {
+    fn fill(&self, buffer: &mut [u8]) {
+        let drawn = self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes();
+        buffer.iter_mut().zip(drawn.iter().cycle()).for_each(|(to, from)| *to = *from);
+    }
+}
+
+#[tokio::test]
+async fn an_entry_costs_the_same_however_many_there_are() {
+    const MANY: u64 = 20_000;
+    let store: Arc<dyn StateStore> = Arc::new(Memory::new(1_000_000, Timestamp(0)));
+    let node = |from| {
+        let random = Arc::new(Apart(AtomicU64::new(from)));
+        Revocations::new(Arc::clone(&store), Arc::new(AtomicI64::new(NOW)), random, Arc::new(Silent))
+    };
+    let (told, follows) = (node(0), node(u64::MAX / 2));
+    told.catch_up().await;
+    follows.catch_up().await;
+    let mut names = Vec::new();
+    for number in 0..MANY {
+        let Revoked::Everywhere(id) = told.revoke(revocation(&number.to_string())).await else { panic!("the log takes it") };
+        names.push(id);
+        if number % 10 == 0 {
+            follows.catch_up().await;
+        }
+    }
+    follows.catch_up().await;
+    let work = |list: &Revocations| list.copied.swap(0, Ordering::SeqCst) / MANY;
+    for (list, shows) in [(&told, "who was told"), (&follows, "who follows the log")] {
+        assert_eq!(list.set.load().len() as u64, MANY);
+        let each = work(list);
+        assert!(each < 20, "{shows} copied {each} pointers for each entry");
+        for number in [0, 1, 63, MANY / 2, MANY - 1] {
+            assert!(list.covers(&identity(&number.to_string()), Timestamp(NOW)), "{shows}: {number} is revoked");
+        }
+        assert!(!list.covers(&identity(&MANY.to_string()), Timestamp(NOW)), "{shows}: and nobody else");
+    }
+
+    for (number, id) in names.iter().enumerate().filter(|(number, _)| number % 100 != 7) {
+        assert_eq!(told.withdraw(*id).await, Withdrawn::Done, "{number}");
+    }
+    follows.catch_up().await;
+    for (list, shows) in [(&told, "who was told"), (&follows, "who follows the log")] {
+        let each = work(list);
+        assert!(each < 20, "{shows} copied {each} pointers for each withdrawal");
+        assert_eq!(list.set.load().len(), 200, "{shows}");
+        for number in 0..1_000_u64 {
+            let covered = list.covers(&identity(&number.to_string()), Timestamp(NOW));
+            assert_eq!(covered, number % 100 == 7, "{shows}: {number}, after tables have shrunk");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_revoked_stays_so_for_whoever_looks_while_others_come_and_go() {
+    let node = Node::still(&Shaky::new(), 0).await;
+    node.revoke("anna").await;
+    let (list, stop) = (Arc::clone(&node.list), Arc::new(AtomicBool::new(false)));
+    let ended = Arc::clone(&stop);
+    let looks = tokio::task::spawn_blocking(move || {
+        let (anna, berta, mut looks) = (identity("anna"), identity("berta"), 0_u64);
+        while !ended.load(Ordering::SeqCst) {
+            assert!(list.covers(&anna, Timestamp(NOW)) && !list.covers(&berta, Timestamp(NOW)), "after {looks} looks");
+            looks += 1;
+        }
+        looks
+    });
+    for _ in 0..20 {
+        let others: Vec<_> = (0..500).map(|number| Arc::new(revocation(&number.to_string()))).collect();
+        let known = node.list.known.lock();
+        others.iter().for_each(|other| node.list.put_in(other, Timestamp(NOW)));
+        others.iter().for_each(|other| node.list.take_out(other));
+        drop(known);
+    }
+    stop.store(true, Ordering::SeqCst);
+    assert!(0 < looks.await.unwrap());
+    assert_eq!(node.list.set.load().len(), 1);
 }

@@ -3,6 +3,9 @@
 //! Tokens are remembered by their SHA-256 and never in the clear. What is active and what is not are kept apart, each
 //! bounded, so that invented tokens push no real one out. Times are checked against the `now` of each request.
 //!
+//! An issuer calls a token inactive that has ended, and one that was revoked, and does not say which. So who held a token stays
+//! known here after its end, by what the issuer said while it was active: not to let it in, but to have it renewed.
+//!
 //! Rules: RFC 7662 sections 2.1, 2.2 and 4 (an answer may be cached, no longer than `exp`).
 
 use std::sync::Arc;
@@ -43,6 +46,9 @@ const FLIGHTS: usize = 256;
 /// Bytes of answers about active tokens that are remembered.
 const ACTIVE_BYTES: u64 = 32 << 20;
 
+/// Bytes of answers about tokens that have ended since.
+const ENDED_BYTES: u64 = 16 << 20;
+
 /// Inactive tokens that are remembered.
 const INACTIVE: usize = 16_384;
 
@@ -77,6 +83,8 @@ pub struct EndpointPlan {
     pub max_age: Seconds,
     /// How long "inactive" holds.
     pub negative: Seconds,
+    /// How far the issuer's clock may be ahead.
+    pub leeway: Seconds,
     /// Whom to trust.
     pub authorities: Authorities,
 }
@@ -104,11 +112,14 @@ struct Inner {
     deadline: Duration,
     max_age: Seconds,
     negative: Seconds,
+    leeway: Seconds,
     client: Arc<Client>,
     clock: Arc<dyn Clock>,
     observer: Arc<dyn Observer>,
     active: Cache<[u8; 32], Known, ByBytes>,
     inactive: Cache<[u8; 32], Known>,
+    /// The last word on what was active to its end and is so no more.
+    ended: Cache<[u8; 32], Known, ByBytes>,
     flights: SingleFlight<Result<Arc<Introspected>, Outage>>,
     /// When the endpoint last failed to answer.
     failed: AtomicI64,
@@ -190,11 +201,13 @@ impl IntrospectionDesk {
             deadline: plan.deadline,
             max_age: plan.max_age,
             negative: plan.negative,
+            leeway: plan.leeway,
             client: plan.authorities.client(&tools.client)?,
             clock: tools.clock,
             observer: tools.observer,
             active: Cache::with_weighter(4_096, ACTIVE_BYTES, ByBytes),
             inactive: Cache::new(INACTIVE),
+            ended: Cache::with_weighter(2_048, ENDED_BYTES, ByBytes),
             flights: SingleFlight::new(FLIGHTS),
             failed: AtomicI64::new(i64::MIN),
         };
@@ -205,6 +218,12 @@ impl IntrospectionDesk {
     #[must_use]
     pub fn recall(&self, token: &str, now: Timestamp) -> Option<Arc<Introspected>> {
         self.inner.recall(&name_of(token), now)
+    }
+
+    /// What the issuer said last of `token` while it was active, when it called it inactive not before its end.
+    #[must_use]
+    pub fn ended(&self, token: &str) -> Option<Arc<Introspected>> {
+        self.inner.ended.get(&name_of(token)).map(|known| known.answer)
     }
 }
 
@@ -228,10 +247,16 @@ impl Inner {
                 match &*answer {
                     Introspected::Active(_) => {
                         self.inactive.remove(&name);
+                        self.ended.remove(&name);
                         self.active.insert(name, known);
                     }
                     Introspected::Inactive => {
-                        self.active.remove(&name);
+                        // One that is called inactive before its end was revoked, and nobody is known by it any more.
+                        if let Some((_, last)) = self.active.remove(&name)
+                            && last.expires.is_some_and(|end| end <= asked.plus(self.leeway))
+                        {
+                            self.ended.insert(name, last);
+                        }
                         self.inactive.insert(name, known);
                     }
                 }

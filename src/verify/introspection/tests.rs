@@ -288,6 +288,51 @@ async fn an_answer_holds_for_a_moment_and_never_beyond_the_tokens_end() {
 }
 
 #[tokio::test]
+async fn an_inactive_token_has_ended_where_its_end_was_known_and_has_come() {
+    let ending = active(&format!(r#","exp":{}"#, NOW + 40));
+    let inactive = || Told::ok(r#"{"active":false}"#);
+    // when it is seen to be inactive, when it is judged again, whether it has lapsed then, what the row shows
+    let rows = [
+        (40, 40, true, "at its end"),
+        (5_000, 5_000, true, "long after"),
+        (40, 5_000, true, "again, long after"),
+        (35, 35, false, "before its end, though their clock may be ahead"),
+        (35, 40, true, "their clock was ahead"),
+        (9, 40, false, "revoked: whatever it was to be"),
+    ];
+    for (seen, judged, lapsed, shows) in rows {
+        // An active answer is asked for anew each time.
+        let scene = Scene::new(ending.clone(), vec![("cache", map(vec![("max_age", seconds("0s")), ("negative", seconds("10s"))]))]);
+        assert!(scene.judge("t").await.is_ok(), "{shows}");
+        scene.server.tell(inactive());
+        scene.at(seen);
+        let first = scene.judge("t").await;
+        scene.at(judged);
+        let verdict = if seen == judged { first } else { scene.judge("t").await };
+        match verdict {
+            Err(Refusal::Doubted(Doubt::Expired(Some(identity)))) if lapsed => assert_eq!(&*identity.get().subject, "alice", "{shows}"),
+            Err(Refusal::Doubted(Doubt::Revoked)) if !lapsed => {}
+            other => panic!("{shows}: {other:?}"),
+        }
+    }
+
+    let others = [(active(""), "one without an end"), (active(&format!(r#","exp":{},"aud":"x""#, NOW + 40)), "one that was never for us")];
+    for (told, shows) in others {
+        let scene = Scene::new(told, vec![("audience", text("app").value)]);
+        let _ = scene.judge("t").await;
+        scene.server.tell(inactive());
+        scene.at(5_000);
+        assert!(!matches!(scene.judge("t").await, Err(Refusal::Doubted(Doubt::Expired(_)))), "{shows}");
+    }
+
+    let scene = Scene::new(ending, vec![]);
+    scene.judge("t").await.unwrap();
+    scene.server.tell(inactive());
+    scene.at(50);
+    assert_eq!(scene.judge("other").await.map(|_| ()), Err(Refusal::Doubted(Doubt::Revoked)), "one that was never seen active");
+}
+
+#[tokio::test]
 async fn an_outage_does_not_stretch_an_answer() {
     let scene = Scene::new(active(""), vec![]);
     scene.judge("t").await.unwrap();

@@ -2,7 +2,8 @@
 //!
 //! However many requests of a session come at once, the store is asked once, and a session that is used all the time costs one
 //! read a second and one write a minute. What was read is dropped as soon as the record is changed on this node. Ids that lead to
-//! nothing are remembered apart from those that lead somewhere, so that invented ones push none of these out.
+//! nothing any more are remembered apart from those that lead somewhere, so that they push none of these out; invented ones never
+//! come here.
 
 use std::sync::Arc;
 
@@ -49,13 +50,13 @@ impl Asked {
         }
     }
 
-    fn read(about: &str) -> Option<(Self, Reference)> {
+    fn read(about: &str, terms: &SessionTerms) -> Option<(Self, Reference)> {
         let (asked, rest) = match about.split_at_checked(1)? {
             (".", rest) => (Self::Remembered, rest),
             ("!", rest) => (Self::Anew, rest),
             _ => return None,
         };
-        Some((asked, Reference::parse(rest)?))
+        Some((asked, terms.read(rest)?))
     }
 }
 
@@ -64,7 +65,7 @@ impl Asked {
 pub enum Seen {
     /// A session, as recorded.
     Live(Arc<Verified<Session>>),
-    /// There is none: it is over, or never was.
+    /// There is none: it is over.
     Over,
 }
 
@@ -185,7 +186,7 @@ impl Inner {
 impl Desk for SessionDesk {
     async fn answer(&self, about: &str, now: Timestamp) -> Result<Answer, Outage> {
         let inner = &self.inner;
-        let (asked, reference) = Asked::read(about).ok_or(Outage::Other)?;
+        let (asked, reference) = Asked::read(about, &inner.terms).ok_or(Outage::Other)?;
         let record = inner.terms.record_of(&reference);
         if asked == Asked::Remembered
             && let Some(seen) = inner.recall(&record, now)

@@ -13,7 +13,7 @@ use crate::issuer::session::{Kept, Sessions as Book};
 use crate::jose::session::{KeptPair, Reference, SessionId};
 use crate::net::client::{Client, ClientSettings};
 use crate::settings::{Checking, Faults, Level, Material, Names, NodeValue};
-use crate::state::contract::StateStore;
+use crate::state::contract::{Class, Key, StateStore};
 use crate::state::memory::Memory;
 use crate::state::testing::{Counting, Failing, Fault};
 use crate::verify::contract::{Desks, SchemePlan, SchemeTools, Verifier};
@@ -113,7 +113,11 @@ impl Node {
     }
 
     async fn open(&self, pair: Option<KeptPair>) -> SessionId {
-        self.book.open(HOST, &identity("ann"), pair, Timestamp(NOW)).await.unwrap().0
+        self.book.open(HOST, &identity("ann"), pair, Timestamp(NOW)).await.unwrap().0.id().clone()
+    }
+
+    fn reference(&self, id: &SessionId) -> Reference {
+        self.book.terms().recognise(id.clone(), HOST).unwrap()
     }
 
     /// What comes of a request with `cookies` at `host`, and the facts that were gathered for it.
@@ -244,7 +248,7 @@ async fn a_session_is_who_logged_in_and_says_when_it_ends() {
     assert_eq!((identity.scheme, &*identity.authenticator), ("session", "member"));
     assert_eq!(identity.claims.member("email"), Some(&Value::from("ann@example")), "what was proven at login");
     assert_eq!(identity.claims.member("iat"), Some(&Value::Int(NOW)), "it is as old as its login");
-    let handle = node.book.terms().handle_of(&Reference { id, host: HOST.into() });
+    let handle = node.book.terms().handle_of(&node.reference(&id));
     assert_eq!(identity.claims.member("sid").and_then(Value::as_text), Some(&*handle), "its own name, whatever the login brought");
     let Value::Map(members) = &identity.claims else { panic!("an object") };
     assert_eq!(members.len(), 3, "no claim stands twice");
@@ -268,7 +272,7 @@ async fn only_one_cookie_of_the_right_form_is_a_session() {
         (vec![format!("{good}; {other}")], Some(Reason::CredentialConflict), "two sessions (L10)"),
         (vec![good.clone(), good.clone()], Some(Reason::CredentialConflict), "the same one twice"),
         (vec![format!("__Host-session=\"{bare}\"")], Some(Reason::CredentialMalformed), "quoted"),
-        (vec![format!("__Host-session={}", &bare[..42])], Some(Reason::CredentialMalformed), "a character short"),
+        (vec![format!("__Host-session={}", &bare[..63])], Some(Reason::CredentialMalformed), "a character short"),
         (vec!["__Host-session=".into()], Some(Reason::CredentialMalformed), "empty, which is not absent"),
         (vec!["__Host-session=00000000-0000-0000-0000-000000000000".into()], Some(Reason::CredentialMalformed), "somebody else's id"),
     ];
@@ -291,10 +295,14 @@ async fn a_session_is_good_at_its_own_host_and_authenticator_only() {
     }
     assert!(node.ask(&id, NOW).await.is_ok(), "and is as good as before where it belongs");
     assert_eq!(
-        reason(&node.ask(&SessionId::draw(&Counting::apart()), NOW).await),
+        reason(&node.ask(&SessionId::forged(&Counting::apart()), NOW).await),
         Some(Reason::Expired),
         "an invented id is one that is over"
     );
+    let over = node.open(None).await;
+    node.book.close(&node.reference(&over), Timestamp(NOW)).await.unwrap();
+    let outcomes = [node.ask(&over, NOW).await, node.ask(&SessionId::forged(&Counting::apart()), NOW).await];
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Refusal::Doubted(Doubt::Expired(None))))), "to the letter");
     let other = Node::with_keys(&store, Vec::new(), &[2]);
     assert_eq!(reason(&other.ask(&id, NOW).await), Some(Reason::Expired), "without the key that sealed it, it is over");
 }
@@ -356,6 +364,24 @@ async fn a_busy_session_costs_a_read_a_second_and_a_write_a_minute() {
 }
 
 #[tokio::test]
+async fn guessing_at_ids_does_not_come_as_far_as_the_store() {
+    let (failing, store) = store();
+    let node = Node::new(&store, Vec::new());
+    let good = node.open(None).await;
+    let (before, guesses) = (failing.asked(), Counting::apart());
+    for _ in 0..1_000 {
+        let outcome = node.ask(&SessionId::forged(&guesses), NOW).await;
+        assert_eq!(outcome.unwrap_err(), Refusal::Doubted(Doubt::Expired(None)));
+    }
+    let elsewhere = format!("__Host-session={}", good.text().as_str());
+    let (outcome, _) = node.ask_at("other.example", &[&elsewhere], NOW).await;
+    assert_eq!(reason(&outcome), Some(Reason::Expired));
+    assert_eq!(failing.asked(), before, "nor does one that was carried to another host");
+    assert!(node.ask(&good, NOW).await.is_ok());
+    assert_eq!(failing.asked().0, before.0 + 1, "only what was drawn here is looked for");
+}
+
+#[tokio::test]
 async fn requests_at_once_share_one_read() {
     let (failing, store) = store();
     let node = Arc::new(Node::new(&store, Vec::new()));
@@ -377,7 +403,7 @@ async fn what_is_ended_is_ended_here_at_once_and_elsewhere_within_the_second() {
     let (here, there) = (Node::new(&store, Vec::new()), Node::new(&store, Vec::new()));
     let id = here.open(None).await;
     assert!(here.ask(&id, NOW).await.is_ok() && there.ask(&id, NOW).await.is_ok(), "both nodes know it");
-    assert!(here.book.close(&Reference { id: id.clone(), host: HOST.into() }, Timestamp(NOW)).await.unwrap());
+    assert!(here.book.close(&here.reference(&id), Timestamp(NOW)).await.unwrap());
     assert_eq!(reason(&here.ask(&id, NOW).await), Some(Reason::Expired), "on the node that ended it, in the same second");
     assert!(there.ask(&id, NOW).await.is_ok(), "another node may go on with what it read, to the end of the second");
     assert_eq!(reason(&there.ask(&id, NOW + 1).await), Some(Reason::Expired), "and no longer");
@@ -409,9 +435,18 @@ async fn a_record_is_sealed_anew_when_it_is_written_after_a_change_of_keys() {
     let during = Node::with_keys(&store, Vec::new(), &[2, 1]);
     assert!(during.ask(&used, NOW + 60).await.is_ok(), "an old record opens, and being noted as used is written");
     assert!(during.ask(&unused, NOW + 59).await.is_ok(), "this one opens and is not written");
+    let key_of = |id: &SessionId| {
+        let key = Key { class: Class::Session, digest: during.book.terms().record_of(&during.reference(id)) };
+        let store = Arc::clone(&store);
+        async move { store.read(&key, Timestamp(NOW + 60)).await.unwrap().unwrap().value[0] }
+    };
+    assert_eq!((key_of(&used).await, key_of(&unused).await), (2, 1), "what was written has the new key");
     let after = Node::with_keys(&store, Vec::new(), &[2]);
-    assert!(after.ask(&used, NOW + 61).await.is_ok(), "what was written has the new key");
-    assert_eq!(reason(&after.ask(&unused, NOW + 61).await), Some(Reason::Expired), "what was not is over with the old key");
+    for id in [&used, &unused] {
+        assert_eq!(reason(&after.ask(id, NOW + 61).await), Some(Reason::Expired), "what was drawn with the old key is over with it");
+    }
+    let new = during.open(None).await;
+    assert!(after.ask(&new, NOW + 61).await.is_ok(), "what was opened since is not");
 }
 
 #[tokio::test]
@@ -439,10 +474,10 @@ async fn a_session_that_keeps_a_pair_is_as_good_as_its_access_token() {
         assert_eq!(held.is_some(), renewable, "{shows}");
         if let Some(held) = held {
             assert_eq!(held.refresh.expose(), b"refresh-1", "{shows}: what is spent");
-            let reference = Reference::parse(std::str::from_utf8(held.access.expose()).unwrap()).unwrap();
-            assert_eq!((reference.id.text(), &*reference.host), (id.text(), HOST), "{shows}: what is presented for it is the session");
+            let reference = node.book.terms().read(std::str::from_utf8(held.access.expose()).unwrap()).unwrap();
+            assert_eq!(reference.text(), node.reference(&id).text(), "{shows}: what is presented for it is the session");
         }
-        let stranger = SessionId::draw(&Counting::apart());
+        let stranger = SessionId::forged(&Counting::apart());
         for other in [presented(&stranger, HOST), presented(&id, "other.example")] {
             assert!(node.verifier.held(&other, &facts).is_none(), "{shows}: nothing is held for another id or host");
         }
@@ -482,24 +517,24 @@ async fn after_a_renewal_the_record_decides() {
             let cookie = format!("__Host-session={}", id.text().as_str());
             let (outcome, facts) = node.ask_at(HOST, &[&cookie], NOW + 10).await;
             assert_eq!(reason(&outcome), Some(Reason::Expired));
-            (Reference { id, host: HOST.into() }, facts)
+            (node.reference(&id), facts)
         }
     };
 
     let (reference, facts) = lapsed(node.open(Some(pair("access-1", Some(NOW + 10)))).await).await;
     let standing = node.book.standing(&reference, Timestamp(NOW + 10)).await.unwrap().unwrap();
     assert!(matches!(node.book.keep(&reference, standing, &fresh(NOW + 900), Timestamp(NOW + 10)).await, Ok(Kept::Done)));
-    let identity = node.readmit(&reference.id, facts, NOW + 10).await.unwrap();
+    let identity = node.readmit(reference.id(), facts, NOW + 10).await.unwrap();
     assert_eq!(identity.get().expires, Some(Timestamp(NOW + 900)), "the session is as good as the new token");
-    assert!(node.ask(&reference.id, NOW + 10).await.is_ok(), "and so is the next request, in the same second");
+    assert!(node.ask(reference.id(), NOW + 10).await.is_ok(), "and so is the next request, in the same second");
 
     let (reference, facts) = lapsed(node.open(Some(another("refresh-3"))).await).await;
-    let outcome = node.readmit(&reference.id, facts, NOW + 10).await;
+    let outcome = node.readmit(reference.id(), facts, NOW + 10).await;
     assert_eq!(reason(&outcome), Some(Reason::Expired), "a pair that was not kept renews nothing, whatever was handed back");
 
     let (reference, facts) = lapsed(node.open(Some(another("refresh-4"))).await).await;
     assert!(node.book.close(&reference, Timestamp(NOW + 10)).await.unwrap());
-    let outcome = node.readmit(&reference.id, facts, NOW + 10).await;
+    let outcome = node.readmit(reference.id(), facts, NOW + 10).await;
     assert_eq!(outcome.unwrap_err(), Refusal::Doubted(Doubt::Expired(None)), "a session that was ended meanwhile stays ended");
 }
 

@@ -212,6 +212,33 @@ async fn what_belongs_to_another_time_or_store_is_not_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_was_put_back_is_not_noticed_and_to_begin_anew_is_the_way_out() {
+    let (_folder, path) = place();
+    let store = open_at(&path, NOW).await.unwrap();
+    let snapshot = Copy::of(&path);
+    assert_eq!(store.burn(&burn(7, 0, 900), at(1)).await, Ok(Burned::First));
+    drop(store);
+    eventually_free(&path).await;
+
+    snapshot.put(&path);
+    let store = open_at(&path, NOW + 10).await.unwrap();
+    assert_eq!(
+        store.burn(&burn(7, 0, 900), at(10)).await,
+        Ok(Burned::First),
+        "what docs/state.md warns of: nothing is left that could tell"
+    );
+    drop(store);
+    eventually_free(&path).await;
+
+    fs::remove_file(&path).unwrap();
+    fs::remove_file(witness(&path)).unwrap();
+    let store = open_at(&path, NOW + 20).await.unwrap();
+    assert_eq!(store.burn(&burn(7, 0, 900), at(20)).await, Ok(Burned::Forgotten), "what was made before is believed no more");
+    assert_eq!(store.burn(&burn(8, 19, 900), at(20)).await, Ok(Burned::Forgotten), "to its last second");
+    assert_eq!(store.burn(&burn(9, 20, 900), at(20)).await, Ok(Burned::First), "and what is made from now on is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_never_finished_is_begun_anew() {
     // A process may end at any point while it makes its store. Nothing has been acknowledged then.
     let (_folder, path) = place();

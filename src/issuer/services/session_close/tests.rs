@@ -22,9 +22,9 @@ fn service(house: &House, then: Option<&str>) -> Arc<dyn Service> {
 }
 
 async fn opened(house: &House) -> (Reference, String) {
-    let (id, _) = house.sessions.open(HOST, &identity("jwt"), None, NOW).await.unwrap();
-    let cookie = format!("__Host-session={}", id.text().as_str());
-    (Reference { id, host: HOST.into() }, cookie)
+    let (reference, _) = house.sessions.open(HOST, &identity("jwt"), None, NOW).await.unwrap();
+    let cookie = format!("__Host-session={}", reference.id().text().as_str());
+    (reference, cookie)
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn a_session_ends_at_the_word_of_its_own_pages_only() {
 async fn what_is_over_is_answered_alike_and_what_is_unclear_is_refused() {
     let house = House::new();
     let service = service(&house, Some("/goodbye"));
-    let stranger = SessionId::draw(&Counting::apart());
+    let stranger = SessionId::forged(&Counting::apart());
     let (one, two) = (opened(&house).await, opened(&house).await);
     let rows: [(Vec<String>, Option<Reason>, &str); 5] = [
         (vec![], None, "no cookie"),
@@ -79,6 +79,19 @@ async fn what_is_over_is_answered_alike_and_what_is_unclear_is_refused() {
         }
     }
     assert_eq!(house.sessions.close(&two.0, NOW).await, Ok(true), "of two that were presented neither was ended");
+}
+
+#[tokio::test]
+async fn an_id_that_was_never_drawn_does_not_come_as_far_as_the_store() {
+    let house = House::new();
+    // Whoever asked the store now would be refused.
+    house.failing.fail(Some(Fault::Remove));
+    let elsewhere = house.sessions.terms().draw("other.example", &Counting::apart()).unwrap();
+    for (id, shows) in [(&SessionId::forged(&Counting::apart()), "invented"), (elsewhere.id(), "drawn for another host")] {
+        let cookie = format!("__Host-session={}", id.text().as_str());
+        let reply = post_at(HOST, &service(&house, None), None, &[("cookie", &cookie), OURS], "").await.unwrap();
+        assert_eq!((reply.status, field(&reply, "set-cookie")), (204, Some(CLEARED)), "{shows}: taken away all the same");
+    }
 }
 
 #[tokio::test]

@@ -26,11 +26,12 @@ fn service(house: &House, then: Option<&str>) -> Arc<dyn Service> {
 }
 
 /// The session that `reply` gives.
-fn given(reply: &Reply) -> Reference {
+fn given(house: &House, reply: &Reply) -> Reference {
     let cookie = field(reply, "set-cookie").expect("one cookie");
     let (pair, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(attributes, "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=3600");
-    Reference { id: SessionId::parse(pair.strip_prefix("__Host-session=").unwrap()).unwrap(), host: HOST.into() }
+    let id = SessionId::parse(pair.strip_prefix("__Host-session=").unwrap()).unwrap();
+    house.sessions.terms().recognise(id, HOST).expect("drawn for this host")
 }
 
 #[tokio::test]
@@ -38,19 +39,19 @@ async fn every_login_is_a_new_session_and_the_one_before_is_over() {
     let house = House::new();
     let (service, ann) = (service(&house, None), Arc::new(identity("jwt")));
     let mut ids = BTreeSet::new();
-    let planted = SessionId::draw(&crate::state::testing::Counting::apart());
+    let planted = SessionId::forged(&crate::state::testing::Counting::apart());
     let mut cookie = format!("__Host-session={}", planted.text().as_str());
     let mut before: Option<Reference> = None;
     for _ in 0..5 {
         let reply = post_at(HOST, &service, Some(&ann), &[("cookie", &cookie)], "").await.unwrap();
         assert_eq!((reply.status, field(&reply, "location")), (204, None));
-        let reference = given(&reply);
-        assert_ne!(reference.id.text(), planted.text(), "an id that was planted is not taken over (L9)");
+        let reference = given(&house, &reply);
+        assert_ne!(reference.id().text(), planted.text(), "an id that was planted is not taken over (L9)");
         if let Some(before) = &before {
             assert_eq!(house.sessions.close(before, NOW).await, Ok(false), "the session that came along has been ended");
         }
-        cookie = format!("__Host-session={}", reference.id.text().as_str());
-        ids.insert(reference.id.text().to_string());
+        cookie = format!("__Host-session={}", reference.id().text().as_str());
+        ids.insert(reference.id().text().to_string());
         before = Some(reference);
     }
     assert_eq!(ids.len(), 5, "a new id at every login");
@@ -122,7 +123,7 @@ async fn a_pair_is_kept_as_it_was_brought() {
             continue;
         };
         assert_eq!(reply.status, 204, "{shows}");
-        let standing = house.sessions.standing(&given(&reply), NOW).await.unwrap();
+        let standing = house.sessions.standing(&given(&house, &reply), NOW).await.unwrap();
         let pair = standing.map(|standing| standing.pair);
         let told = pair.as_ref().map(|pair| (pair.access.expose(), pair.refresh.expose()));
         assert_eq!(told, kept.map(|(access, refresh)| (access.as_bytes(), refresh.as_bytes())), "{shows}");
@@ -138,8 +139,8 @@ async fn a_pair_that_is_in_a_session_opens_no_second_one() {
     let (service, ann) = (service(&house, Some("/home")), Arc::new(identity("jwt")));
     let fields = [("authorization", "Bearer the-access"), FORM];
     let first = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=r").await.unwrap();
-    let first = given(&first);
-    let cookie = format!("__Host-session={}", first.id.text().as_str());
+    let first = given(&house, &first);
+    let cookie = format!("__Host-session={}", first.id().text().as_str());
     for (cookie, shows) in [("a=b", "a second click"), (cookie.as_str(), "and with the session that has it")] {
         let fields = [fields[0], fields[1], ("cookie", cookie)];
         let reply = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=r").await.unwrap();
@@ -167,9 +168,9 @@ async fn without_the_store_there_is_no_session_and_no_cookie() {
         assert_eq!(refusal.reason(), Reason::StateUnavailable, "{fault:?}");
     }
     let house = House::new();
-    let before = SessionId::draw(&crate::state::testing::Counting::apart());
+    let before = house.sessions.terms().draw(HOST, &crate::state::testing::Counting::apart()).unwrap();
     house.failing.fail(Some(Fault::Remove));
-    let cookie = format!("__Host-session={}", before.text().as_str());
+    let cookie = format!("__Host-session={}", before.id().text().as_str());
     let outcome = post_at(HOST, &service(&house, None), Some(&Arc::new(identity("jwt"))), &[("cookie", &cookie)], "").await;
     assert_eq!(outcome.unwrap_err().reason(), Reason::StateUnavailable, "the old session must be over before there is a new one");
 }

@@ -120,6 +120,21 @@ async fn a_flood_of_invented_names_buys_one_fetch_a_window() {
 }
 
 #[tokio::test]
+async fn a_rotated_key_is_met_within_a_window_of_whoever_invented_one() {
+    let (old, new) = (IssuerKey::new("old"), IssuerKey::new("new"));
+    let first = set_of(&[&old]);
+    let scene = Scene::new(move |_| Told::ok(first.clone()));
+    scene.ask("old").await.unwrap();
+    scene.ask("invented").await.unwrap();
+    scene.server.tell(ok(&[&old, &new]));
+    for (second, expected) in [(0, "unknown"), (29, "unknown"), (30, "keys")] {
+        scene.at(second);
+        scene.ask("new").await.unwrap();
+        assert_eq!(scene.says("new"), expected, "{second} seconds after a look in vain");
+    }
+}
+
+#[tokio::test]
 async fn no_bad_answer_takes_the_place_of_a_good_set() {
     let (good, other) = (IssuerKey::new("good"), IssuerKey::new("other"));
     let stolen = set_of(&[&other]).replace("\"x\"", "\"d\":\"AAAA\",\"x\"");
