@@ -244,7 +244,7 @@ authenticators:
   user: {{ jwt: {{ issuer: {origin}, audience: '{AUDIENCE}', keys: provider, typ: at+jwt }} }}
   member: {{ session: {{ keys: seals, tokens: user }}, renew: login }}
 renewers:
-  login: {{ oauth2: {{ client_id: web-key, client_key: {{ file: {KEY} }}, early: 1d }} }}
+  login: {{ oauth2: {{ issuer: {origin}, client_id: web-key, client_key: {{ file: {KEY} }}, early: 1d }} }}
 rules:
   - {{ name: login, match: {{ paths: [/login], methods: [POST] }}, authenticate: user, serve: {{ session.open: {{ session: member }} }} }}
   - {{ name: site, match: {{ paths: [/**] }}, authenticate: member, forward: app }}
