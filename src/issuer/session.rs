@@ -16,7 +16,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::{Event, Identity, Observer, Outage, Random, Timestamp, TokenPair};
-use crate::jose::digest::digest;
 use crate::jose::session::{KeptPair, Reference, Session, SessionTerms, TooLarge};
 use crate::state::contract::{Class, Entry, Expect, Key, StateStore, Written};
 
@@ -245,7 +244,7 @@ impl Sessions {
 
 /// Where it stands which session has `pair`. The same for the sessions of every authenticator: the issuer does not tell them apart.
 fn claim_on(pair: &KeptPair) -> Key {
-    Key { class: Class::Session, digest: digest("countersign session pair", &[pair.refresh.expose()]) }
+    Key { class: Class::Session, digest: pair.claim() }
 }
 
 #[cfg(test)]
