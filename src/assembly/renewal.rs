@@ -66,7 +66,7 @@ impl Renewing {
                 let Some(sessions) = sessions.get(&*user.name) else { continue };
                 // A name of its own: what is renewed for a session is worth nothing to whoever does not look into its record.
                 let name = Arc::from(format!("{}@{}", written.name, user.name));
-                let renewer = Arc::new(SessionRenewer::over(Arc::clone(&renewer), Arc::clone(sessions)));
+                let renewer = Arc::new(SessionRenewer::over(Arc::clone(&renewer), Arc::clone(sessions), handling.flight));
                 built.held.insert(Arc::clone(&user.name), flights(name, renewer, handling, ground));
             }
             built.shared.push(Some(flights(Arc::clone(&written.name), fitted(plan, index, &written.name, renewer), handling, ground)));

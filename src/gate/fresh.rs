@@ -113,7 +113,7 @@ fn refusal_of(failure: RenewalFailure) -> Refusal {
 
 /// Whether a credential that is still good should be renewed now.
 ///
-/// Its moment lies in the second half of `early` seconds before its end, drawn from what it says: requests with one credential
+/// Its moment lies in the first half of the `early` seconds before its end, drawn from what it says: requests with one credential
 /// agree on it, and the credentials that an issuer gave out in one second do not all come back in one.
 pub(super) fn is_due(identity: &Identity, early: Seconds, now: Timestamp) -> bool {
     let Some(end) = identity.expires else { return false };

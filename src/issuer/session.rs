@@ -3,6 +3,9 @@
 //! An id is made anew at every login and never taken from a request. A change is a compare-and-set on the record, so a session that
 //! is ended while it is renewed stays ended, and a pair that somebody else has renewed in the meantime is not overwritten.
 //!
+//! A pair is in one session at a time: two that spend the same refresh credential are a theft to an issuer that rotates, and both
+//! are over. Which session has it stands under a digest of the refresh credential, for as long as that session does.
+//!
 //! Never here: an id in a log or a fault; a session that is opened by another session.
 
 pub mod cookie;
@@ -14,7 +17,7 @@ use bytes::Bytes;
 
 use crate::domain::{Event, Identity, Observer, Outage, Random, Timestamp, TokenPair};
 use crate::jose::session::{KeptPair, Reference, Session, SessionTerms, TooLarge};
-use crate::state::contract::{Class, Expect, Key, StateStore, Written};
+use crate::state::contract::{Class, Entry, Expect, Key, StateStore, Written};
 
 /// How often a record that changed under our hands is looked at again.
 const LOOKS: usize = 4;
@@ -33,6 +36,9 @@ pub enum OpenFault {
     /// What was proven is too much for a record.
     #[error("the session is too large to be kept")]
     TooLarge,
+    /// The pair that it was to keep is in a session that stands.
+    #[error("the pair is in another session")]
+    Taken,
     /// The state store did not answer; the session may be there, and nobody knows its id.
     #[error("the state store did not answer")]
     Store,
@@ -62,6 +68,7 @@ pub enum Kept {
 }
 
 /// A session with a pair, as it stands.
+#[derive(Clone)]
 pub struct Standing {
     /// The pair.
     pub pair: KeptPair,
@@ -82,7 +89,7 @@ impl Sessions {
         &self.terms
     }
 
-    /// Opens a session for `identity` at `host`, under an id that nobody has seen before. `pair` is kept for it.
+    /// Opens a session for `identity` at `host`, under an id that nobody has seen before. `pair` is kept for it, and for no other.
     ///
     /// # Errors
     ///
@@ -104,13 +111,31 @@ impl Sessions {
             seen: now,
             pair,
         };
+        let vacancy = match &session.pair {
+            Some(pair) => Some(self.vacancy(pair, now).await?.ok_or(OpenFault::Taken)?),
+            None => None,
+        };
         let reference = self.terms.draw(host, self.random.as_ref()).ok_or(TooLarge)?;
         let record = self.terms.seal(&reference, &session, self.random.as_ref())?;
         match self.write(&reference, Expect::Absent, record, session.until(self.terms.idle), now).await? {
+            Written::Done { .. } if !self.claim(&reference, &session, vacancy, now).await? => {
+                // Nobody was told its id, so it is over even where this fails.
+                let _ = self.close(&reference, now).await;
+                Err(OpenFault::Taken)
+            }
             Written::Done { .. } => Ok((reference, session)),
             // 256 random bits that are taken: the randomness is broken, and nothing may rest on it.
             Written::Conflict(_) => Err(OpenFault::Store),
         }
+    }
+
+    /// Whether `pair` is in a session that stands.
+    ///
+    /// # Errors
+    ///
+    /// [`Outage::State`].
+    pub async fn holds(&self, pair: &KeptPair, now: Timestamp) -> Result<bool, Outage> {
+        self.vacancy(pair, now).await.map(|vacancy| vacancy.is_none())
     }
 
     /// Ends the session of `reference`; whether there was one.
@@ -133,9 +158,7 @@ impl Sessions {
     ///
     /// [`Outage::State`].
     pub async fn standing(&self, reference: &Reference, now: Timestamp) -> Result<Option<Standing>, Outage> {
-        let read = self.state.read(&self.key(reference), now).await;
-        self.observer.note(Event::State { operation: "read", ok: read.is_ok() });
-        let Some(entry) = read? else { return Ok(None) };
+        let Some(entry) = self.read(&self.key(reference), now).await? else { return Ok(None) };
         let session = self.terms.open(reference, &entry.value).map(crate::domain::Verified::into_inner);
         let session = session.filter(|session| now < session.until(self.terms.idle));
         Ok(session.and_then(|session| Some(Standing { pair: session.pair.clone()?, version: entry.version, session })))
@@ -175,6 +198,30 @@ impl Sessions {
         Err(OpenFault::Store)
     }
 
+    /// How the claim on `pair` must be found by who takes it; `None` while a session that stands has it.
+    async fn vacancy(&self, pair: &KeptPair, now: Timestamp) -> Result<Option<Expect>, Outage> {
+        let Some(claim) = self.read(&claim_on(pair), now).await? else { return Ok(Some(Expect::Absent)) };
+        // It was made once the session was there. What names none is not ours to pass over.
+        let Ok(digest) = <[u8; 32]>::try_from(&*claim.value) else { return Ok(None) };
+        let holder = self.read(&Key { class: Class::Session, digest }, now).await?;
+        Ok(holder.is_none().then_some(Expect::Version(claim.version)))
+    }
+
+    /// Says that what `session` keeps is in the session of `reference`, if it still is as `vacancy` says; whether it is now.
+    async fn claim(&self, reference: &Reference, session: &Session, vacancy: Option<Expect>, now: Timestamp) -> Result<bool, Outage> {
+        let Some((pair, expect)) = session.pair.as_ref().zip(vacancy) else { return Ok(true) };
+        let holder = Bytes::copy_from_slice(&self.terms.record_of(reference));
+        let written = self.state.write(&claim_on(pair), expect, holder, session.ends, now).await;
+        self.observer.note(Event::State { operation: "write", ok: written.is_ok() });
+        Ok(matches!(written?, Written::Done { .. }))
+    }
+
+    async fn read(&self, key: &Key, now: Timestamp) -> Result<Option<Entry>, Outage> {
+        let read = self.state.read(key, now).await;
+        self.observer.note(Event::State { operation: "read", ok: read.is_ok() });
+        read
+    }
+
     async fn write(
         &self,
         reference: &Reference,
@@ -193,6 +240,11 @@ impl Sessions {
     fn key(&self, reference: &Reference) -> Key {
         Key { class: Class::Session, digest: self.terms.record_of(reference) }
     }
+}
+
+/// Where it stands which session has `pair`. The same for the sessions of every authenticator: the issuer does not tell them apart.
+fn claim_on(pair: &KeptPair) -> Key {
+    Key { class: Class::Session, digest: pair.claim() }
 }
 
 #[cfg(test)]

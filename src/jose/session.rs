@@ -138,6 +138,14 @@ impl fmt::Debug for KeptPair {
     }
 }
 
+impl KeptPair {
+    /// Names what is spent, so that it is kept in one session at a time. Opens nothing.
+    #[must_use]
+    pub fn claim(&self) -> [u8; 32] {
+        digest("countersign session pair", &[self.refresh.expose()])
+    }
+}
+
 impl PartialEq for KeptPair {
     fn eq(&self, other: &Self) -> bool {
         self.access.expose() == other.access.expose()

@@ -73,10 +73,16 @@ pub struct RenewTools<'a> {
 /// How one exchange ended when it brought no pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RenewError {
-    /// The issuer said no, and will keep saying no (`invalid_grant`, 400, 401).
+    /// The issuer said that the credential renews nothing any more (`invalid_grant`): its user must log in.
     #[error("the issuer refused: {code}")]
     Rejected {
         /// Its error code as far as we know it (RFC 6749 section 5.2), never its own text.
+        code: &'static str,
+    },
+    /// It said no without saying that: to us, to what we ask, or without a reason. The credential may be as good as it was.
+    #[error("the issuer accepted us or our request not: {code}")]
+    Unaccepted {
+        /// As above.
         code: &'static str,
     },
     /// It was not reached, or said that it did nothing: nothing was spent.

@@ -55,7 +55,8 @@ pub struct FlightSettings {
     pub transient: Seconds,
     /// The most that it doubles to.
     pub transient_most: Seconds,
-    /// After how many failures in a row, whosever credentials, nobody asks for a while.
+    /// After the failures of how many callers in a row nobody asks for a while; and after how many of one caller nobody asks for
+    /// that one.
     pub failures: u32,
     /// For how long, at least, a credential that may be spent is not presented again. The life that is left to its access
     /// credential counts when it is longer.

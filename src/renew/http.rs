@@ -58,7 +58,7 @@ static SETTINGS: SectionSpec = SectionSpec {
             "fatal",
             MATCHERS,
             "Which answers say that the credential renews nothing any more, so that its user must log in: those of status 400 and 401 unless \
-             written. Asked first. A page (HTML) is never one.",
+             written. Asked first. A page (HTML) is never one. A session that keeps its pair is ended by what is written here only.",
         ),
         KeySpec::optional(
             "transient",
@@ -280,7 +280,8 @@ fn reading(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Reading
     if before != checking.faults.errors() {
         return None;
     }
-    Some(Reading { fatal, transient, success: success?, access: access?, refresh, end })
+    let ends = section.node("fatal").is_some();
+    Some(Reading { fatal, ends, transient, success: success?, access: access?, refresh, end })
 }
 
 fn pointer(section: &Section<'_>, key: &str, checking: &mut Checking<'_>) -> Option<Pointer> {
@@ -389,7 +390,7 @@ impl HttpRenewer {
 impl Renewer for HttpRenewer {
     async fn renew(&self, spent: &Spent, now: Timestamp) -> Result<TokenPair, RenewError> {
         // It will not be writable next time either.
-        let exchange = self.exchange(spent).map_err(|Unwritable| RenewError::Rejected { code: "unwritable" })?;
+        let exchange = self.exchange(spent).map_err(|Unwritable| RenewError::Unaccepted { code: "unwritable" })?;
         self.plan.reading.read(&ask(&self.client, exchange).await?, now)
     }
 

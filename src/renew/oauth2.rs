@@ -376,7 +376,7 @@ impl Renewer for OAuth2 {
                 Err(fault)
             }
         };
-        if let Err(RenewError::Rejected { code }) = &outcome
+        if let Err(RenewError::Unaccepted { code }) = &outcome
             && answer::is_ours(code)
         {
             tracing::error!(renewer = %self.name, code, "the issuer does not accept this proxy as a client; nobody's credentials are renewed until the conf or the registration is mended");

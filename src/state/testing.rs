@@ -99,6 +99,7 @@ impl StateStore for Failing {
 
     async fn write(&self, key: &Key, expect: Expect, value: Bytes, until: Timestamp, now: Timestamp) -> Result<Written, Outage> {
         self.writes.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
         if self.fails(Fault::Write) {
             return Err(Outage::State);
         }

@@ -121,9 +121,9 @@ async fn a_real_provider_that_does_not_know_us_or_is_gone_is_told_as_that() {
     let mut provider = Provider::start();
     let pair = provider.session("web-basic", "ann").await;
     let stranger = renewer(&provider.origin, "client_id: web-basic, client_secret: wrong");
-    assert_eq!(renew(&*stranger, &pair).await.unwrap_err(), RenewError::Rejected { code: "invalid_client" });
+    assert_eq!(renew(&*stranger, &pair).await.unwrap_err(), RenewError::Unaccepted { code: "invalid_client" });
     let greedy = renewer(&provider.origin, &format!("client_id: web-basic, client_secret: {SECRET}, scope: [read, write]"));
-    assert_eq!(renew(&*greedy, &pair).await.unwrap_err(), RenewError::Rejected { code: "invalid_scope" });
+    assert_eq!(renew(&*greedy, &pair).await.unwrap_err(), RenewError::Unaccepted { code: "invalid_scope" });
     let astray =
         renewer(&provider.origin, &format!("client_id: web-basic, client_secret: {SECRET}, token_url: '{}/nowhere'", provider.origin));
     assert!(matches!(renew(&*astray, &pair).await.unwrap_err(), RenewError::Lost { .. }));
@@ -221,4 +221,70 @@ rules:
     }
     assert_eq!(provider.count().await.revoked, 0);
     process.counts("countersign_renewals_total{renewer=\"login\",result=\"renewed\"} 5").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pair_that_is_handed_over_twice_is_spent_once() {
+    let provider = Provider::start();
+    let upstream = Upstream::start().await;
+    let folder = Folder::new();
+    folder.write("seal.key", "only-for-tests-a-key-that-seals-the-sessions");
+    let path = folder.write(
+        "countersign.yaml",
+        format!(
+            r"
+listeners: [{{ address: 127.0.0.1:0 }}]
+admin: {{ address: 127.0.0.1:0 }}
+upstreams: {{ app: http://{} }}
+state: {{ memory: {{}} }}
+keys:
+  provider: {{ discovery: {{ issuer: {origin} }} }}
+  seals: {{ mac: {{ file: seal.key }} }}
+authenticators:
+  user: {{ jwt: {{ issuer: {origin}, audience: '{AUDIENCE}', keys: provider, typ: at+jwt }} }}
+  member: {{ session: {{ keys: seals, tokens: user }}, renew: login }}
+renewers:
+  login: {{ oauth2: {{ issuer: {origin}, client_id: web-key, client_key: {{ file: {KEY} }}, early: 1d }} }}
+rules:
+  - {{ name: login, match: {{ paths: [/login], methods: [POST] }}, authenticate: user, serve: {{ session.open: {{ session: member }} }} }}
+  - {{ name: site, match: {{ paths: [/**] }}, authenticate: member, forward: app }}
+",
+            upstream.address,
+            origin = provider.origin
+        ),
+    );
+    let process = Running::start(&path).await;
+    process.ready().await;
+    let pair = provider.session("web-key", "ann").await;
+    let form = format!("refresh_token={}", pair.refresh);
+    let open = || {
+        process.ask(format!(
+            "POST /login HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            pair.access,
+            form.len()
+        ))
+    };
+    // A double click: both at once, and a third when the first is done.
+    let clicks = tokio::join!(open(), open());
+    let clicks = [clicks.0, clicks.1, open().await];
+    let mut statuses: Vec<u16> = clicks.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [204, 409, 409], "one of them opens a session: {}", process.records());
+    for refused in clicks.iter().filter(|answer| answer.status == 409) {
+        assert_eq!(refused.field("set-cookie"), None);
+        assert!(refused.text().contains("in a session already"), "{}", refused.text());
+    }
+    // Every cookie that was set goes on, whatever the second click got.
+    for held in clicks.iter().filter_map(|answer| answer.field("set-cookie")) {
+        let cookie = held.split(';').next().unwrap();
+        for turn in 1..=3 {
+            let answer = process.ask(format!("GET /x HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n")).await;
+            assert_eq!(answer.status, 200, "turn {turn}: {}", process.records());
+        }
+    }
+    let late = open().await;
+    assert_eq!(late.status, 409, "what was spent by now opens no session either");
+    let count = provider.count().await;
+    assert_eq!((count.refused, count.revoked), (0, 0), "nothing was spent twice");
+    assert!(0 < count.refreshed, "and the pair was renewed");
 }

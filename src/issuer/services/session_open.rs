@@ -2,10 +2,12 @@
 //!
 //! The rule's authenticator proves the caller, by a token or a ticket; the id is new whatever the request brought along, and a
 //! session that it brought is ended. A refresh token in the body is kept, so that the session is renewed when its access token ends.
+//! A refresh token that is in a session already opens no second one: spent twice, it would end both.
 //! Pages of other sites open none, so that nobody is logged in as somebody else without noticing.
 //!
 //! Rules: OWASP session management (renewal of the id at login), RFC 6749 section 6 for what is kept.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, S
 use crate::issuer::services::form::Form;
 use crate::issuer::services::oauth::refusal;
 use crate::issuer::services::place::{Place, SESSION_KEY, THEN_KEY, answer};
+use crate::issuer::services::submission::Unread;
 use crate::issuer::session::cookie;
 use crate::issuer::session::origin::{self, Origin};
 use crate::issuer::session::{OpenFault, Sessions};
@@ -38,6 +41,14 @@ static SETTINGS: SectionSpec = SectionSpec {
     doc: "Opens a session for whoever the rule has proven, and sets its cookie. A form body may bring `refresh_token`, to be kept and spent \
           when the access token ends, and `access_token` where that is not the bearer of the request.",
     keys: &[SESSION_KEY, THEN_KEY],
+};
+
+/// What a second log-in with one pair is told.
+const TAKEN: Unread = Unread {
+    status: 409,
+    says: Cow::Borrowed(
+        "the refresh token is in a session already, which goes on with the cookie that it was opened with; for another, log in anew",
+    ),
 };
 
 /// When to come again after the store did not answer.
@@ -81,18 +92,26 @@ impl Service for Open {
             Ok(pair) => pair,
             Err(says) => return Ok(refusal("invalid_request", says)),
         };
+        let lost = |_outage| Refusal::StateUnavailable { retry_after: RETRY };
+        // Before anything ends: the session that came along may be the very one.
+        if let Some(pair) = &pair
+            && self.sessions.holds(pair, call.now).await.map_err(lost)?
+        {
+            return Ok(Reply::problem(call, &TAKEN));
+        }
         let terms = self.sessions.terms();
         if let Ok(Some(id)) = cookie::read(&terms.cookie, call.request)
             && let Some(before) = terms.recognise(id, call.request.host)
         {
             let closed = self.sessions.close(&before, call.now).await;
-            closed.map_err(|_| Refusal::StateUnavailable { retry_after: RETRY })?;
+            closed.map_err(lost)?;
         }
-        let opened = self.sessions.open(call.request.host, identity, pair, call.now).await;
-        let (reference, session) = opened.map_err(|fault| match fault {
-            OpenFault::TooLarge => Refusal::PolicyDenied,
-            OpenFault::Store => Refusal::StateUnavailable { retry_after: RETRY },
-        })?;
+        let (reference, session) = match self.sessions.open(call.request.host, identity, pair, call.now).await {
+            Ok(opened) => opened,
+            Err(OpenFault::Taken) => return Ok(Reply::problem(call, &TAKEN)),
+            Err(OpenFault::TooLarge) => return Err(Refusal::PolicyDenied),
+            Err(OpenFault::Store) => return Err(Refusal::StateUnavailable { retry_after: RETRY }),
+        };
         let held = cookie::set(&terms.cookie, reference.id(), call.now.until(session.ends)).ok_or(Refusal::Internal)?;
         Ok(answer(held, self.then.as_ref()))
     }

@@ -74,7 +74,8 @@ async fn every_login_has_an_id_of_its_own() {
     let (_, sessions) = scene();
     let mut ids = BTreeSet::new();
     for _ in 0..100 {
-        ids.insert(opened(&sessions).await.id().text().to_string());
+        let (reference, _) = sessions.open("app.example", &identity(), None, NOW).await.unwrap();
+        ids.insert(reference.id().text().to_string());
     }
     assert_eq!(ids.len(), 100, "no id is given twice (L9)");
 }
@@ -107,6 +108,7 @@ async fn what_happens_meanwhile_is_not_undone() {
         other => panic!("{other:?}"),
     }
 
+    let (_, sessions) = scene();
     let reference = opened(&sessions).await;
     let before = standing(&sessions, &reference).await;
     assert_eq!(sessions.close(&reference, NOW).await, Ok(true));
@@ -133,6 +135,78 @@ async fn a_write_whose_answer_was_lost_is_found_out_about() {
     let epoch = sessions.terms().epochs.of(&sessions.terms().record_of(&reference));
     assert_eq!(sessions.close(&reference, NOW).await, Err(Outage::State), "an end that nobody confirms is none");
     assert_ne!(sessions.terms().epochs.of(&sessions.terms().record_of(&reference)), epoch, "but nothing is remembered of it here");
+}
+
+/// A session for the pair whose refresh credential is `refresh`, if it may be.
+async fn opens(sessions: &Sessions, refresh: &str, now: Timestamp) -> Result<Reference, OpenFault> {
+    let pair = KeptPair { refresh: secret(refresh), ..first() };
+    sessions.open("app.example", &identity(), Some(pair), now).await.map(|(reference, _)| reference)
+}
+
+#[tokio::test]
+async fn a_pair_is_in_one_session_at_a_time() {
+    let (_, sessions) = scene();
+    let taken = |outcome: Result<Reference, OpenFault>| matches!(outcome, Err(OpenFault::Taken));
+    let ann = opens(&sessions, "r1", NOW).await.unwrap();
+    assert!(taken(opens(&sessions, "r1", NOW).await), "a second one would spend it a second time");
+    assert_eq!(sessions.holds(&first(), NOW).await, Ok(true), "and whoever asks first knows");
+    opens(&sessions, "r2", NOW).await.expect("another pair");
+    assert!(matches!(sessions.open("app.example", &identity(), None, NOW).await, Ok(_)), "or none");
+
+    let before = standing(&sessions, &ann).await;
+    assert!(matches!(sessions.keep(&ann, before, &fresh(2, true), NOW).await, Ok(Kept::Done)));
+    assert!(taken(opens(&sessions, "r1", NOW).await), "it is spent by now, which would be worse");
+    let later = NOW.plus(Seconds(599));
+    assert!(taken(opens(&sessions, "r1", later).await), "while the session stands");
+    let over = NOW.plus(Seconds(600));
+    let again = opens(&sessions, "r1", over).await.expect("once it is over, nobody else is harmed");
+    assert!(taken(opens(&sessions, "r1", over).await), "by the next one it is taken again");
+    assert_eq!(sessions.close(&again, over).await, Ok(true));
+    opens(&sessions, "r1", over).await.expect("after a logout likewise");
+}
+
+#[tokio::test]
+async fn of_many_who_bring_one_pair_at_once_one_gets_a_session() {
+    let (failing, sessions) = scene();
+    let sessions = Arc::new(sessions);
+    for round in 0..20 {
+        let refresh = format!("r{round}");
+        let asking: Vec<_> = (0..8)
+            .map(|_| {
+                let (sessions, refresh) = (Arc::clone(&sessions), refresh.clone());
+                tokio::spawn(async move { opens(&sessions, &refresh, NOW).await })
+            })
+            .collect();
+        let mut opened = Vec::new();
+        for asked in asking {
+            match asked.await.unwrap() {
+                Ok(reference) => opened.push(reference),
+                Err(fault) => assert_eq!(fault, OpenFault::Taken),
+            }
+        }
+        assert_eq!(opened.len(), 1, "round {round}");
+        assert!(sessions.standing(&opened[0], NOW).await.unwrap().is_some(), "and it stands");
+    }
+    assert!(20 * 3 < failing.asked().1, "some had come as far as to write a session, which went again: {:?}", failing.asked());
+}
+
+#[tokio::test]
+async fn a_pair_whose_session_could_not_be_written_may_come_again() {
+    for (fault, again, shows) in [
+        (Fault::Write, Ok(()), "nothing was written, so nothing has the pair"),
+        (Fault::Read, Ok(()), "nobody could say who has it"),
+        (Fault::LostWrite, Ok(()), "a record that nobody knows the id of was not given the pair"),
+    ] {
+        let (failing, sessions) = scene();
+        failing.fail(Some(fault));
+        assert_eq!(opens(&sessions, "r1", NOW).await.err(), Some(OpenFault::Store), "{shows}");
+        failing.fail(None);
+        assert_eq!(opens(&sessions, "r1", NOW).await.map(|_| ()), again, "{shows}");
+    }
+    let (failing, sessions) = scene();
+    opens(&sessions, "r1", NOW).await.unwrap();
+    failing.fail(Some(Fault::Read));
+    assert_eq!(sessions.holds(&first(), NOW).await, Err(Outage::State), "an outage is no vacancy");
 }
 
 #[tokio::test]

@@ -1,23 +1,42 @@
 //! Keeps an issuer that is down from being stormed, and the credentials of others from being spent on it.
 //!
-//! After some exchanges in a row without a usable answer nobody asks for a while; then one exchange is let through, and its end
-//! decides. Each time the while doubles, up to a bound, and a part of it is random, so that nodes do not come back together.
-//! Lost answers count as well as refused connections: an issuer that swallows one credential after another is given no more.
-//! One breaker per renewer and node; nothing is shared, nothing is kept over a restart.
+//! When the exchanges of some callers in a row have had no usable answer nobody asks for a while; then one exchange is let through,
+//! and its end decides. Each time the while doubles, up to a bound, and a part of it is random, so that nodes do not come back
+//! together. Lost answers count as well as refused connections: an issuer that swallows one credential after another is given no
+//! more. One breaker per renewer and node; nothing is shared, nothing is kept over a restart.
+//!
+//! What is spent may be made up by whoever brings it, and something before the issuer may answer that with a page. So a caller
+//! counts once, however often they fail: alone they stop nobody but themselves. For them alone the same pauses hold, and whoever
+//! has failed the exchange that decides is not the one to decide next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::domain::Identity;
+use crate::jose::digest::digest;
+
 /// When the breaker opens, and for how long; milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Temper {
-    /// How many exchanges in a row must fail.
+    /// How many callers in a row must fail to stop everybody, and how many exchanges of one caller to stop them.
     pub(super) failures: u32,
     /// The first pause, and what follows a single failure.
     pub(super) pause: i64,
     /// The longest pause.
     pub(super) longest: i64,
+}
+
+/// Names whoever an exchange is for, whichever credential they bring: a digest of who it is and who vouches for that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Caller(pub(super) [u8; 32]);
+
+impl Caller {
+    /// Whoever `identity` is.
+    pub(super) fn of(identity: &Identity) -> Self {
+        Self(digest("countersign renewal caller", &[identity.issuer.as_bytes(), identity.subject.as_bytes()]))
+    }
 }
 
 /// Lets exchanges through, or not.
@@ -30,8 +49,10 @@ pub(super) struct Breaker {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Exchanges in a row that failed while it was closed.
-    failures: u32,
+    /// Callers in a row whose exchanges failed while it was closed; each once, and no more than it takes to open it.
+    row: Vec<Caller>,
+    /// Those who have failed since they were last answered.
+    failing: BTreeMap<Caller, Failing>,
     /// How often in a row it has opened; 0 while it is closed.
     opened: u32,
     /// Until when it is open.
@@ -42,10 +63,31 @@ struct Held {
     round: u64,
 }
 
+/// How one caller has fared.
+#[derive(Debug, Default)]
+struct Failing {
+    /// Their exchanges in a row that failed.
+    failures: u32,
+    /// Until when none is let through.
+    until: i64,
+}
+
+impl Failing {
+    /// Counts one more failure; for how long there is none now.
+    fn count(&mut self, now: i64, chance: u32, temper: &Temper) -> i64 {
+        self.failures = self.failures.saturating_add(1);
+        let Some(beyond) = self.failures.checked_sub(temper.failures) else { return jittered(temper.pause, chance) };
+        let pause = jittered(doubled(temper, beyond), chance);
+        self.until = self.until.max(now.saturating_add(pause));
+        pause
+    }
+}
+
 /// The right to ask the issuer once. Dropped without a word, it says nothing about the issuer.
 #[derive(Debug)]
 pub(super) struct Permit {
     breaker: Arc<Breaker>,
+    caller: Caller,
     round: u64,
     probe: bool,
 }
@@ -60,13 +102,29 @@ impl Breaker {
         self.held.lock().opened == 0
     }
 
-    /// Lets one exchange through at `now`.
+    /// How many callers it remembers.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.held.lock().failing.len()
+    }
+
+    /// Lets one exchange for `caller` through at `now`.
     ///
     /// # Errors
     ///
     /// How many milliseconds to wait before asking again.
-    pub(super) fn permit(self: &Arc<Self>, now: i64) -> Result<Permit, i64> {
+    pub(super) fn permit(self: &Arc<Self>, caller: Caller, now: i64) -> Result<Permit, i64> {
         let mut held = self.held.lock();
+        if let Some(failing) = held.failing.get_mut(&caller) {
+            failing.until = failing.until.min(now.saturating_add(self.temper.longest.saturating_mul(2)));
+            if now < failing.until {
+                return Err(failing.until.saturating_sub(now));
+            }
+            if self.temper.failures <= failing.failures {
+                // One exchange decides here too.
+                failing.until = now.saturating_add(self.temper.pause);
+            }
+        }
         let probe = held.opened != 0;
         if probe {
             // A clock that was set back must not keep it open for longer than it ever is.
@@ -79,7 +137,7 @@ impl Breaker {
             }
             held.probing = true;
         }
-        Ok(Permit { breaker: Arc::clone(self), round: held.round, probe })
+        Ok(Permit { breaker: Arc::clone(self), caller, round: held.round, probe })
     }
 }
 
@@ -88,7 +146,8 @@ impl Permit {
     pub(super) fn answered(self) {
         let mut held = self.breaker.held.lock();
         // Whenever it was begun: it is there.
-        held.failures = 0;
+        held.row.clear();
+        held.failing.remove(&self.caller);
         if held.opened != 0 {
             held.opened = 0;
             held.probing = false;
@@ -102,17 +161,26 @@ impl Permit {
     pub(super) fn failed(self, now: i64, chance: u32) -> i64 {
         let temper = self.breaker.temper;
         let mut held = self.breaker.held.lock();
+        let own = held.blame(self.caller, now, chance, &temper);
         if held.round != self.round {
             // Begun before it opened: that is known already.
             let left = held.until.saturating_sub(now);
-            return if held.opened == 0 { jittered(temper.pause, chance) } else { left.clamp(0, temper.longest) };
+            return if held.opened == 0 { own } else { left.clamp(0, temper.longest) };
         }
-        held.failures = held.failures.saturating_add(1);
-        if !self.probe && held.failures < temper.failures {
-            return jittered(temper.pause, chance);
+        let enough = usize::try_from(temper.failures).unwrap_or(usize::MAX);
+        if !held.row.contains(&self.caller) && held.row.len() < enough {
+            held.row.push(self.caller);
         }
-        let doubled = 1_i64.checked_shl(held.opened).filter(|times| 0 < *times).unwrap_or(i64::MAX);
-        let pause = jittered(temper.pause.saturating_mul(doubled).min(temper.longest), chance);
+        if !self.probe && held.row.len() < enough {
+            return own;
+        }
+        let pause = jittered(doubled(&temper, held.opened), chance);
+        if self.probe
+            && let Some(failing) = held.failing.get_mut(&self.caller)
+        {
+            // Whoever asks next is somebody else, if there is anybody.
+            failing.until = failing.until.max(now.saturating_add(pause.saturating_mul(2)));
+        }
         held.opened = held.opened.saturating_add(1);
         held.until = now.saturating_add(pause);
         held.probing = false;
@@ -129,6 +197,27 @@ impl Drop for Permit {
             held.probing = false;
         }
     }
+}
+
+impl Held {
+    /// Counts a failure of `caller`; after how many milliseconds the next attempt of theirs makes sense.
+    fn blame(&mut self, caller: Caller, now: i64, chance: u32, temper: &Temper) -> i64 {
+        /// Callers who fail are few while the breaker is closed: some of them in a row open it.
+        const MOST: usize = 1_024;
+        if MOST <= self.failing.len() && !self.failing.contains_key(&caller) {
+            self.failing.retain(|_, failing| now < failing.until);
+            if MOST <= self.failing.len() {
+                self.failing.clear();
+            }
+        }
+        self.failing.entry(caller).or_default().count(now, chance, temper)
+    }
+}
+
+/// The pause after so many before it, without its random part.
+fn doubled(temper: &Temper, times: u32) -> i64 {
+    let factor = 1_i64.checked_shl(times).filter(|factor| 0 < *factor).unwrap_or(i64::MAX);
+    temper.pause.saturating_mul(factor).min(temper.longest)
 }
 
 /// Between half of `pause` and all of it.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
 
 use crate::domain::{Random, Secret, SpentKey, Timestamp, TokenPair, Value};
-use crate::renew::flight::breaker::{Breaker, Permit, Temper};
+use crate::renew::flight::breaker::{Breaker, Caller, Permit, Temper};
 use crate::renew::flight::cell::{Board, Boarding, Landed, Seat};
 use crate::renew::flight::{pair, record, seal};
 
@@ -135,8 +135,10 @@ proptest! {
 
 /// What one step of the breaker's table does.
 enum Step {
-    /// Asks; whether it may.
+    /// Somebody asks who has not asked before; whether they may.
     Ask(Result<(), i64>),
+    /// The caller of this number asks.
+    AskAs(u8, Result<(), i64>),
     /// The exchange asked for as number so many, from 0, ends well.
     Answered(usize),
     /// Or not; when to come again.
@@ -147,7 +149,7 @@ enum Step {
 
 #[test]
 fn a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through_at_a_time() {
-    use Step::{Answered, Ask, Dropped, Failed};
+    use Step::{Answered, Ask, AskAs, Dropped, Failed};
     // Without chance a pause is as long as it may be.
     let temper = Temper { failures: 3, pause: 1_000, longest: 5_000 };
     let rows: Vec<(&str, Vec<(i64, Step)>)> = vec![
@@ -244,13 +246,94 @@ fn a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through_at_a_time(
             ],
         ),
     ];
+    let rows = rows.into_iter().chain([
+        (
+            "one caller who fails again and again is stopped, and nobody else is",
+            vec![
+                (0, AskAs(1, Ok(()))),
+                (0, Failed(0, 1_000)),
+                (1, AskAs(1, Ok(()))),
+                (1, Failed(1, 1_000)),
+                (2, AskAs(1, Ok(()))),
+                (2, Failed(2, 1_000)),
+                (3, AskAs(1, Err(999))),
+                (3, AskAs(2, Ok(()))),
+                (1_001, AskAs(1, Err(1))),
+                (1_002, AskAs(1, Ok(()))),
+                (1_002, AskAs(1, Err(1_000))),
+                (1_002, Failed(4, 2_000)),
+                (3_001, AskAs(1, Err(1))),
+                (3_001, AskAs(3, Ok(()))),
+                (3_002, AskAs(1, Ok(()))),
+                (3_002, Failed(6, 4_000)),
+                (7_002, AskAs(1, Ok(()))),
+                (7_002, Failed(7, 5_000)),
+                (12_001, AskAs(1, Err(1))),
+                (12_002, AskAs(1, Ok(()))),
+                (12_002, Answered(8)),
+                (12_003, AskAs(1, Ok(()))),
+                (12_003, Failed(9, 1_000)),
+                (12_004, AskAs(1, Ok(()))),
+            ],
+        ),
+        (
+            "two callers who take turns count as two",
+            vec![
+                (0, AskAs(1, Ok(()))),
+                (0, Failed(0, 1_000)),
+                (0, AskAs(2, Ok(()))),
+                (0, Failed(1, 1_000)),
+                (1, AskAs(1, Ok(()))),
+                (1, Failed(2, 1_000)),
+                (1, AskAs(2, Ok(()))),
+                (1, Failed(3, 1_000)),
+                (2, AskAs(3, Ok(()))),
+                (2, Failed(4, 1_000)),
+                (3, AskAs(4, Err(999))),
+            ],
+        ),
+        (
+            "whoever has failed the exchange that decides does not decide next",
+            vec![
+                (0, Ask(Ok(()))),
+                (0, Ask(Ok(()))),
+                (0, AskAs(9, Ok(()))),
+                (0, Failed(0, 1_000)),
+                (0, Failed(1, 1_000)),
+                (0, Failed(2, 1_000)),
+                (1_000, AskAs(9, Ok(()))),
+                (1_000, Failed(3, 2_000)),
+                (3_000, AskAs(9, Err(2_000))),
+                (3_000, AskAs(8, Ok(()))),
+                (3_001, Answered(4)),
+                (3_002, AskAs(7, Ok(()))),
+                (4_999, AskAs(9, Err(1))),
+                (5_000, AskAs(9, Ok(()))),
+            ],
+        ),
+        (
+            "a clock that is set back does not stop a caller for good",
+            vec![
+                (9_000_000, AskAs(1, Ok(()))),
+                (9_000_000, Failed(0, 1_000)),
+                (9_000_000, AskAs(1, Ok(()))),
+                (9_000_000, Failed(1, 1_000)),
+                (9_000_000, AskAs(1, Ok(()))),
+                (9_000_000, Failed(2, 1_000)),
+                (0, AskAs(1, Err(10_000))),
+                (10_000, AskAs(1, Ok(()))),
+            ],
+        ),
+    ]);
     for (shows, steps) in rows {
         let breaker = Breaker::new(temper);
         let mut permits: Vec<Option<Permit>> = Vec::new();
         for (now, step) in steps {
             match step {
-                Ask(expected) => {
-                    let permit = breaker.permit(now);
+                Ask(expected) | AskAs(_, expected) => {
+                    let mut caller = [0; 32];
+                    caller[0] = if let AskAs(caller, _) = step { caller } else { 100 + u8::try_from(permits.len()).unwrap() };
+                    let permit = breaker.permit(Caller(caller), now);
                     assert_eq!(permit.as_ref().map(|_| ()).map_err(|wait| *wait), expected, "{shows}, at {now}");
                     permits.extend(permit.ok().map(Some));
                 }
@@ -265,11 +348,31 @@ fn a_breaker_opens_after_failures_in_a_row_and_lets_one_probe_through_at_a_time(
 }
 
 #[test]
+fn callers_who_fail_are_remembered_within_a_bound() {
+    let breaker = Breaker::new(Temper { failures: 3, pause: 1_000, longest: 5_000 });
+    let caller = |number: u32| {
+        let mut name = [0; 32];
+        name[..4].copy_from_slice(&number.to_be_bytes());
+        Caller(name)
+    };
+    let fail = |number, now| breaker.permit(caller(number), now).map(|permit| permit.failed(now, 0));
+    for _ in 0..3 {
+        fail(0, 0).unwrap();
+    }
+    for number in 1..=5_000 {
+        fail(number, 0).unwrap();
+        breaker.permit(caller(0xffff), 0).unwrap().answered();
+        assert_eq!(fail(0, 0), Err(1_000), "who is stopped stays so, however many others fail: {number}");
+    }
+    assert!(breaker.remembered() <= 1_024, "{}", breaker.remembered());
+}
+
+#[test]
 fn a_pause_is_jittered_between_half_and_whole() {
     let mut seen = Vec::new();
     for chance in (0..=u32::MAX).step_by(65_537 * 97) {
         let breaker = Breaker::new(Temper { failures: 1, pause: 1_000, longest: 60_000 });
-        seen.push(breaker.permit(0).unwrap().failed(0, chance));
+        seen.push(breaker.permit(Caller([1; 32]), 0).unwrap().failed(0, chance));
     }
     assert!(seen.iter().all(|pause| (500..=1_000).contains(pause)), "{seen:?}");
     assert!(seen.iter().any(|pause| *pause < 600) && seen.iter().any(|pause| 900 < *pause), "all of the range is used: {seen:?}");

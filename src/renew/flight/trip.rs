@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::domain::{Event, Outage, RenewalFailure, Seconds, Spent, SpentKey, Timestamp, TokenPair};
 use crate::renew::contract::RenewError;
-use crate::renew::flight::breaker::Permit;
+use crate::renew::flight::breaker::{Caller, Permit};
 use crate::renew::flight::cell::Pilot;
 use crate::renew::flight::protocol::{self, Ended, Holder, Landing, Late, Lease, Move, Record, Standing, Terms};
 use crate::renew::flight::{Deck, is_stale, name_of, record, seal};
@@ -118,6 +118,11 @@ impl Trip {
         self.deck.tools.clock.now()
     }
 
+    /// The right to ask the issuer for this caller, or for how many milliseconds there is none.
+    fn permit(&self) -> Result<Permit, i64> {
+        self.deck.breaker.permit(Caller::of(&self.spent.identity), self.deck.tools.clock.millis())
+    }
+
     fn store_key(&self) -> Key {
         Key { class: Class::Renewal, digest: self.key.0 }
     }
@@ -179,7 +184,7 @@ impl Trip {
         if role == Role::Spectator {
             return Ok(Settled::of_another(Err(RenewalFailure::Unknown)));
         }
-        let permit = match self.deck.breaker.permit(self.deck.tools.clock.millis()) {
+        let permit = match self.permit() {
             Ok(permit) => permit,
             Err(millis) => return Ok(Settled::own(Err(RenewalFailure::Transient { retry_after: seconds(millis) }))),
         };
@@ -226,7 +231,7 @@ impl Trip {
                     return self.finish(&record, &lease, version, result, pilot).await;
                 }
                 Landing::Again { attempt } => {
-                    let again = self.deck.breaker.permit(self.deck.tools.clock.millis());
+                    let again = self.permit();
                     let taking = match &again {
                         Ok(_permit) => self.lease(Expect::Version(version), attempt).await,
                         Err(_millis) => Taking::Outage,
@@ -273,7 +278,7 @@ impl Trip {
                     None => (Ended::Lost, None),
                 }
             }
-            Ok(Some(Ok(Err(RenewError::Rejected { .. })))) => (Ended::Rejected, None),
+            Ok(Some(Ok(Err(RenewError::Rejected { .. } | RenewError::Unaccepted { .. })))) => (Ended::Rejected, None),
             Ok(Some(Ok(Err(RenewError::Unreached { .. })))) => (Ended::Unreached, None),
             // No usable answer, a panic, or too late.
             Ok(_) | Err(_) => (Ended::Lost, None),

@@ -95,8 +95,11 @@ pub enum End {
 /// How answers are read.
 #[derive(Debug, Clone)]
 pub struct Reading {
-    /// What ends the credential.
+    /// What refuses the credential.
     pub fatal: Box<[Matcher]>,
+    /// Whether that also says that the credential has ended. The usual statuses do not: an issuer that does not accept us, or
+    /// whatever stands before it, answers with them as well.
+    pub ends: bool,
     /// What spent nothing.
     pub transient: Box<[Matcher]>,
     /// What brings a pair.
@@ -120,7 +123,8 @@ impl Reading {
         let fits = |matcher: &Matcher| matcher.fits(reply.status, said.as_ref());
         // A page for people comes from something in between, which knows nothing of credentials.
         if self.fatal.iter().any(fits) && !is_html(reply) {
-            return Err(RenewError::Rejected { code: "refused" });
+            let code = "refused";
+            return Err(if self.ends { RenewError::Rejected { code } } else { RenewError::Unaccepted { code } });
         }
         if self.transient.iter().any(fits) {
             return Err(RenewError::Unreached { why: "it says that it cannot do it now" });

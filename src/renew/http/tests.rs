@@ -66,7 +66,7 @@ async fn what_cannot_be_written_is_not_sent() {
     identity.subject = "ann\r\nX-Admin: yes".into();
     hostile.identity = identity.into();
     let outcome = scene.renewer.renew(&hostile, NOW).await.unwrap_err();
-    assert_eq!(outcome, RenewError::Rejected { code: "unwritable" }, "a line break ends no header field");
+    assert_eq!(outcome, RenewError::Unaccepted { code: "unwritable" }, "a line break ends no header field");
     assert_eq!(scene.issuer.count(), 0, "nothing was sent");
     scene.renew().await.expect("another subject is");
 }
@@ -74,6 +74,7 @@ async fn what_cannot_be_written_is_not_sent() {
 #[tokio::test]
 async fn the_rules_of_the_conf_say_what_an_answer_means() {
     let rejected = Err(RenewError::Rejected { code: "refused" });
+    let unaccepted = Err(RenewError::Unaccepted { code: "refused" });
     let (lost, unreached) = (Err(RenewError::Lost { why: "" }), Err(RenewError::Unreached { why: "" }));
     let page = |status| Told::Answer(status, vec![("content-type".into(), "text/html".into())], "<html>".into());
     let usual = ANSWER.to_owned();
@@ -88,8 +89,8 @@ async fn the_rules_of_the_conf_say_what_an_answer_means() {
         (&usual, json(200, PAIR), Ok("a2 r2 300 -"), "a pair"),
         (&usual, json(200, r#"{"data":{"token":"a2"}}"#), Ok("a2 - - -"), "the old one stays good, and no end is said"),
         (&usual, json(200, r#"{"data":{"token":"a2","refresh":null,"life":null}}"#), Ok("a2 - - -"), "null is nothing"),
-        (&usual, Told::status(400), rejected, "400 is fatal unless the conf says otherwise"),
-        (&usual, Told::status(401), rejected, "401 too"),
+        (&usual, Told::status(400), unaccepted, "400 is fatal unless the conf says otherwise, and ends nothing"),
+        (&usual, Told::status(401), unaccepted, "401 too"),
         (&usual, page(401), lost, "but no page is"),
         (&usual, Told::status(429), unreached, "too often"),
         (&usual, Told::status(503), unreached, "not ready"),

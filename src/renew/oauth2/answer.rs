@@ -64,7 +64,7 @@ pub fn read(reply: &Reply, now: Timestamp) -> Result<TokenPair, RenewError> {
         (429, ..) => Err(RenewError::Unreached { why: "it was asked too often (429)" }),
         (503, ..) => Err(RenewError::Unreached { why: "it is not ready to answer (503)" }),
         (400..=499, _, Some(fault)) | (500..=599, _, Some(fault @ RenewError::Unreached { .. })) => Err(fault),
-        (400 | 401, ..) if !is_html(reply) => Err(RenewError::Rejected { code: UNRECOGNIZED }),
+        (400 | 401, ..) if !is_html(reply) => Err(RenewError::Unaccepted { code: UNRECOGNIZED }),
         (300..=399, ..) => Err(RenewError::Lost { why: "the answer is a redirect, which is never followed" }),
         (500..=599, ..) => Err(RenewError::Lost { why: "the answer is an error of the server" }),
         _ => Err(RenewError::Lost { why: "the status of the answer says nothing about the credential" }),
@@ -76,7 +76,8 @@ fn fault_in(said: &Value) -> Option<RenewError> {
     let written = said.member("error")?.as_text()?;
     let (code, meaning) = CODES.iter().find(|(known, _)| *known == written)?;
     Some(match meaning {
-        Meaning::Ended | Meaning::Ours => RenewError::Rejected { code },
+        Meaning::Ended => RenewError::Rejected { code },
+        Meaning::Ours => RenewError::Unaccepted { code },
         Meaning::Later => RenewError::Unreached { why: "it says that it cannot do it now" },
     })
 }

@@ -114,6 +114,7 @@ async fn an_rsa_key_signs_as_the_issuer_wants_it() {
 #[tokio::test]
 async fn every_answer_says_what_became_of_the_credential() {
     let rejected = |code| Err(RenewError::Rejected { code });
+    let unaccepted = |code| Err(RenewError::Unaccepted { code });
     let (lost, unreached) = (Err(RenewError::Lost { why: "" }), Err(RenewError::Unreached { why: "" }));
     let page = |status| Told::Answer(status, vec![("content-type".into(), "text/html; charset=utf-8".into())], "<html>".into());
     let fault = |status, code: &str| json(status, &format!(r#"{{"error":"{code}","error_description":"<x>"}}"#));
@@ -147,11 +148,15 @@ async fn every_answer_says_what_became_of_the_credential() {
         (fault(403, "invalid_grant"), rejected("invalid_grant"), "and another"),
         (fault(200, "invalid_grant"), rejected("invalid_grant"), "and the status of a success"),
         (fault(400, "login_required"), rejected("login_required"), "the user must come"),
-        (fault(401, "invalid_client"), rejected("invalid_client"), "we are not known"),
-        (fault(400, "unauthorized_client"), rejected("unauthorized_client"), "we may not"),
-        (fault(400, "<script>"), rejected("unrecognized"), "a code that nobody wrote down is not repeated"),
-        (Told::status(400), rejected("unrecognized"), "400 without words"),
-        (Told::status(401), rejected("unrecognized"), "401 without words"),
+        (fault(400, "access_denied"), rejected("access_denied"), "the user may not any more"),
+        // We are refused, and the credential may be good.
+        (fault(401, "invalid_client"), unaccepted("invalid_client"), "we are not known"),
+        (fault(400, "unauthorized_client"), unaccepted("unauthorized_client"), "we may not"),
+        (fault(400, "invalid_request"), unaccepted("invalid_request"), "we ask wrongly"),
+        (fault(400, "invalid_scope"), unaccepted("invalid_scope"), "or for too much"),
+        (fault(400, "<script>"), unaccepted("unrecognized"), "a code that nobody wrote down is not repeated"),
+        (Told::status(400), unaccepted("unrecognized"), "400 without words"),
+        (Told::status(401), unaccepted("unrecognized"), "401 without words"),
         // Nothing was done.
         (fault(400, "temporarily_unavailable"), unreached, "later, it says"),
         (fault(500, "temporarily_unavailable"), unreached, "whatever the status"),
@@ -199,7 +204,10 @@ async fn every_answer_says_what_became_of_the_credential() {
         let outcome = scene.told(told).await;
         match (&outcome, expected) {
             (Ok(pair), Ok(expected)) => assert_eq!(shown(pair), expected, "{shows}"),
-            (Err(RenewError::Rejected { code }), Err(RenewError::Rejected { code: expected })) => assert_eq!(*code, expected, "{shows}"),
+            (Err(RenewError::Rejected { code }), Err(RenewError::Rejected { code: expected }))
+            | (Err(RenewError::Unaccepted { code }), Err(RenewError::Unaccepted { code: expected })) => {
+                assert_eq!(*code, expected, "{shows}");
+            }
             (Err(outcome), Err(expected)) => {
                 assert_eq!(std::mem::discriminant(outcome), std::mem::discriminant(&expected), "{shows}: {outcome:?}");
             }

@@ -1,6 +1,7 @@
 //! What a session keeps is renewed into its record, or not at all.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -16,6 +17,9 @@ use crate::state::testing::{Counting, Failing, Fault};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
+/// How long a flight is.
+const FLIGHT: Seconds = Seconds(15);
+
 /// An issuer that answers as it is told, and notes what it is shown.
 struct Told {
     answer: Mutex<Result<&'static str, RenewError>>,
@@ -27,7 +31,8 @@ struct Told {
 enum Meanwhile {
     Closed(Arc<Sessions>, Reference),
     Renewed(Arc<Sessions>, Reference),
-    Outage(Arc<Failing>, Fault),
+    /// And for so many seconds after.
+    Outage(Arc<Failing>, Fault, u64),
 }
 
 #[async_trait]
@@ -43,7 +48,13 @@ impl Renewer for Told {
                 let standing = sessions.standing(&reference, now).await.unwrap().unwrap();
                 sessions.keep(&reference, standing, &pair("theirs"), now).await.unwrap();
             }
-            Some(Meanwhile::Outage(failing, fault)) => failing.fail(Some(fault)),
+            Some(Meanwhile::Outage(failing, fault, seconds)) => {
+                failing.fail(Some(fault));
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_secs(seconds)).await;
+                    failing.fail(None);
+                });
+            }
         }
         self.answer.lock().map(pair)
     }
@@ -102,7 +113,7 @@ impl Scene {
         let kept = KeptPair { access: secret("access-old"), refresh: secret("refresh-old"), access_until: Some(NOW), refresh_until: None };
         let (reference, _) = sessions.open("app.example", &identity(), Some(kept), NOW).await.unwrap();
         let told = Arc::new(Told { answer: Mutex::new(answer), shown: Mutex::default(), meanwhile: Mutex::new(None) });
-        let renewer = SessionRenewer::over(Arc::clone(&told) as Arc<dyn Renewer>, Arc::clone(&sessions));
+        let renewer = SessionRenewer::over(Arc::clone(&told) as Arc<dyn Renewer>, Arc::clone(&sessions), FLIGHT);
         Self { failing, sessions, told, renewer, reference }
     }
 
@@ -138,14 +149,36 @@ async fn the_new_pair_is_in_the_record_before_anybody_has_it() {
     assert_eq!(scene.told.shown.lock().len(), 1, "without another exchange");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn every_end_of_an_exchange_leaves_the_record_as_it_should_be() {
     let rejected = RenewError::Rejected { code: "invalid_grant" };
+    let unaccepted = |code| RenewError::Unaccepted { code };
     let lost = RenewError::Lost { why: "x" };
     let unreached = RenewError::Unreached { why: "x" };
     let over = RenewError::Rejected { code: "session_over" };
     let rows = [
-        (Err(rejected), "", Err(rejected), None, "the issuer refuses: the session is over (M9)"),
+        (Err(rejected), "", Err(rejected), None, "the issuer says that the credential has ended: the session is over (M9)"),
+        (
+            Err(unaccepted("invalid_client")),
+            "",
+            Err(unaccepted("invalid_client")),
+            Some("refresh-old"),
+            "the issuer does not accept us: nobody's session is over for that",
+        ),
+        (
+            Err(unaccepted("unrecognized")),
+            "",
+            Err(unaccepted("unrecognized")),
+            Some("refresh-old"),
+            "it says no without a reason: the session stands",
+        ),
+        (
+            Err(unaccepted("unrecognized")),
+            "renewed",
+            Ok("access-theirs"),
+            Some("refresh-theirs"),
+            "without a reason, because somebody was quicker: theirs counts",
+        ),
         (Err(lost), "", Err(lost), Some("refresh-old"), "its answer is lost: the session stands, and nothing is repeated here"),
         (Err(unreached), "", Err(unreached), Some("refresh-old"), "it was not reached: nothing has happened"),
         (Ok("new"), "closed", Err(over), None, "the session is ended meanwhile: the pair is nobody's"),
@@ -159,19 +192,22 @@ async fn every_end_of_an_exchange_leaves_the_record_as_it_should_be() {
         ),
         (Err(rejected), "closed", Err(rejected), None, "refused, and ended meanwhile"),
         (Err(rejected), "unread", Err(rejected), Some("refresh-old"), "refused, and nobody can say how it stands: it is not touched"),
+        (Ok("new"), "unwritten for 5 s", Ok("access-new"), Some("refresh-new"), "the record cannot be written for a while: it is then"),
+        (Ok("new"), "unwritten for 12 s", Ok("access-new"), Some("refresh-new"), "the last attempt within a flight"),
         (
             Ok("new"),
             "unwritten",
             Err(RenewError::Lost { why: "the new pair could not be kept" }),
             Some("refresh-old"),
-            "the record cannot be written: as if the answer had been lost",
+            "the record cannot be written within a flight: as if the answer had been lost",
         ),
+        (Ok("new"), "half for 5 s", Ok("access-new"), Some("refresh-new"), "it was written, and the repeat finds that out"),
         (
             Ok("new"),
             "half",
             Err(RenewError::Lost { why: "the new pair could not be kept" }),
             Some("refresh-new"),
-            "it was written, and nobody heard of it: the next request finds it",
+            "it was written, and nobody hears of it: the next request finds it",
         ),
     ];
     for (answer, meanwhile, expected, kept, shows) in rows {
@@ -180,14 +216,28 @@ async fn every_end_of_an_exchange_leaves_the_record_as_it_should_be() {
         match meanwhile {
             "closed" => scene.meanwhile(Meanwhile::Closed(sessions, reference)),
             "renewed" => scene.meanwhile(Meanwhile::Renewed(sessions, reference)),
-            "unread" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Read)),
-            "unwritten" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Write)),
-            "half" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::LostWrite)),
-            _ => {}
+            "unread" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Read, 60)),
+            "unwritten for 5 s" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Write, 5)),
+            "unwritten for 12 s" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Write, 12)),
+            "unwritten" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::Write, 60)),
+            "half for 5 s" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::LostWrite, 5)),
+            "half" => scene.meanwhile(Meanwhile::Outage(Arc::clone(&scene.failing), Fault::LostWrite, 60)),
+            "" => {}
+            unknown => panic!("nobody knows how to bring about `{unknown}`"),
         }
         assert_eq!(scene.renew().await.as_deref().map_err(|error| *error), expected, "{shows}");
         assert_eq!(scene.kept().await.as_deref(), kept, "{shows}: the record");
     }
+}
+
+#[tokio::test]
+async fn a_session_whose_issuer_did_not_accept_us_is_renewed_once_it_does() {
+    let scene = Scene::new(Err(RenewError::Unaccepted { code: "invalid_client" })).await;
+    assert_eq!(scene.renew().await, Err(RenewError::Unaccepted { code: "invalid_client" }));
+    *scene.told.answer.lock() = Ok("new");
+    assert_eq!(scene.renew().await.as_deref(), Ok("access-new"), "the conf is mended, and nobody has to log in");
+    assert_eq!(scene.told.shown.lock().len(), 2, "it was asked again");
+    assert_eq!(scene.kept().await.as_deref(), Some("refresh-new"));
 }
 
 #[tokio::test]

@@ -510,6 +510,7 @@ async fn after_a_renewal_the_record_decides() {
         refresh_until: None,
         beside: Value::empty(),
     };
+    let another = |refresh: &str| KeptPair { refresh: secret(refresh), ..pair("access-1", Some(NOW + 10)) };
     let lapsed = |id: SessionId| {
         let node = &node;
         async move {
@@ -527,11 +528,11 @@ async fn after_a_renewal_the_record_decides() {
     assert_eq!(identity.get().expires, Some(Timestamp(NOW + 900)), "the session is as good as the new token");
     assert!(node.ask(reference.id(), NOW + 10).await.is_ok(), "and so is the next request, in the same second");
 
-    let (reference, facts) = lapsed(node.open(Some(pair("access-1", Some(NOW + 10)))).await).await;
+    let (reference, facts) = lapsed(node.open(Some(another("refresh-3"))).await).await;
     let outcome = node.readmit(reference.id(), facts, NOW + 10).await;
     assert_eq!(reason(&outcome), Some(Reason::Expired), "a pair that was not kept renews nothing, whatever was handed back");
 
-    let (reference, facts) = lapsed(node.open(Some(pair("access-1", Some(NOW + 10)))).await).await;
+    let (reference, facts) = lapsed(node.open(Some(another("refresh-4"))).await).await;
     assert!(node.book.close(&reference, Timestamp(NOW + 10)).await.unwrap());
     let outcome = node.readmit(reference.id(), facts, NOW + 10).await;
     assert_eq!(outcome.unwrap_err(), Refusal::Doubted(Doubt::Expired(None)), "a session that was ended meanwhile stays ended");

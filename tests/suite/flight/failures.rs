@@ -82,6 +82,56 @@ async fn an_issuer_that_is_down_for_ten_minutes_is_not_stormed_and_costs_few_cre
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_caller_whose_exchanges_fail_stops_nobody_else() {
+    for act in [Act::Lose, Act::Unreached] {
+        let issuer = Issuer::new(&[]);
+        let (store, clock) = (Shaky::new(), Ticking::from(NOW));
+        let node = Node::new(&issuer, &store, &clock);
+        // One lapsed credential, and made-up ones to renew it with, which something before the issuer answers with a page.
+        for number in 0..20 {
+            issuer.ever_after(act);
+            let made_up = Spent { refresh: Secret::new(format!("made-up-{number}").into_bytes()), ..spent(1) };
+            node.ask(&made_up).await;
+            issuer.ever_after(Act::Renew);
+            if number % 5 == 4 {
+                let bystander = node.ask(&spent(100 + number)).await;
+                assert!(bystander.starts_with("access-"), "{act:?}, after {number} failures: {bystander}");
+            }
+        }
+        assert_eq!(issuer.asked(), 3 + 4, "{act:?}: three of them came as far as the issuer, and each bystander");
+        assert_eq!(node.ask(&Spent { refresh: Secret::new(b"own".to_vec()), ..spent(1) }).await, "transient", "{act:?}: who is stopped");
+        pass(1).await;
+        assert!(node.ask(&spent(1)).await.starts_with("access-"), "{act:?}: and only for a while");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_fails_while_an_issuer_comes_back_does_not_keep_it_closed_to_others() {
+    let issuer = Issuer::new(&[]);
+    let (store, clock) = (Shaky::new(), Ticking::from(NOW));
+    let node = Node::new(&issuer, &store, &clock);
+    issuer.ever_after(Act::Unreached);
+    for number in 2..5 {
+        node.ask(&spent(number)).await;
+    }
+    // It is there again, but for what the first caller brings, who is always there first.
+    let mut seconds = 0;
+    let renewed = loop {
+        issuer.ever_after(Act::Lose);
+        node.ask(&Spent { refresh: Secret::new(format!("made-up-{seconds}").into_bytes()), ..spent(1) }).await;
+        issuer.ever_after(Act::Renew);
+        let bystander = node.ask(&spent(100 + seconds)).await;
+        if bystander.starts_with("access-") || seconds == 120 {
+            break bystander;
+        }
+        pass(1).await;
+        seconds += 1;
+    };
+    assert!(renewed.starts_with("access-"), "after {seconds} s: {renewed}");
+    assert!(seconds <= 4, "as soon as the pause after the first failure is over, and not after {seconds} s");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_never_asked_for_again_where_the_issuer_does_not_forgive_it() {
     // What the access credential has left, and for how long it is remembered.
     for (left, unknown, shows) in

@@ -121,7 +121,7 @@ async fn scene(happens: &str) -> Scene {
             let result = node.renew(&spent).await;
             Scene { issuer, node, spent, result }
         }
-        "three exchanges in a row have failed, of whatever clients" => {
+        "exchanges for three callers in a row have failed" => {
             let issuer = Issuer::new(&[Act::Unreached, Act::Lose, Act::Unreached]);
             let node = Node::new(&issuer, &Shaky::new(), &Ticking::from(NOW));
             for other in 2..5 {

@@ -134,6 +134,32 @@ async fn a_pair_is_kept_as_it_was_brought() {
 }
 
 #[tokio::test]
+async fn a_pair_that_is_in_a_session_opens_no_second_one() {
+    let house = House::new();
+    let (service, ann) = (service(&house, Some("/home")), Arc::new(identity("jwt")));
+    let fields = [("authorization", "Bearer the-access"), FORM];
+    let first = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=r").await.unwrap();
+    let first = given(&house, &first);
+    let cookie = format!("__Host-session={}", first.id().text().as_str());
+    for (cookie, shows) in [("a=b", "a second click"), (cookie.as_str(), "and with the session that has it")] {
+        let fields = [fields[0], fields[1], ("cookie", cookie)];
+        let reply = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=r").await.unwrap();
+        assert_eq!((reply.status, field(&reply, "set-cookie"), field(&reply, "location")), (409, None, None), "{shows}");
+        let says = String::from_utf8(reply.body.to_vec()).unwrap();
+        assert!(says.contains("is in a session already"), "{shows}: {says}");
+        assert!(house.sessions.standing(&first, NOW).await.unwrap().is_some(), "{shows}: the first one stands");
+    }
+    let other = post_at(HOST, &service, Some(&ann), &[fields[0], fields[1], ("cookie", &cookie)], "refresh_token=s").await.unwrap();
+    assert_eq!(other.status, 303, "another pair");
+    assert!(house.sessions.standing(&first, NOW).await.unwrap().is_none(), "which ends what came along");
+    let again = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=r").await.unwrap();
+    assert_eq!(again.status, 303, "so that the first pair is free");
+    house.failing.fail(Some(Fault::Read));
+    let refusal = post_at(HOST, &service, Some(&ann), &fields, "refresh_token=t").await.unwrap_err();
+    assert_eq!(refusal.reason(), Reason::StateUnavailable, "nobody can say whether it is in one");
+}
+
+#[tokio::test]
 async fn without_the_store_there_is_no_session_and_no_cookie() {
     for fault in [Fault::Write, Fault::LostWrite] {
         let house = House::new();
