@@ -35,7 +35,7 @@ unit: ## every test, the architecture of the tree among them
 	$(LIMIT) $(CARGO) test --locked
 
 # What has full figures, or is one of the drills of state and renewal. One at a time: each wants the machine for itself.
-PROOFS := models_ renewal:: flight:: oidc_renewal:: oidc_storm:: state::faults:: state::kills:: state::redis::
+PROOFS := models_ renewal:: flight:: oidc_renewal:: oidc_storm:: revocation::redis:: state::embedded:: state::faults:: state::kills:: state::redis::
 
 prove: setup-test ## the full figures of storms, drills, kills and models; CI tries a fiftieth of them
 	COUNTERSIGN_PROVE=1 $(CARGO) test --locked --release --test suite -- --test-threads=1 --nocapture $(PROOFS)

@@ -18,12 +18,15 @@ use crate::stage::{Counting, Folder, Presented, SCHEMES, signed_uid};
 
 const MANY_RULES: usize = 10_000;
 const MANY_KEYS: usize = 100_000;
+/// A refresh token as issuers make them.
+const REFRESH: &str = "3q2-7wAAAAAAq83vASNFZ4mrze_-3LqYdlQyEAECAwQ";
 
 /// Makes what [`count`] needs.
 pub fn prepare(path: &Path) {
     let folder = Folder::at(path);
     folder.write_server_keys("many.jsonl", MANY_KEYS);
     folder.conf("usual.yaml", "127.0.0.1:0", "127.0.0.1:9", "partners.jsonl", 0);
+    folder.conf_without_renewers("plain.yaml", "usual.yaml");
     folder.conf("rules.yaml", "127.0.0.1:0", "127.0.0.1:9", "partners.jsonl", MANY_RULES);
     folder.conf("keys.yaml", "127.0.0.1:0", "127.0.0.1:9", "many.jsonl", 0);
 }
@@ -65,16 +68,39 @@ pub fn count(path: &Path) {
     };
 
     judged(&usual, "request/open", 200, &Case::get(&Presented::bare("/open/orders/17")), None);
+    let token = folder.token("rs256", "anna", NOW);
+    let rs256 = |path: &str| Presented::bearer(path, &token);
+    // What a client that renews brings beside its credential: 43 letters, in a header, and in a cookie beside another one.
+    let with_header = |path: &str| rs256(path).and("x-refresh-token", REFRESH);
+    let with_cookie = |path: &str| rs256(path).and("cookie", format!("theme=dark; rt={REFRESH}"));
+
+    // In a house without renewers, which is what those of the next one are compared with.
+    let plain = Court::of(&path.join("plain.yaml"));
     for scheme in SCHEMES {
         for (cold, name, times) in [(false, "cached", 200), (true, "cold", 20)] {
             let presented = folder.credential(scheme, cold, "anna", NOW, &random);
-            judged(&usual, &format!("request/{scheme}/{name}"), times, &Case::get(&presented), None);
+            judged(&plain, &format!("request/{scheme}/{name}"), times, &Case::get(&presented), None);
         }
     }
-    let token = folder.token("rs256", "anna", NOW);
-    // The same token, at authenticators that name a renewer.
-    for (path, name, times) in [("/renewable/orders/17", "cached", 200), ("/renewable-cold/orders/17", "cold", 20)] {
-        judged(&usual, &format!("request/renewable/{name}"), times, &Case::get(&Presented::bearer(path, &token)), None);
+    for (name, presented, times) in [
+        ("header/cached", with_header("/rs256/orders/17"), 200),
+        ("header/cold", with_header("/rs256-cold/orders/17"), 20),
+        ("cookie/cached", with_cookie("/rs256/orders/17"), 200),
+    ] {
+        judged(&plain, &format!("request/rs256/bearing/{name}"), times, &Case::get(&presented), None);
+    }
+    drop(plain);
+
+    // The same token where there are renewers: at an authenticator that names none, at one that does, and with what renews it.
+    for (name, presented, times) in [
+        ("rs256/among-renewers/cached", rs256("/rs256/orders/17"), 200),
+        ("renewable/cached", rs256("/renewable/orders/17"), 200),
+        ("renewable/cold", rs256("/renewable-cold/orders/17"), 20),
+        ("renewable/bearing/header/cached", with_header("/renewable/orders/17"), 200),
+        ("renewable/bearing/header/cold", with_header("/renewable-cold/orders/17"), 20),
+        ("renewable/bearing/cookie/cached", with_cookie("/renewable-cookie/orders/17"), 200),
+    ] {
+        judged(&usual, &format!("request/{name}"), times, &Case::get(&presented), None);
     }
     judged(&usual, "request/condition", 200, &Case::get(&Presented::bearer("/condition/1", &token)), None);
 

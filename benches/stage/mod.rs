@@ -128,12 +128,15 @@ authenticators:
   gigya_cold: {{ gigya: {{ keys: site, window: 5m, from: [query] }}, cache: off }}
   renewable: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: issuer }}, renew: login }}
   renewable_cold: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: issuer }}, cache: off, renew: login }}
+  renewable_cookie: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: issuer }}, renew: cookies }}
 renewers:
   login: {{ oauth2: {{ refresh_from: {{ header: X-Refresh-Token }}, token_url: "http://127.0.0.1:9/token", client_id: app, client_auth: none }} }}
+  cookies: {{ oauth2: {{ refresh_from: {{ cookie: rt }}, token_url: "http://127.0.0.1:9/token", client_id: app, client_auth: none }} }}
 rules:
   - {{ name: open, match: {{ paths: [/open/**] }}, authenticate: none, forward: app }}
   - {{ name: renewable, match: {{ paths: [/renewable/**] }}, authenticate: renewable, forward: app }}
   - {{ name: renewable-cold, match: {{ paths: [/renewable-cold/**] }}, authenticate: renewable_cold, forward: app }}
+  - {{ name: renewable-cookie, match: {{ paths: [/renewable-cookie/**] }}, authenticate: renewable_cookie, forward: app }}
   - {{ name: scoped, match: {{ paths: [/scoped/**] }}, authenticate: rs256, scopes: [admin], forward: app }}
   - {{ name: condition, match: {{ paths: [/condition/**] }}, authenticate: rs256, authorize: "'orders:write' in identity.scopes && request.method == 'GET'", forward: app }}
   - {{ name: denied, match: {{ paths: [/denied/**] }}, authenticate: rs256, authorize: "identity.subject == 'nobody'", forward: app }}
@@ -144,6 +147,17 @@ governor: {{ failures_per_address: 1000000, failures_per_id: 1000000, window: 1s
         );
         self.write(name, text);
         self.0.join(name)
+    }
+
+    /// Writes the conf called `like` once more as `name`, without its renewers and without the rules and authenticators that name
+    /// one: what the rest costs in a house that renews nothing.
+    pub fn conf_without_renewers(&self, name: &str, like: &str) {
+        const RENEWING: [&str; 5] = ["renewable", "renewers:", "login:", "cookies:", "- { name: renewable"];
+        let text = std::fs::read_to_string(self.0.join(like)).unwrap();
+        let renews = |line: &&str| RENEWING.iter().any(|begins| line.trim_start().starts_with(begins));
+        let rest: Vec<&str> = text.lines().filter(|line| !renews(line)).collect();
+        assert!(rest.iter().all(|line| !line.contains("renew")), "something renews still");
+        self.write(name, rest.join("\n"));
     }
 
     /// A request line's target and the fields that prove `scheme`, as of `now`, for the caller `subject`.
@@ -241,6 +255,12 @@ impl Presented {
     /// With one in this field.
     pub fn field(target: impl Into<String>, name: &'static str, value: impl Into<String>) -> Self {
         Self { target: target.into(), fields: vec![(name, value.into())] }
+    }
+
+    /// With this field as well.
+    pub fn and(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.fields.push((name, value.into()));
+        self
     }
 
     /// With one as a bearer.

@@ -3,6 +3,6 @@
 //! Time is the runtime's, and stands still until everybody waits for it; a node is one `Flights` over a store that it shares.
 
 mod failures;
-mod outcomes;
+pub(crate) mod outcomes;
 mod stage;
 mod storms;

@@ -13,7 +13,7 @@ use countersign::state::contract::{Burned, StateStore};
 use countersign::state::memory::Memory;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use crate::support::figures::proving;
+use crate::support::figures::{proving, tell};
 
 /// When every ticket was made, and when it ends.
 const MADE: i64 = 0;
@@ -340,7 +340,7 @@ fn no_ticket_is_accepted_twice_in_any_order_of_steps() {
     for (name, world, least) in worlds {
         let checker = world.checker().threads(2).spawn_bfs().join();
         let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-        println!("ticket model, {name}: {states} different states, {depth} steps deep");
+        tell(&format!("ticket model, {name}: {states} different states, {depth} steps deep"));
         checker.assert_properties();
         assert!(least <= states, "{name}: only {states} states, there were {least}");
     }

@@ -12,7 +12,7 @@ use shuttle::sync::Arc;
 
 use cell::{Board, Boarding, Landed, Pilot};
 
-use crate::support::figures::figure;
+use crate::support::figures::{figure, tell};
 
 #[allow(dead_code, reason = "the scenes use a part of the cell")]
 #[path = "../../src/renew/flight/cell.rs"]
@@ -130,7 +130,7 @@ fn every_seat_is_told_how_the_flight_ended_under_every_schedule() {
         Some(schedules() * 10),
     );
     let all = ALL.load(Ordering::SeqCst);
-    println!("flight cell, seats: {random} random and priority schedules, {all} systematic ones");
+    tell(&format!("flight cell, seats: {random} random and priority schedules, {all} systematic ones"));
     assert!(1_000 < all, "only {all} systematic schedules: is anything left to schedule?");
 }
 
@@ -193,7 +193,7 @@ fn renewing(callers: usize, late: bool) -> usize {
 #[test]
 fn a_result_that_is_written_down_before_landing_costs_one_exchange_under_every_schedule() {
     let schedules = explore(|| assert_eq!(renewing(4, false), 1, "asked more than once"));
-    println!("flight cell, exchanges: {schedules} random and priority schedules");
+    tell(&format!("flight cell, exchanges: {schedules} random and priority schedules"));
 
     // The check sees what it looks for: written down after landing, some schedule asks twice.
     static MOST: AtomicUsize = AtomicUsize::new(0);
@@ -232,5 +232,5 @@ fn a_full_board_turns_away_whole_flights_and_nobody_who_has_a_seat() {
             block_on(task).unwrap();
         }
     });
-    println!("flight cell, capacity: {schedules} random and priority schedules");
+    tell(&format!("flight cell, capacity: {schedules} random and priority schedules"));
 }

@@ -15,7 +15,7 @@ mod world;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
-use crate::support::figures::proving;
+use crate::support::figures::{proving, tell};
 use world::{Flaw, World};
 
 /// Explores each of `worlds` to its end and compares the number of different states with what it was when this was written:
@@ -24,7 +24,7 @@ fn explore(worlds: &[(&str, World, usize)]) {
     for (name, world, least) in worlds {
         let checker = world.clone().checker().threads(2).spawn_bfs().join();
         let (states, depth) = (checker.unique_state_count(), checker.max_depth());
-        println!("renewal model, {name}: {states} different states, {depth} steps deep");
+        tell(&format!("renewal model, {name}: {states} different states, {depth} steps deep"));
         checker.assert_properties();
         assert!(least <= &states, "{name}: only {states} states, there were {least}");
     }

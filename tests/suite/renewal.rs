@@ -1,9 +1,9 @@
 //! Renewal through the running proxy: what the client, the upstream and the issuer see, in calm, in a storm, and when the issuer fails.
-//!
-//! The full figures are run with `COUNTERSIGN_PROVE=1` (`make prove`).
 
 mod attacks;
 mod limits;
+mod outcomes;
+mod storms;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -13,15 +13,12 @@ use countersign::demo::credentials::{claims, with};
 use countersign::domain::Timestamp;
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
-use countersign::state::memory::Memory;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::loopback::{Loopback, Told};
-use crate::support::child::Running;
-use crate::support::figures::figure;
 use crate::support::raw::Answer;
-use crate::support::redis::RedisServer;
-use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
+use crate::support::upstream::{Recorded, Reply, Upstream, ok};
 use crate::support::whole::{Folder, NOW, Whole};
 
 const ISSUER: &str = "https://id.example";
@@ -228,53 +225,6 @@ async fn what_comes_back_must_be_good_and_the_same_callers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_that_fails_fails_by_its_class() {
-    let html = || Told::Answer(200, vec![("Content-Type".into(), "text/html".into())], b"<html>maintenance</html>".to_vec());
-    let refused = |error: &str| Told::Answer(400, Vec::new(), json!({ "error": error }).to_string().into());
-    let json = |body: String| Told::Answer(200, vec![("Content-Type".into(), "application/json".into())], body.into());
-    let big = format!("{{\"access_token\":\"{}\"}}", "x".repeat(100_000));
-    // What the issuer does; what a client sees whose credential has ended, and by which reason; how often it is asked when all
-    // come again at once.
-    let rows: Vec<(&str, Told, u16, &str, usize)> = vec![
-        ("invalid_grant", refused("invalid_grant"), 401, "renewal_refused", 1),
-        ("invalid_client: ours to mend, and no better for the client", refused("invalid_client"), 401, "renewal_refused", 1),
-        ("HTML", html(), 401, "renewal_refused", 1),
-        ("an oversized answer", json(big), 401, "renewal_refused", 1),
-        ("no credential in it", json("{}".into()), 401, "renewal_refused", 1),
-        ("the connection reset after it rotated", Told::Raw(Vec::new()), 401, "renewal_refused", 1),
-        (
-            "M13 a redirect",
-            Told::Answer(307, vec![("Location".into(), "http://127.0.0.1:1/".into())], Vec::new()),
-            401,
-            "renewal_refused",
-            1,
-        ),
-        ("slow: nothing within the wait", Told::Hang, 503, "renewal_unavailable", 1),
-    ];
-    for (shows, told, status, reason, exchanges) in rows {
-        let upstream = Upstream::start().await;
-        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
-        let issuer = Issuer::scripted(key, move |_| told.clone());
-        let whole = issuer.proxy(&upstream, "wait: 1s").await;
-        let old = issuer.first();
-
-        // Early: the credential is good for another second, so whatever the issuer does is not seen.
-        whole.set_clock(ENDED - 1);
-        let answer = ask(&whole, "/x", &old, "rt-1").await;
-        assert_eq!((answer.status, handed(&answer).as_str()), (200, ""), "{shows}: M8 a credential that is still good is served");
-
-        whole.set_clock(ENDED);
-        for turn in 1..=2 {
-            let answer = ask(&whole, "/x", &old, "rt-1").await;
-            assert_eq!((answer.status, whole.reason_of(&answer).await.as_str()), (status, reason), "{shows}, turn {turn}");
-            assert_eq!(answer.field("retry-after").is_some(), status == 503, "{shows}");
-        }
-        assert_eq!(issuer.exchanges(), exchanges, "{shows}: not asked again blindly");
-        assert_eq!(upstream.hits(), 1, "{shows}: an ended credential is never served");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_issuer_that_is_not_there_costs_nothing_but_a_while() {
     let (issuer, upstream) = (Issuer::start(), Upstream::start().await);
     let conf = issuer.conf(&upstream, "{ memory: {} }", "", "app").replace(&issuer.endpoint.address.to_string(), "127.0.0.1:1");
@@ -329,147 +279,63 @@ async fn an_upstream_that_refuses_a_good_credential_gets_a_fresh_one() {
     assert_eq!((upstream.hits(), issuer.exchanges()), (4, 1));
 }
 
-/// How many requests come at once.
-fn crowd() -> usize {
-    figure(1_000, 200)
-}
-
-/// Sends a crowd with one pair that has run out, over all of `proxies` in turn, and tells the pairs that came back.
-async fn storm(proxies: &[Arc<Whole>], old: &str, shows: &str) -> BTreeSet<String> {
-    let tasks: Vec<_> = (0..crowd())
-        .map(|number| {
-            let (whole, old) = (Arc::clone(&proxies[number % proxies.len()]), old.to_owned());
-            tokio::spawn(async move { ask(&whole, "/x", &old, "rt-1").await })
-        })
-        .collect();
-    let mut pairs = BTreeSet::new();
-    for task in tasks {
-        let answer = task.await.unwrap();
-        assert_eq!(answer.status, 200, "{shows}: nobody is turned away: {}", answer.text());
-        pairs.insert(handed(&answer));
-    }
-    pairs
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_with_one_spent_pair_is_one_exchange_on_one_node_and_on_many() {
-    for nodes in [1, 2, 4] {
-        let (issuer, upstream) = (Issuer::start(), Upstream::start().await);
-        let shared = Arc::new(Memory::new(10_000, Timestamp(NOW)));
-        let mut proxies = Vec::new();
-        for _ in 0..nodes {
-            let conf = issuer.conf(&upstream, "{ memory: {} }", "wait: 8s\n      flight: 60s", "app");
-            proxies.push(Arc::new(Whole::start_over(shared.clone(), issuer.folder(), &conf).await));
-        }
-        let at = |moment: i64| proxies.iter().for_each(|whole| whole.set_clock(moment));
-        at(ENDED);
-        let shows = format!("{nodes} nodes");
-        let first = storm(&proxies, &issuer.first(), &shows).await;
-        at(ENDED + 25);
-        let late = storm(&proxies, &issuer.first(), &format!("{shows}, 25 s later")).await;
-        assert_eq!((first.len(), &first), (1, &late), "{shows}: one new pair for all");
-        assert_eq!(issuer.exchanges(), 1, "{shows}: one exchange");
-        assert_eq!(upstream.hits(), 2 * crowd(), "{shows}: each request arrives once");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_storm_over_several_nodes_that_share_a_redis_is_one_exchange() {
-    for nodes in [2, 4] {
-        let redis = RedisServer::start();
-        let (issuer, upstream) = (Issuer::start(), Upstream::start().await);
-        let mut proxies = Vec::new();
-        for _ in 0..nodes {
-            let state = format!("{{ redis: {{ url: {}, timeout: 5s }} }}", redis.url());
-            let conf = issuer.conf(&upstream, &state, "wait: 8s\n      flight: 60s", "app");
-            proxies.push(Arc::new(Whole::start_in(issuer.folder(), &conf).await));
-        }
-        proxies.iter().for_each(|whole| whole.set_clock(ENDED));
-        let shows = format!("{nodes} nodes over Redis");
-        let pairs = storm(&proxies, &issuer.first(), &shows).await;
-        assert_eq!((pairs.len(), issuer.exchanges()), (1, 1), "{shows}: one exchange, one new pair");
-    }
-}
-
-/// A process of its own, whose leader can be killed.
-async fn process(issuer: &Issuer, upstream: &Upstream, redis: &RedisServer, more: &str) -> (Folder, Running) {
+async fn a_session_whose_upstream_refuses_its_token_once_is_served_with_a_fresh_one() {
+    // The upstream takes nothing from anybody the first time that it is asked for a path.
+    let refusing = |record: &Recorded, before: &mut BTreeSet<String>| match before.insert(record.target().to_owned()) {
+        true => Reply::Bytes(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 5\r\n\r\ntheir".to_vec()),
+        false => ok(&record.fields("x-auth-subject").concat()),
+    };
+    let before = Mutex::new(BTreeSet::new());
+    let upstream = Upstream::scripted(move |record| refusing(record, &mut before.lock())).await;
+    // Later than the session was opened, so that a fresh token is another than the one before.
+    const LATER: i64 = NOW + 60;
+    let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
+    let signing = Arc::clone(&key);
+    let issuer = Issuer::scripted(key, move |spent| {
+        let next = spent.strip_prefix("rt-").and_then(|rest| rest.parse::<usize>().ok()).unwrap() + 1;
+        pair(&access(&signing, LATER, next), next)
+    });
+    let (address, token) = (upstream.address, issuer.endpoint.address);
+    let conf = format!(
+        r"
+listeners: [{{ address: 127.0.0.1:0 }}]
+governor: off
+upstreams: {{ app: http://{address} }}
+state: {{ memory: {{}} }}
+keys: {{ own: {{ pinned: {{ file: own.jwk }} }}, seals: {{ mac: {{ file: seal.key }} }} }}
+authenticators:
+  user: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: own }} }}
+  member: {{ session: {{ keys: seals, tokens: user }}, renew: kept }}
+renewers: {{ kept: {{ oauth2: {{ token_url: 'http://{token}/token', client_id: app, client_auth: none }} }} }}
+rules:
+  - {{ name: open, match: {{ paths: [/open], methods: [POST] }}, authenticate: user, serve: {{ session.open: {{ session: member }} }} }}
+  - {{ name: all, match: {{ paths: [/**] }}, authenticate: member, forward: app }}
+"
+    );
     let folder = issuer.folder();
-    let state = format!("{{ redis: {{ url: {}, timeout: 5s }} }}", redis.url());
-    let conf = issuer.conf(upstream, &state, more, "app");
-    let path = folder.write("countersign.yaml", format!("admin: {{ address: 127.0.0.1:0 }}\n{conf}"));
-    let process = Running::start(&path).await;
-    process.ready().await;
-    (folder, process)
-}
+    folder.write("seal.key", "only-for-tests-a-key-of-forty-bytes-long");
+    let whole = Whole::start_in(folder, &conf).await;
+    let bearer = format!("Bearer {}", issuer.first());
+    let form = [("Authorization", bearer.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+    let opened = whole.ask_with("POST", "/open", &form, "refresh_token=rt-1").await;
+    assert_eq!(opened.status, 204, "{}", whole.written());
+    let cookie = opened.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    whole.set_clock(LATER);
 
-/// A moment of the real clock, which processes go by.
-fn real_now() -> i64 {
-    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
-}
-
-fn request(access: &str, refresh: &str) -> String {
-    format!("GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {access}\r\nX-Refresh-Token: {refresh}\r\n\r\n")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_storm_over_processes_that_share_a_redis_is_one_exchange() {
-    for nodes in [2, 4] {
-        let (redis, upstream) = (RedisServer::start(), Upstream::start().await);
-        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
-        let signing = Arc::clone(&key);
-        let issuer = Issuer::scripted(key, move |_| pair(&access(&signing, real_now(), 2), 2));
-        let mut processes = Vec::new();
-        for _ in 0..nodes {
-            processes.push(Arc::new(process(&issuer, &upstream, &redis, "wait: 8s").await));
-        }
-        let old = access(&issuer.key, real_now() - 7_200, 1);
-        let tasks: Vec<_> = (0..crowd())
-            .map(|number| {
-                let (process, text) = (Arc::clone(&processes[number % nodes]), request(&old, "rt-1"));
-                tokio::spawn(async move { process.1.ask(text).await })
-            })
-            .collect();
-        let mut pairs = BTreeSet::new();
-        for task in tasks {
-            let answer = task.await.unwrap();
-            assert_eq!(answer.status, 200, "{nodes} processes: {}", answer.text());
-            pairs.insert(handed(&answer));
-        }
-        assert_eq!((pairs.len(), issuer.exchanges()), (1, 1), "{nodes} processes: one exchange, one new pair");
-        assert_eq!(upstream.hits(), crowd(), "{nodes} processes: each request arrives once");
+    let mine = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "same-origin")];
+    let rows = [("GET", "/a", "", 1, "read"), ("POST", "/b", "a body", 2, "written: the pair of before is spent in its turn")];
+    for (method, target, body, exchanges, shows) in rows {
+        let hits = upstream.hits();
+        let answer = whole.ask_with(method, target, &mine, body).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "anna"), "{shows}: {}", whole.written());
+        assert_eq!((upstream.hits() - hits, issuer.exchanges()), (2, exchanges), "{shows}: asked twice, by one exchange more");
+        let tries: Vec<_> = upstream.records().iter().skip(hits).map(|seen| seen.body.clone()).collect();
+        assert_eq!(tries, [body.as_bytes(); 2], "{shows}: both times whole");
+        assert_eq!((handed(&answer).as_str(), answer.field("x-renewed-access-token")), ("", None), "{shows}: the pair stays with us");
+        let record = whole.record_by(upstream.records().pop().unwrap().fields("x-request-id")[0]).await;
+        assert_eq!((&record["renewed"], &record["status"]), (&json!(true), &json!(200)), "{shows}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_is_killed_with_the_lease_leaves_no_second_exchange_behind() {
-    for (more, forgives) in [("", false), ("retry_lost_reply: true", true)] {
-        let (redis, upstream) = (RedisServer::start(), Upstream::start().await);
-        let key = Arc::new(SigningKey::generate(Algorithm::Es256).unwrap());
-        let (signing, first) = (Arc::clone(&key), AtomicUsize::new(0));
-        // The first exchange never ends; whoever asks again is answered.
-        let issuer = Issuer::scripted(key, move |_| match first.fetch_add(1, Ordering::SeqCst) {
-            0 => Told::Hang,
-            _ => pair(&access(&signing, real_now(), 2), 2),
-        });
-        let settings = format!("wait: 1s\n      flight: 2s\n      {more}");
-        let (leader, other) = (process(&issuer, &upstream, &redis, &settings).await, process(&issuer, &upstream, &redis, &settings).await);
-        let old = access(&issuer.key, real_now() - 7_200, 1);
-
-        let mut client = crate::support::raw::Client::connect(leader.1.address).await;
-        client.send(request(&old, "rt-1")).await;
-        eventually("the leader asks", || issuer.exchanges() == 1).await;
-        leader.1.signal("KILL");
-        // While the lease stands, nobody can say; once it has ended, what was spent may be gone.
-        let mut last = other.1.ask(request(&old, "rt-1")).await;
-        assert_eq!((last.status, issuer.exchanges()), (503, 1), "under way elsewhere, as far as anybody knows");
-        let begun = std::time::Instant::now();
-        while last.status == 503 {
-            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "the lease never ends");
-            last = other.1.ask(request(&old, "rt-1")).await;
-        }
-        match forgives {
-            false => assert_eq!((last.status, issuer.exchanges()), (401, 1), "never repeated blindly"),
-            true => assert_eq!((last.status, handed(&last).as_str(), issuer.exchanges()), (200, "rt-2", 2), "an issuer that forgives it"),
-        }
-    }
+    let answer = whole.ask("GET", "/a", &mine).await;
+    assert_eq!((answer.status, issuer.exchanges()), (200, 2), "and is left alone when it is content");
 }

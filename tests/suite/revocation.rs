@@ -1,5 +1,7 @@
 //! Revocation through the running proxy: at once where it was told, within a second elsewhere, and what is open is cut.
 
+mod redis;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

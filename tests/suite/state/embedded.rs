@@ -10,10 +10,12 @@ use countersign::domain::Outage;
 use countersign::state::contract::{Burned, Class, Expect, Key, StateStore};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use crate::scheme_ticket;
 use crate::stage::{NOW, prove};
 use crate::state::contract::{at, burn, clock, open, session};
+use crate::support::figures::{figure, tell};
 use crate::support::rows::row;
 use crate::support::upstream::Upstream;
 use crate::support::whole::Whole;
@@ -177,4 +179,34 @@ async fn what_waits_for_one_record_is_not_woken_by_others() {
     assert!(!waiting.is_finished(), "48 other records were written");
     store.write(&session(1), Expect::Absent, Bytes::new(), at(100), at(0)).await.unwrap();
     crate::state::contract::soon("its own record", waiting).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_grows_with_what_is_unspent_at_one_time_and_not_with_all_that_ever_was() {
+    const ROUNDS: i64 = 5;
+    /// What `docs/state.md` says of a million tickets, and a little.
+    const BYTES_EACH: u64 = 250;
+    let each = figure(200_000, 4_000);
+    let (_folder, path) = place();
+    let now = clock(NOW);
+    let store = open("embedded", &json!({ "path": path.to_str().unwrap(), "timeout": "20s" }), now).await.unwrap();
+    let mut sizes = Vec::new();
+    for round in 0..ROUNDS {
+        // Each round begins when the marks of the one before have ended, and ends what it spends within itself.
+        let begins = round * 1_000;
+        for first in (0..each).step_by(500) {
+            let batch: JoinSet<_> = (first..first + 500)
+                .map(|number| {
+                    let (store, spent) = (Arc::clone(&store), burn(u64::try_from(round).unwrap() * each + number, begins, begins + 900));
+                    async move { store.burn(&spent, at(begins)).await }
+                })
+                .collect();
+            assert!(batch.join_all().await.into_iter().all(|burned| burned == Ok(Burned::First)), "round {round}");
+        }
+        sizes.push(fs::metadata(&path).unwrap().len());
+    }
+    tell(&format!("the file after each of {ROUNDS} rounds of {each} marks: {sizes:?} bytes, {} a mark", sizes[4] / each));
+    assert!(sizes[4] * 5 <= sizes[1] * 6, "it does not stay at what one round needs: {sizes:?}");
+    // The least that a file takes is more than a few marks need.
+    assert!(sizes[4] <= BYTES_EACH * each.max(20_000), "more than {BYTES_EACH} bytes a mark: {sizes:?}");
 }

@@ -3,7 +3,7 @@
 //! One verdict is never allowed: that something is unspent which has been spent. Attack F18: a full disk.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use countersign::state::contract::{Burned, Expect, StateStore};
 use crate::stage::NOW;
 use crate::state::contract::{at, burn, session};
 use crate::state::embedded::{open_at, place, witness};
-use crate::support::figures::figure;
+use crate::support::figures::{figure, proving, tell};
 use crate::support::upstream::eventually;
 
 const MARKS: u64 = 150;
@@ -269,40 +269,54 @@ async fn what_was_never_finished_is_begun_anew() {
     assert!(open_at(&path, NOW).await.is_err(), "but a database that was finished is not thrown away");
 }
 
-/// A small disk in memory, mounted for one test.
-struct SmallDisk(PathBuf, #[allow(dead_code, reason = "the folder stays as long as the disk")] tempfile::TempDir);
+/// Names a folder on a disk of some megabytes, for machines on which a test may mount none.
+const SMALL_DISK: &str = "COUNTERSIGN_SMALL_DISK";
+
+/// A folder on a small disk: one in memory that is mounted for one test, or what [`SMALL_DISK`] names.
+struct SmallDisk {
+    folder: tempfile::TempDir,
+    mounted: bool,
+}
 
 impl SmallDisk {
-    /// `None`, with the reason printed, where mounting is not permitted.
-    fn mount(size: &str) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().to_owned();
-        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path).output();
-        match output {
-            Ok(output) if output.status.success() => Some(Self(path, folder)),
-            Ok(output) => {
-                println!("no small disk can be mounted: {}", String::from_utf8_lossy(&output.stderr).trim());
-                None
-            }
-            Err(error) => {
-                println!("no small disk can be mounted: {error}");
-                None
-            }
+    /// `None`, with the reason printed, where mounting is not permitted and none is named.
+    ///
+    /// # Panics
+    ///
+    /// With the same reason when the full figures are asked for: a proof that was not made must not look like one.
+    fn find(size: &str) -> Option<Self> {
+        if let Some(named) = std::env::var_os(SMALL_DISK) {
+            let folder = tempfile::tempdir_in(&named).unwrap_or_else(|error| panic!("{SMALL_DISK}={}: {error}", named.display()));
+            return Some(Self { folder, mounted: false });
         }
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path()).output();
+        let why = match output {
+            Ok(output) if output.status.success() => return Some(Self { folder, mounted: true }),
+            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let told = format!("no small disk can be mounted ({why}); name a folder on one by {SMALL_DISK}");
+        assert!(!proving(), "{told}");
+        tell(&told);
+        None
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        if self.mounted {
+            let _ = Command::new("umount").arg("-l").arg(self.folder.path()).status();
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_what_is_new_forgets_nothing_and_is_over_when_there_is_room() {
-    let Some(disk) = SmallDisk::mount("6m") else { return };
-    let path = disk.0.join("state/countersign.redb");
-    let ballast = disk.0.join("ballast");
+    let Some(disk) = SmallDisk::find("6m") else { return };
+    let path = disk.folder.path().join("state/countersign.redb");
+    let ballast = disk.folder.path().join("ballast");
     let store = open_at(&path, NOW).await.unwrap();
     let mut acknowledged = Vec::new();
     let mut number = 0;
@@ -314,6 +328,7 @@ async fn a_full_disk_refuses_what_is_new_forgets_nothing_and_is_over_when_there_
             if std::io::Write::write_all(&mut file, &vec![1; bytes]).is_err() {
                 bytes /= 2;
             }
+            assert!(file.metadata().unwrap().len() < 512 << 20, "this disk is not small: {}", disk.folder.path().display());
         }
         let file = fs::OpenOptions::new().write(true).open(&ballast).unwrap();
         file.set_len(file.metadata().unwrap().len() - (400 << 10)).unwrap();

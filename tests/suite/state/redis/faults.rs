@@ -69,11 +69,18 @@ async fn a_server_that_hangs_is_an_outage_and_comes_back() {
 async fn a_way_that_is_slow_or_silent_is_an_outage_and_comes_back() {
     let server = RedisServer::start();
     let way = Detour::to(([127, 0, 0, 1], server.port()).into()).await;
-    let store = impatient(&format!("redis://{}/0", way.address)).await;
-    assert_eq!(burn(&*store, 1).await, Ok(Burned::First));
+    // With the time-out that every conf has which names none.
+    let url = format!("redis://{}/0", way.address);
+    let store = open_with(&format!("url: '{url}'"), &[]).await.unwrap();
+    answers(&*store).await;
+    let patient = open(&url).await;
+    until("1 is spent", || async { matches!(burn(&*store, 1).await, Ok(Burned::First | Burned::Again)) }).await;
 
     way.delay(Duration::from_millis(500));
     assert_eq!(burn(&*store, 2).await, OUT, "slower than the time-out");
+    let begun = Instant::now();
+    assert_eq!(burn(&*patient, 5).await, Ok(Burned::First), "whoever is told to waits for it");
+    assert!(Duration::from_millis(500) <= begun.elapsed(), "which takes as long as it takes");
     until("a slow server is not used at all, rather than to spend in vain", || async {
         let begun = Instant::now();
         burn(&*store, 3).await == OUT && begun.elapsed() < Duration::from_millis(100)

@@ -2,14 +2,23 @@
 //!
 //! Attacks: F2, F3 of `docs/security.md`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use countersign::demo::credentials::{claims, with};
+use countersign::domain::Timestamp;
+use countersign::jose::algorithm::Algorithm;
+use countersign::jose::mint::SigningKey;
+use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::loopback::{Loopback, Told};
 use crate::scheme_ticket::{KEY_FILE, conf, single_use};
 use crate::state::redis::until;
 use crate::support::raw::{Answer, Client};
 use crate::support::redis::{DURABLE, RedisServer};
 use crate::support::upstream::Upstream;
-use crate::support::whole::Whole;
+use crate::support::whole::{Folder, NOW, Whole};
 
 async fn proxy(upstream: &Upstream, server: &RedisServer) -> Whole {
     let state = format!("state: {{ redis: {{ url: '{}', timeout: 5s }} }}\n", server.url());
@@ -72,4 +81,119 @@ async fn a_redis_that_is_away_is_told_as_such_and_stops_nothing_that_needs_it_no
     until("the unspent ticket is good", || async { present(&node, &unspent, "/once/x").await.status == 200 }).await;
     assert_eq!(present(&node, &spent, "/once/x").await.status, 401, "and the spent one is not");
     assert_eq!(present(&node, &unspent, "/once/x").await.status, 401);
+}
+
+const ISSUER: &str = "https://id.example";
+
+/// A proxy of every kind that rests on the store, and of one that does not; its upstream and its issuer.
+struct House {
+    whole: Whole,
+    upstream: Upstream,
+    issuer: Loopback,
+    key: Arc<SigningKey>,
+    /// The cookie of a session.
+    cookie: String,
+    /// Grows, so that no pair is spent twice.
+    turn: AtomicI64,
+}
+
+impl House {
+    async fn over(server: &RedisServer) -> Self {
+        let (upstream, key) = (Upstream::start().await, Arc::new(SigningKey::generate(Algorithm::Es256).unwrap()));
+        let signing = Arc::clone(&key);
+        let issuer = Loopback::start(move |_| {
+            let access = signing.sign_compact(&[], &claims(ISSUER, Timestamp(NOW))).unwrap();
+            Told::ok(json!({ "access_token": access, "token_type": "Bearer", "expires_in": 3600, "refresh_token": "next" }).to_string())
+        });
+        let yaml = format!(
+            r"
+listeners: [{{ address: 127.0.0.1:0 }}]
+governor: off
+upstreams: {{ app: http://{app} }}
+state: {{ redis: {{ url: '{redis}', timeout: 1s }} }}
+keys: {{ own: {{ pinned: {{ file: own.jwk }} }}, macs: {{ mac: {{ file: ticket.key }} }} }}
+authenticators:
+  plain: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: own }} }}
+  user: {{ jwt: {{ issuer: {ISSUER}, audience: app, keys: own }}, renew: login }}
+  once: {{ ticket: {{ keys: macs, audience: app, single_use: true }} }}
+  member: {{ session: {{ keys: macs }} }}
+renewers:
+  login:
+    oauth2: {{ refresh_from: {{ header: X-Refresh-Token }}, token_url: 'http://{token}/token', client_id: app, client_auth: none, wait: 8s }}
+rules:
+  - {{ name: open, match: {{ paths: [/open], methods: [POST] }}, authenticate: plain, serve: {{ session.open: {{ session: member }} }} }}
+  - {{ name: ticket, match: {{ paths: [/once] }}, authenticate: once, forward: app }}
+  - {{ name: session, match: {{ paths: [/member] }}, authenticate: member, forward: app }}
+  - {{ name: renewal, match: {{ paths: [/renewed] }}, authenticate: user, forward: app }}
+  - {{ name: plain, match: {{ paths: [/plain] }}, authenticate: plain, forward: app }}
+",
+            app = upstream.address,
+            redis = server.url(),
+            token = issuer.address,
+        );
+        let folder = Folder::new();
+        folder.write("own.jwk", key.public_jwk().unwrap().to_string());
+        folder.write(KEY_FILE.0, KEY_FILE.1);
+        let whole = Whole::start_in(folder, &yaml).await;
+        let mut house = Self { whole, upstream, issuer, key, cookie: String::new(), turn: AtomicI64::new(0) };
+        let opened = house.whole.ask("POST", "/open", &[("Authorization", &house.token(NOW))]).await;
+        assert_eq!(opened.status, 204, "{}", house.whole.written());
+        house.cookie = opened.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        house
+    }
+
+    /// A token of `moment`, as a bearer, unlike any before.
+    fn token(&self, moment: i64) -> String {
+        let turn = self.turn.fetch_add(1, Ordering::SeqCst);
+        format!("Bearer {}", self.key.sign_compact(&[], &with(claims(ISSUER, Timestamp(moment)), "turn", turn)).unwrap())
+    }
+
+    /// How a ticket, a session, a credential that has run out, and one that has not, are answered.
+    async fn answers(&self) -> [u16; 4] {
+        let ask = async |target: &str, fields: &[(&str, &str)]| {
+            let answer = self.whole.ask("GET", target, fields).await;
+            assert!(answer.status != 503 || answer.field("retry-after").is_some(), "{target}: {answer:?}");
+            answer.status
+        };
+        let refresh = format!("rt-{}", self.turn.fetch_add(1, Ordering::SeqCst));
+        [
+            ask("/once", &[("Authorization", &format!("Bearer {}", single_use()))]).await,
+            ask("/member", &[("Cookie", &self.cookie)]).await,
+            ask("/renewed", &[("Authorization", &self.token(NOW - 7_200)), ("X-Refresh-Token", &refresh)]).await,
+            ask("/plain", &[("Authorization", &self.token(NOW))]).await,
+        ]
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_hangs_or_takes_no_writes_stops_what_rests_on_it_and_a_plain_token_not() {
+    let rows: [(&str, fn(&RedisServer), fn(&RedisServer)); 2] = [
+        ("SIGSTOP", |server| server.hang(), |server| server.go_on()),
+        (
+            "READONLY",
+            |server| assert_eq!(server.ask(&["REPLICAOF", "127.0.0.1", "1"]), "OK"),
+            |server| assert_eq!(server.ask(&["REPLICAOF", "NO", "ONE"]), "OK"),
+        ),
+    ];
+    for (shows, begin, end) in rows {
+        let server = RedisServer::start_with(DURABLE);
+        let house = House::over(&server).await;
+        let plain = async |expected: [u16; 3]| {
+            let answers = house.answers().await;
+            assert_eq!(answers[3], 200, "{shows}: a token that rests on no store, beside {answers:?}");
+            answers[..3] == expected
+        };
+        until("all are served", || plain([200; 3])).await;
+        begin(&server);
+        // A session's record that was read is believed for a second.
+        house.whole.set_clock(NOW + 5);
+        let exchanges = house.issuer.count();
+        until("all that rest on the store are told to come again", || plain([503; 3])).await;
+        let hits = house.upstream.hits();
+        assert!(plain([503; 3]).await, "{shows}: and stay so");
+        assert_eq!(house.upstream.hits() - hits, 1, "{shows}: only the plain token goes on");
+        assert!(house.issuer.count() <= exchanges + 1, "{shows}: nothing is spent that cannot be kept");
+        end(&server);
+        until("all are served again, without a restart", || plain([200; 3])).await;
+    }
 }
