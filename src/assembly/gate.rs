@@ -169,11 +169,12 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     services.publish(&published);
     let governor = governor(plan, carried.governor.as_ref());
     let lasting = desks.lasting().successor();
+    let spent_in = refresh_headers(plan);
     let gate = Gate {
         table: Arc::clone(&plan.table),
         rules: rules.into(),
         authenticators: authenticators.into(),
-        spendable: plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.clone()).collect(),
+        spendable: spendable(plan),
         own_cookies: sessions.values().map(|sessions| Place::Cookie(sessions.terms().cookie.clone())).collect(),
         desks,
         state: Arc::clone(&ground.state),
@@ -181,7 +182,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         cache: Arc::new(cache(plan)),
         governor: governor.as_ref().map(|(_, governor)| Arc::clone(governor)),
         in_vain: InVain::default(),
-        firewall: Firewall::new(&ours).with_credentials(&credential_headers(plan)),
+        firewall: Firewall::new(ours.iter().chain(&spent_in)).with_credentials(&credential_headers(plan)),
         private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
         trusted_proxies: plan.trusted_proxies.clone().into(),
         clock: Arc::clone(&ground.clock),
@@ -215,6 +216,12 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
     headers.chain(refresh_headers(plan)).collect()
+}
+
+/// Wherever a client of `plan` brings what is spent, but for the header fields: those the firewall takes off at no cost.
+fn spendable(plan: &Plan) -> Box<[Place]> {
+    let places = plan.renewers.iter().filter_map(|renewer| renewer.handling.refresh_from.clone());
+    places.filter(|place| !matches!(place, Place::Header(_))).collect()
 }
 
 fn build_keys(

@@ -172,11 +172,15 @@ fn put<E>(set: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: Re
 
 /// All cookies but those called one of `names`, as one field; `None` when none is left.
 fn without_cookies(headers: &HeaderMap, names: &[&str]) -> Option<HeaderValue> {
-    let mut kept: Vec<u8> = Vec::new();
-    for line in headers.get_all(COOKIE) {
-        for pair in line.as_bytes().split(|byte| *byte == b';') {
+    let lines = headers.get_all(COOKIE);
+    let mut kept: Vec<u8> = Vec::with_capacity(lines.iter().map(|line| line.len() + 2).sum());
+    for line in lines {
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            let (pair, behind) = cut(rest, b';');
+            rest = behind;
             let pair = pair.trim_ascii();
-            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+            let name = cut(pair, b'=').0.trim_ascii();
             if pair.is_empty() || names.iter().any(|wanted| wanted.as_bytes() == name) {
                 continue;
             }
@@ -193,6 +197,12 @@ fn without_cookies(headers: &HeaderMap, names: &[&str]) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(&kept).ok()?;
     value.set_sensitive(true);
     Some(value)
+}
+
+/// What stands before the first `byte` of `text`, and what behind it.
+fn cut(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(byte, text).unwrap_or(text.len());
+    (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default())
 }
 
 /// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space).

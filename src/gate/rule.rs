@@ -33,6 +33,7 @@ pub struct Gate {
     /// Who answers questions that take time.
     pub desks: Desks,
     /// Wherever a client of any authenticator brings what renews; taken off every request that is forwarded, whatever its rule.
+    /// Header fields are not among them: `firewall` strips those.
     pub spendable: Box<[Place]>,
     /// The cookies that hold sessions of ours; taken off every request that is forwarded, but where its rule asks for that very
     /// session and keeps credentials.

@@ -106,7 +106,8 @@ fn drills(happens: &str, key: &SigningKey) -> Vec<Drill> {
         ),
         // These need a store that fails, a node that dies, more clients than one, or an hour.
         other => {
-            let elsewhere = ["the store ", "the process ", "three exchanges ", "as many renewals ", "the answer is lost while "];
+            let elsewhere =
+                ["the store ", "the process ", "exchanges for three callers ", "as many renewals ", "the answer is lost while "];
             assert!(
                 elsewhere.iter().any(|begins| other.starts_with(begins)),
                 "docs/renewal.md speaks of `{other}`, which nobody has tried"
