@@ -336,15 +336,18 @@ pub fn is_token(byte: u8) -> bool {
 /// RFC 9110 section 11.2.
 fn is_token68(text: &str) -> bool {
     let body = text.as_bytes();
-    // A credential is long, and every byte of it is asked about for every request: a pattern, and not a list to search.
+    // A credential is long, and every byte of it is asked about for every request: without a branch, many are asked about at once.
     let end = body.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let body = body.get(..end).unwrap_or_default();
-    !body.is_empty() && body.iter().copied().all(is_token68_byte)
+    !body.is_empty() && body.iter().fold(true, |sound, byte| sound & is_token68_byte(*byte))
 }
 
 /// What may stand in a token68, its padding left out.
 const fn is_token68_byte(byte: u8) -> bool {
-    matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
+    let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    // `-./0123456789` stand in one row.
+    let is_digit_or_mark = byte.wrapping_sub(b'-') < 13;
+    is_letter | is_digit_or_mark | (byte == b'_') | (byte == b'~') | (byte == b'+')
 }
 
 /// Whether `byte` may stand in the value of a cookie (RFC 6265 section 4.1.1): what is read from one, and what is handed back in one.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::{Doubt, Place, RequestView, Target};
 use crate::settings::{Checking, Faults, Material, Names, Node, NodeValue, Span};
-use crate::verify::presented::{Presented, Source, find_one, plan_sources};
+use crate::verify::presented::{Presented, Source, find_one, is_token68, plan_sources};
 
 /// A field of a row: its name and its value.
 type Field = (&'static str, &'static [u8]);
@@ -231,4 +231,18 @@ fn a_source_names_what_must_be_removed() {
 fn debug_shows_no_credential() {
     let shown = format!("{:?}", Presented::One { text: "hunter2".into(), places: vec![] });
     assert!(!shown.contains("hunter2") && shown.contains('7'), "a length and nothing else: {shown}");
+}
+
+#[test]
+fn of_all_bytes_exactly_those_of_token68_pass_wherever_they_stand() {
+    const SOUND: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
+    for character in (0..=255_u8).map(char::from) {
+        // Long enough that many bytes are asked about at once, with some left over.
+        for at in [0, 1, 31, 32, 63, 69] {
+            let text: String = (0..70).map(|place| if place == at { character } else { 'a' }).collect();
+            // Padding is sound too, once nothing stands behind it.
+            let sound = SOUND.contains(character) || (character == '=' && at == 69);
+            assert_eq!(is_token68(&text), sound, "{character:?} at {at}");
+        }
+    }
 }
