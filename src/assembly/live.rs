@@ -3,7 +3,7 @@
 //! A request takes one snapshot and keeps it to its end: rules, authenticators, keys and upstreams of the same conf. A reload
 //! builds the whole next snapshot beside the running one and swaps a pointer, or changes nothing at all.
 //!
-//! Every key of a conf either takes effect with it or is among what a process is bound to ([`Fixed`]), and then another value is
+//! Every key of a conf either takes effect with it or is among what a process is bound to (`Fixed`), and then another value is
 //! refused with `needs_restart`: there is none that is taken and passed over.
 
 use std::path::Path;

@@ -4,7 +4,7 @@
 //! `warn` and above, and its words are passed on only from the parts that never see a request: its parsers put up to
 //! 2 KiB of the head into their errors, credentials included. From everywhere else it is told where it spoke, not what.
 //! A panic is told by its place; its message only when it is a fixed text of the code. Nobody who logs waits for who reads:
-//! a queue stands between ([`queue`]).
+//! a queue stands between (`queue`).
 //!
 //! Never here: a request's bytes; a line break within an event; `debug` or `trace` of any library, at any setting.
 
