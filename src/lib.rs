@@ -30,6 +30,7 @@ pub mod issuer;
 pub mod policy;
 pub mod renew;
 pub mod route;
+pub mod systems;
 pub mod verify;
 
 pub mod config;

@@ -28,6 +28,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
     ("verify", &["jose", "net", "state", "settings", "domain"], "a credential is judged alone"),
     ("countersign", &["jose", "settings", "domain"], "it sees an Identity, never a credential"),
     ("issuer", &["jose", "state", "settings", "domain"], "what we mint does not know who asked"),
+    ("systems", &["jose", "settings", "domain"], "what a system says needs no look at the world"),
     ("renew", &["issuer", "net", "state", "jose", "settings", "domain"], "a renewal does not judge"),
     (
         "gate",
@@ -42,6 +43,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
             "issuer::contract",
             "countersign::contract",
             "countersign::firewall",
+            "systems::contract",
             "state::contract",
             "state::revoked",
             "domain",
@@ -50,11 +52,11 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
     ),
     (
         "config",
-        &["route", "policy", "verify", "renew", "countersign", "issuer", "state", "jose", "settings", "domain"],
+        &["route", "policy", "verify", "renew", "countersign", "issuer", "systems", "state", "jose", "settings", "domain"],
         "proving opens no socket",
     ),
     ("telemetry", &["gate", "settings", "domain"], "who records does not decide"),
-    ("edge", &["telemetry", "gate", "settings", "domain"], "the adapter knows the judge, not the law"),
+    ("edge", &["telemetry", "gate", "systems::contract", "settings", "domain"], "the adapter knows the judge, not the law"),
     ("demo", &["issuer", "jose", "verify", "settings", "domain"], "stand-ins stand outside the house"),
 ];
 

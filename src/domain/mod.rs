@@ -20,7 +20,7 @@ pub use credential::{Credential, Found, Place};
 pub use facts::{Answer, DeskId, Facts, Need, Outage, Question, Renewing, Step};
 pub use identity::{Burn, Identity};
 pub use observer::{Event, Observer, Silent};
-pub use refusal::{Doubt, Reason, Refusal, Stage};
+pub use refusal::{Breach, Doubt, Reason, Refusal, Stage};
 pub use renewal::{RenewalFailure, Renewed, Spent, SpentKey, TokenPair};
 pub use request::{RequestView, Target};
 pub use revocation::{By, Listed, ListedFrom, Revocation, RevocationId};

@@ -4,6 +4,7 @@
 //! Neither carries anything secret or any text of the client's. Where they meet the wire is
 //! `edge::respond`, nowhere else.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::domain::identity::Identity;
@@ -45,6 +46,17 @@ pub enum Doubt {
     Replayed,
     /// It was withdrawn.
     Revoked,
+}
+
+/// Which rule of a guarded system a request breaks, in that system's own words. Nothing of it is a client's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The system's code for it.
+    pub code: Cow<'static, str>,
+    /// The parameter or field that it is about; empty when it is about none.
+    pub field: Cow<'static, str>,
+    /// The same for people.
+    pub says: Cow<'static, str>,
 }
 
 /// Every way to refuse a request.
@@ -103,7 +115,7 @@ pub enum Refusal {
     /// A condition of the rule does not hold.
     PolicyDenied,
     /// A rule of the guarded system's own endpoint does not hold.
-    GuardRefused,
+    GuardRefused(Box<Breach>),
     /// Too many failures from this address or for this id.
     Throttled {
         /// When to come again.
@@ -292,7 +304,7 @@ impl Refusal {
             Self::RenewalUnavailable { .. } => Reason::RenewalUnavailable,
             Self::ScopeMissing { .. } => Reason::ScopeMissing,
             Self::PolicyDenied => Reason::PolicyDenied,
-            Self::GuardRefused => Reason::GuardRefused,
+            Self::GuardRefused(_) => Reason::GuardRefused,
             Self::Throttled { .. } => Reason::Throttled,
             Self::UpstreamUnreachable => Reason::UpstreamUnreachable,
             Self::UpstreamTimeout => Reason::UpstreamTimeout,

@@ -207,7 +207,7 @@ fn told(refusal: &Refusal) -> Told<'_> {
 
         // The scope is in the rule's documentation anyway, and the client needs it to ask for a wider token.
         Refusal::ScopeMissing { scope } => Told::challenged(403, PublicReason::NotAllowed, Challenge::Scope(scope)),
-        Refusal::PolicyDenied | Refusal::GuardRefused => Told::plain(403, PublicReason::NotAllowed),
+        Refusal::PolicyDenied | Refusal::GuardRefused(_) => Told::plain(403, PublicReason::NotAllowed),
 
         Refusal::Throttled { retry_after } => Told::later(429, PublicReason::Throttled, *retry_after),
 

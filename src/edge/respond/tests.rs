@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::WWW_AUTHENTICATE;
 
 use super::{Answer, AnswerRequest, PublicReason, answer};
-use crate::domain::{Doubt, Reason, Refusal, Seconds};
+use crate::domain::{Breach, Doubt, Reason, Refusal, Seconds};
 use crate::gate::verdict::Refused;
 
 const PLAIN: &str = r#"Bearer realm="countersign""#;
@@ -67,7 +67,7 @@ fn every_refusal() -> Vec<Row> {
         (Refusal::RenewalUnavailable { retry_after: after }, 503, "unavailable", &[], later),
         (Refusal::ScopeMissing { scope: "chat:read chat:write".into() }, 403, "not_allowed", &[SCOPE], None),
         (Refusal::PolicyDenied, 403, "not_allowed", &[], None),
-        (Refusal::GuardRefused, 403, "not_allowed", &[], None),
+        (Refusal::GuardRefused(Box::new(Breach { code: "1".into(), field: "a".into(), says: "b".into() })), 403, "not_allowed", &[], None),
         (Refusal::Throttled { retry_after: after }, 429, "throttled", &[], later),
         (Refusal::UpstreamUnreachable, 502, "unavailable", &[], None),
         (Refusal::UpstreamTimeout, 504, "unavailable", &[], None),
