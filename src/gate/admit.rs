@@ -330,6 +330,9 @@ impl Gate {
             remove_from_response: Arc::clone(&self.private_responses),
             renewable: proven.renewable,
             fresh: proven.renews_next,
+            body: None,
+            system: None,
+            held: None,
             _made_by_the_gate: (),
         })
     }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Reason, Refusal, SpentKey, Target, Timestamp};
+use crate::systems::contract::System;
 
 /// What was decided, and what the audit record says about it.
 #[derive(Debug)]
@@ -51,6 +53,12 @@ pub struct Admission {
     /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
     /// judge is told should the upstream refuse it as well.
     pub fresh: Option<SpentKey>,
+    /// The body to send in place of the client's, which is read and thrown away.
+    pub body: Option<Bytes>,
+    /// The system that weighs the head of the reply; without one a 401 says that the credential has run out, and nothing else does.
+    pub system: Option<Arc<dyn System>>,
+    /// The system that the reply is held back for until its body is there, since only that tells what it means.
+    pub held: Option<Arc<dyn System>>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -73,6 +81,9 @@ impl Admission {
             remove_from_response: Arc::from([]),
             renewable: None,
             fresh: None,
+            body: None,
+            system: None,
+            held: None,
             _made_by_the_gate: (),
         }
     }
@@ -86,7 +97,7 @@ pub struct Served {
     /// Fields, `Content-Length` not among them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
-    pub body: bytes::Bytes,
+    pub body: Bytes,
 }
 
 /// A refusal, and what its answer needs to know of the rule.
