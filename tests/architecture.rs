@@ -128,6 +128,7 @@ const EXPOSE: &[&str] = &[
     "src/renew/form.rs",
     "src/renew/http/template.rs",
     "src/renew/oauth2/client.rs",
+    "src/systems/telematics/instance.rs",
     "src/verify/contract.rs",
     "src/verify/gigya/proof.rs",
     "src/verify/introspection/desk.rs",

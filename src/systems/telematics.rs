@@ -21,8 +21,6 @@ mod quota;
 
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::domain::{Seconds, Step};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
@@ -30,7 +28,7 @@ use crate::systems::telematics::calls::Call;
 use crate::systems::telematics::devices::{Devices, Owner};
 use crate::systems::telematics::envelope::Case;
 use crate::systems::telematics::guard::Guard;
-use crate::systems::telematics::instance::{INSTANCE_ID, INSTANCE_KEY, Instance};
+use crate::systems::telematics::instance::Instance;
 use crate::systems::telematics::quota::{MAX_KEPT, Quota};
 
 /// The system's line on the roll-call.
@@ -219,10 +217,6 @@ fn quota(section: &Section<'_>, key: &'static str, checking: &mut Checking<'_>) 
 impl SystemPlan for TelematicsPlan {
     fn system(&self) -> &'static str {
         NAME
-    }
-
-    fn sets(&self) -> Vec<HeaderName> {
-        if self.instance.is_some() { vec![INSTANCE_ID, INSTANCE_KEY] } else { Vec::new() }
     }
 
     fn build(&self) -> Result<Arc<dyn System>, String> {

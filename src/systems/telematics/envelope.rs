@@ -2,10 +2,10 @@
 //!
 //! One of its hosts (portal-apis) writes the same names in lower case; which of the two is a setting. What an error says is the
 //! public reason and a sentence of ours. A refresh that cannot be done is told by 400 and by nothing else: that, and not 401, makes
-//! its clients log in; 429 and 503 must stay what they are, since neither ends a session.
+//! its clients log in; 429 and 503 must stay what they are, since neither ends a session. Challenges beside a 401 are the edge's.
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
@@ -77,18 +77,9 @@ fn status(refused: &Refused<'_>) -> u16 {
 
 fn fields(status: u16, refused: &Refused<'_>) -> Vec<(HeaderName, HeaderValue)> {
     let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    match (status, refused.refusal) {
-        // A 401 without a challenge is not allowed (RFC 9110 section 15.5.2); what it says beside the scheme is RFC 6750's.
-        (401, Refusal::CredentialMissing) => fields.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-        (401, _) if refused.public == "credential_expired" => {
-            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\", error_description=\"expired\"");
-            fields.push((WWW_AUTHENTICATE, challenge));
-        }
-        (401, _) => fields.push((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))),
-        (405, Refusal::MethodRefused { allow }) => fields.extend(HeaderValue::from_str(allow).ok().map(|allow| (ALLOW, allow))),
-        // Every call whose method a guard minds is made with POST.
-        (405, _) => fields.push((ALLOW, HeaderValue::from_static("POST"))),
-        _ => {}
+    // What the table of rules allows, the edge says. Every call whose method a guard minds is made with POST.
+    if status == 405 && matches!(refused.refusal, Refusal::GuardRefused(_)) {
+        fields.push((ALLOW, HeaderValue::from_static("POST")));
     }
     fields
 }
@@ -231,7 +222,6 @@ mod tests {
             let rendered = rendered(Case::Upper, &refusal, plain, public, "POST", target);
             assert_eq!((rendered.status, std::str::from_utf8(&rendered.body).unwrap()), (status, body), "{shows}");
             assert_eq!(field(&rendered, "content-type"), Some("application/json; charset=utf-8"), "{shows}");
-            assert_eq!(field(&rendered, "www-authenticate").is_some(), status == 401, "{shows}: a challenge goes with 401 only");
         }
     }
 
@@ -243,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn a_405_says_what_is_allowed_and_a_head_has_no_body() {
+    fn a_405_of_the_guard_says_what_is_allowed_and_a_head_has_no_body() {
         let of_guard = rendered(Case::Upper, &wrong_method(), 403, "not_allowed", "GET", "/v1/Auth/Login");
         assert_eq!((of_guard.status, field(&of_guard, "allow")), (405, Some("POST")));
         let of_table = Refusal::MethodRefused { allow: Arc::from("GET, PUT") };
         let of_table = rendered(Case::Upper, &of_table, 405, "request_refused", "HEAD", "/x");
-        assert_eq!((of_table.status, field(&of_table, "allow"), of_table.body.len()), (405, Some("GET, PUT"), 0));
+        assert_eq!((of_table.status, field(&of_table, "allow"), of_table.body.len()), (405, None, 0), "the edge says it");
     }
 
     #[test]

@@ -83,12 +83,18 @@ impl Guard {
         if let Some(own) = bound {
             keep_to(own, in_head(request))?;
         }
-        match call {
-            Call::Create | Call::CreateMany => self.registration(call, guarded, bound),
-            Call::Login => self.login(guarded, bound),
-            Call::Refresh => refresh(guarded),
-            Call::Management | Call::Other => self.other(call, guarded, bound),
+        let mut pass = match call {
+            Call::Create | Call::CreateMany => self.registration(call, guarded, bound)?,
+            Call::Login => self.login(guarded, bound)?,
+            Call::Refresh => refresh(guarded)?,
+            Call::Management | Call::Other => self.other(call, guarded, bound)?,
+        };
+        if self.instance.is_some() {
+            // What a client says of an instance is of no account where the proxy knows it.
+            let fields = [INSTANCE_ID, INSTANCE_KEY].into_iter();
+            pass.remove.extend(fields.filter(|field| pass.set.iter().all(|(name, _)| name != field)));
         }
+        Ok(pass)
     }
 
     fn registration(&self, call: Call, guarded: &Guarded<'_>, bound: Option<&str>) -> Result<Pass, Halt> {
@@ -154,7 +160,7 @@ impl Guard {
                 }
                 // What the client sent as a password is of no account: ours takes its place.
                 let body = Some(written(device, instance.password()).into());
-                Pass { set: vec![(INSTANCE_ID, instance.id().clone())], remove: vec![INSTANCE_KEY], body, ..Pass::default() }
+                Pass { set: vec![(INSTANCE_ID, instance.id().clone())], body, ..Pass::default() }
             }
         };
         if let Some(quota) = &self.logins {
