@@ -138,8 +138,12 @@ mod tests {
         ];
         for (types, codings, expected, shows) in rows {
             let mut headers = HeaderMap::new();
-            types.iter().for_each(|written| drop(headers.append(CONTENT_TYPE, HeaderValue::from_static(written))));
-            codings.iter().for_each(|coding| drop(headers.append(CONTENT_ENCODING, HeaderValue::from_static(coding))));
+            for written in types {
+                headers.append(CONTENT_TYPE, HeaderValue::from_static(written));
+            }
+            for coding in codings {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_static(coding));
+            }
             assert_eq!(kind(&headers).ok(), expected, "{shows}");
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::{Identity, Need, Refusal, Step, Value};
 use crate::jose::digest::digest;
 use crate::systems::contract::{Guarded, Pass};
 use crate::systems::telematics::body::{Kind, document, kind, member, object};
-use crate::systems::telematics::breach::{forbidden, invalid, wrong_method};
+use crate::systems::telematics::breach::{forbidden, invalid, wrong_method, wrong_type};
 use crate::systems::telematics::calls::{Call, fold, management};
 use crate::systems::telematics::devices::{Devices, keep_to};
 use crate::systems::telematics::instance::{Brought, INSTANCE_ID, INSTANCE_KEY, Instance, refuse_in_the_clear};
@@ -114,7 +114,7 @@ impl Guard {
             keep_document(bound, &said)?;
         } else if call == Call::CreateMany {
             if kind(request.headers)? != Kind::Json {
-                return Err(invalid("", "The body must be JSON.").into());
+                return Err(wrong_type().into());
             }
             let said = document(body).ok_or_else(|| invalid("", "The body must be JSON with one reading."))?;
             keep_document(bound, &said)?;
@@ -176,7 +176,7 @@ impl Guard {
         let mut is_named = !in_head(request).is_empty();
         if call == Call::Management || self.reads_bodies {
             match kind(request.headers)? {
-                Kind::Opaque if call == Call::Management => return Err(invalid("", "The body must be JSON.").into()),
+                Kind::Opaque if call == Call::Management => return Err(wrong_type().into()),
                 Kind::Opaque => {}
                 kind => {
                     let body = guarded.facts.body().ok_or(Halt::Body)?;
