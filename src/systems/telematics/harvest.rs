@@ -52,6 +52,7 @@ pub(crate) fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         life,
         subject: subject.map(Box::from),
         issued: None,
+        strip: None,
         rest: Some(rest(&said)?),
     })
 }
