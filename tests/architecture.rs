@@ -128,6 +128,7 @@ const EXPOSE: &[&str] = &[
     "src/renew/form.rs",
     "src/renew/http/template.rs",
     "src/renew/oauth2/client.rs",
+    "src/systems/telematics/instance.rs",
     "src/verify/contract.rs",
     "src/verify/gigya/proof.rs",
     "src/verify/introspection/desk.rs",
@@ -388,8 +389,9 @@ fn every_name_on_a_roll_call_has_its_file_its_example_and_its_test() {
             if !called.iter().any(|says| inside.contains(says)) {
                 broken.push(format!("{beside}.rs: its entry is not called `{module}` like its file"));
             }
-            if !root().join(format!("conf/examples/{module}.yaml")).exists() {
-                broken.push(format!("{list} names `{module}`, but conf/examples/{module}.yaml does not exist"));
+            let confs = if *folder == "src/systems" { "conf/systems" } else { "conf/examples" };
+            if !root().join(format!("{confs}/{module}.yaml")).exists() {
+                broken.push(format!("{list} names `{module}`, but {confs}/{module}.yaml does not exist"));
             }
             let suite = format!("{}/{module}.rs", folder.replacen("src", "tests/suite", 1));
             let tested = inside.contains("#[cfg(test)]") || root().join(&beside).join("tests.rs").exists() || root().join(&suite).exists();
