@@ -96,6 +96,7 @@ const VOUCH: &[&str] = &[
     "src/jose/session.rs",
     "src/jose/ticket/terms.rs",
     "src/verify/gigya/proof.rs",
+    "src/verify/hat/judge.rs",
     "src/verify/introspection.rs",
     "src/verify/introspection/desk.rs",
     "src/verify/jwt/judge.rs",
