@@ -1,8 +1,9 @@
 //! The systems whose own clients are served in their own words, one file each, and their roll-call.
 
 pub mod contract;
+pub mod hat;
 
 use crate::systems::contract::SystemEntry;
 
 /// Every system that a rule may name.
-pub static SYSTEMS: &[&SystemEntry] = &[];
+pub static SYSTEMS: &[&SystemEntry] = &[&hat::ENTRY];

@@ -278,8 +278,13 @@ async fn the_genuine_token_proves_nothing_once_a_byte_of_it_differs() {
     let keys = parse_pem(GENUINE_KEY.as_bytes()).unwrap().keys;
     let scene = Scene::new("kind: application, application: hatappstaging", keys, ClientSettings::default());
     let [header, payload, signature] = GENUINE;
-    let swapped = payload.replacen("aGF0YXBwc3RhZ2luZyI", "aGF0YXBwc3RhZ2luZyI", 1);
-    assert_eq!(scene.doubt(&format!("{header}.{swapped}.{signature}"), 1_541_495_772).await, None);
+    let text = String::from_utf8(base64url::decode(payload).unwrap()).unwrap();
+    for (from, to, shows) in [("1541495772", "1541495773", "made a second later"), ("\\/", "/", "the same claims, written anew")] {
+        let altered = base64url::encode(text.replace(from, to).as_bytes());
+        assert_ne!(altered, payload, "{shows}");
+        let doubt = scene.doubt(&format!("{header}.{altered}.{signature}"), 1_541_495_800).await;
+        assert_eq!(doubt, Some(Doubt::SignatureInvalid), "{shows}");
+    }
     // V-HAT-2 by its facts; its own key was never published, and V-HAT-1's must not verify it.
     let claims = json!({
         "iss": "test.hubofallthings.net", "resource": "https://twitter-plug.hubofallthings.com/authenticate/hat", "accessScope": "validate",
