@@ -123,6 +123,7 @@ const EXPOSE: &[&str] = &[
     "src/renew/flight.rs",
     "src/renew/flight/pair.rs",
     "src/renew/flight/seal.rs",
+    "src/renew/hat.rs",
     "src/renew/local.rs",
     "src/renew/session.rs",
     "src/state/redis/settings.rs",
