@@ -17,8 +17,6 @@ mod reading;
 
 use std::sync::Arc;
 
-use http::HeaderName;
-
 use crate::domain::{Place, Seconds};
 use crate::jose::algorithm::Algorithm;
 use crate::settings::host::Suffix;

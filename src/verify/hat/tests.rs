@@ -369,8 +369,8 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
     let (one, two) = (signed(&key, &of_app(), &json!({})), signed(&key, &of_app(), &json!({ "iat": NOW - 1 })));
     let form = || ("content-type", "application/x-www-form-urlencoded".to_owned());
     let json = || ("content-type", "application/json; charset=utf-8".to_owned());
-    let head = |token: &String| ("x-auth-token", token.clone());
-    let query = |token: &String| Some(format!("a=b&X-Auth-Token={token}"));
+    let head = |token: &str| ("x-auth-token", token.to_owned());
+    let query = |token: &str| Some(format!("a=b&X-Auth-Token={token}"));
     let (conflict, malformed) = (Err(Doubt::Conflict), Err(Doubt::Malformed));
     let rows: Vec<(Sent, Result<bool, Doubt>, &str)> = vec![
         (Sent::default(), Ok(false), "nothing"),
@@ -388,7 +388,7 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
         (Sent { fields: vec![json()], body: r#"{"X-Auth-Token":7}"#.to_owned(), ..Sent::default() }, malformed.clone(), "a number"),
         (Sent { fields: vec![json()], body: "{".to_owned(), ..Sent::default() }, malformed.clone(), "a body that is none"),
         (Sent { fields: vec![head(&one), json(), ("content-encoding", "gzip".to_owned())], ..Sent::default() }, malformed.clone(), "a body that is not read as sent"),
-        (Sent { fields: vec![head(&String::new())], ..Sent::default() }, malformed, "an empty field is malformed, not absent"),
+        (Sent { fields: vec![head("")], ..Sent::default() }, malformed, "an empty field is malformed, not absent"),
         (Sent { fields: vec![("cookie", format!("X-Auth-Token={one}"))], ..Sent::default() }, Ok(false), "a cookie is no source"),
         (Sent { fields: vec![("content-type", "text/plain".to_owned())], body: format!("X-Auth-Token={one}"), ..Sent::default() }, Ok(false), "a form that does not say it is one"),
     ];
@@ -400,18 +400,16 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
         };
         assert_eq!(outcome, expected, "{shows}");
     }
-    let places = |sent: &Sent| {
-        sent.viewed(|view| match scene.verifier.find(view, &Facts::default()) {
-            Step::Done(Found::Present(credential)) => credential.places,
-            other => panic!("{other:?}"),
-        })
-    };
     let both = Sent { query: query(&one), fields: vec![head(&one)], ..Sent::default() };
     let expected = [Place::Query("X-Auth-Token".into()), Place::Header(HeaderName::from_static("x-auth-token"))];
-    assert_eq!(places(&both), expected, "each place is named, to be taken off");
-    assert!(both.viewed(|view| scene.verifier.glance(view)).is_some(), "what needs no body is remembered by its head");
+    let places = both.viewed(|view| match scene.verifier.find(view, &Facts::default()) {
+        Step::Done(Found::Present(credential)) => credential.places,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(places, expected, "each place is named, to be taken off");
+    assert!(both.viewed(|view| scene.verifier.glance(view).is_some()), "what needs no body is remembered by its head");
     let bodied = Sent { fields: vec![head(&one), json()], ..Sent::default() };
-    assert!(bodied.viewed(|view| scene.verifier.glance(view)).is_none(), "a body could disagree");
+    assert!(bodied.viewed(|view| scene.verifier.glance(view).is_none()), "a body could disagree");
     let narrow = Scene::of("kind: application, application: app, from: [query, header]", &key);
     assert!(narrow.judge(&bodied, NOW).await.unwrap().is_some(), "where bodies are not looked at none is asked for");
 }
