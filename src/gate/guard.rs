@@ -80,3 +80,6 @@ pub(super) fn apply(pass: &Pass, request: &RequestView<'_>, admission: &mut Admi
     }
     admission.body.clone_from(&pass.body);
 }
+
+#[cfg(test)]
+mod tests;
