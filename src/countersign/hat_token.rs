@@ -25,7 +25,12 @@ pub const ENTRY: CountersignerEntry = CountersignerEntry {
 static SETTINGS: SectionSpec = SectionSpec {
     title: "`hat_token`",
     doc: "Shows the upstream the token that the caller's was exchanged for. Without one the request is refused.",
-    keys: &[KeySpec::default("header", Shape::HeaderName, "X-Auth-Token", "The field that carries it, in place of whatever the client sent.")],
+    keys: &[KeySpec::default(
+        "header",
+        Shape::HeaderName,
+        "X-Auth-Token",
+        "The field that carries it, in place of whatever the client sent.",
+    )],
 };
 
 /// The claim under which the scheme `hat` keeps it.

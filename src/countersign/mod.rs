@@ -15,4 +15,5 @@ pub mod upstream_credential;
 use crate::countersign::contract::CountersignerEntry;
 
 /// Every countersigner, by the name the conf calls it.
-pub const COUNTERSIGNERS: &[&CountersignerEntry] = &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY, &hat_token::ENTRY];
+pub const COUNTERSIGNERS: &[&CountersignerEntry] =
+    &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY, &hat_token::ENTRY];

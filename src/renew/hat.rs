@@ -180,7 +180,8 @@ fn is_home(reply: &Reply) -> bool {
 impl Renewer for HatRenewer {
     async fn renew(&self, spent: &Spent, now: Timestamp) -> Result<TokenPair, RenewError> {
         const UNREADABLE: RenewError = RenewError::Unaccepted { code: "no_token_of_this_hat" };
-        let issuer = &*spent.identity.issuer;
+        // Who calls with a HAT's token is that HAT, whoever has vouched for it.
+        let issuer = &*spent.identity.subject;
         let token = spent.refresh.expose();
         let text = std::str::from_utf8(token).map_err(|_| UNREADABLE)?;
         let before = Times::read(text, issuer, self.plan.idle).ok_or(UNREADABLE)?;

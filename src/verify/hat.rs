@@ -48,7 +48,11 @@ static SETTINGS: SectionSpec = SectionSpec {
     title: "the `hat` scheme",
     doc: "Tokens of personal data servers, each of which signs its own. The caller is the HAT, by its domain.",
     keys: &[
-        KeySpec::required("keys", Shape::Name("keys"), "The key store that verifies: of kind `issuer_key`, since each HAT has its own key."),
+        KeySpec::required(
+            "keys",
+            Shape::Name("keys"),
+            "The key store that verifies: of kind `issuer_key`, since each HAT has its own key.",
+        ),
         KeySpec::required(
             "issuers",
             TEXTS,
@@ -61,7 +65,11 @@ static SETTINGS: SectionSpec = SectionSpec {
             "Whose rights the token has: `owner` all of the HAT's, `application` those that its owner gave to one application, `validate` none \
              but to show one service who the owner is. One kind is never taken for another.",
         ),
-        KeySpec::optional("application", Shape::Text, "The application that the token must be for, by its id. Needed for kind `application`."),
+        KeySpec::optional(
+            "application",
+            Shape::Text,
+            "The application that the token must be for, by its id. Needed for kind `application`.",
+        ),
         KeySpec::optional(
             "minimum_version",
             Shape::Text,
@@ -79,7 +87,12 @@ static SETTINGS: SectionSpec = SectionSpec {
             "owner",
             "What `accessScope` may be for kind `owner`.",
         ),
-        KeySpec::default("field", Shape::HeaderName, "X-Auth-Token", "What the token is called in every place. Exact case but in the header."),
+        KeySpec::default(
+            "field",
+            Shape::HeaderName,
+            "X-Auth-Token",
+            "What the token is called in every place. Exact case but in the header.",
+        ),
         KeySpec::default(
             "from",
             Shape::List { of: &Shape::OneOf(Origin::WORDS), lone: true, min: 1 },

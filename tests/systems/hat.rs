@@ -12,6 +12,7 @@ use countersign::demo::stand::Stand;
 use countersign::demo::systems::hat::{Hats, IDLE, OWNER};
 use countersign::domain::Secret;
 use countersign::jose::algorithm::Algorithm;
+use countersign::jose::base64url;
 use countersign::jose::mint::SigningKey;
 use http::Request;
 use http_body_util::BodyExt;
@@ -22,6 +23,8 @@ use crate::support::raw::Answer;
 use crate::support::upstream::Upstream;
 use crate::support::whole::{NOW, Whole};
 
+/// The moment at which everything begins.
+const START: i64 = NOW + 100;
 const ADA: &str = "ada.hubat.net";
 const BOB: &str = "bob.hubat.net";
 const CONF: &str = include_str!("../../conf/systems/hat.yaml");
@@ -48,10 +51,8 @@ impl Scene {
         let server = Loopback::start_tls(&[ADA, BOB], script(&hats));
         let app = Upstream::start().await;
         let behind = hats.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let outbound = format!(
-            "outbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}\nstate: {{ memory: {{}} }}\n",
-            server.address
-        );
+        let outbound =
+            format!("outbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}\nstate: {{ memory: {{}} }}\n", server.address);
         let yaml = CONF
             .replace("listeners: [{ address: 127.0.0.1:8080 }]", "listeners: [{ address: 127.0.0.1:0 }]")
             .replace("admin: { address: 127.0.0.1:9901 }\n", &outbound)
@@ -60,7 +61,10 @@ impl Scene {
             .replace("../keys/demo-ticket-current.key", "sessions.key");
         let key = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/keys/demo-ticket-current.key")).unwrap();
         let proxy = Whole::start(&yaml, &[("sessions.key", &key), ("ca.pem", server.ca.as_bytes())]).await;
-        Self { hats, clock, server, app, proxy, _behind: behind }
+        let scene = Self { hats, clock, server, app, proxy, _behind: behind };
+        // What was made before a store began to remember, it cannot say to be unspent.
+        scene.at(START);
+        scene
     }
 
     fn at(&self, now: i64) {
@@ -178,12 +182,15 @@ async fn an_app_is_told_whose_hat_it_is_and_sees_no_token() {
 async fn what_is_refused_is_refused_in_a_hats_words() {
     let scene = Scene::new().await;
     let forger = SigningKey::generate(Algorithm::Rs256).unwrap().with_kid(None);
-    let claims = |issuer: &str| json!({ "iss": issuer, "iat": NOW, "exp": NOW + 1_000, "application": "my-app", "applicationVersion": "2" });
+    let claims =
+        |issuer: &str| json!({ "iss": issuer, "iat": START, "exp": START + 1_000, "application": "my-app", "applicationVersion": "2" });
     let forged = |issuer: &str| forger.sign_compact(&[], &claims(issuer)).unwrap();
     let hmac = {
         let pem = scene.proxy.ask("GET", "/publickey", &[("Host", ADA)]).await.body;
-        let key = SigningKey::from_secret(Algorithm::Hs256, &Secret::new(pem.to_vec())).unwrap();
-        key.sign_compact(&[], &claims(ADA)).unwrap()
+        let part = |value: &Value| base64url::encode(value.to_string().as_bytes());
+        let signed = format!("{}.{}", part(&json!({ "typ": "JWT", "alg": "HS256" })), part(&claims(ADA)));
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &pem);
+        format!("{signed}.{}", base64url::encode(aws_lc_rs::hmac::sign(&key, signed.as_bytes()).as_ref()))
     };
     let hats = &scene.hats;
     let rows = [
@@ -194,7 +201,7 @@ async fn what_is_refused_is_refused_in_a_hats_words() {
         (hats.owner(ADA).unwrap(), "claim_missing", "an owner's token, which is no application's"),
         (hats.application(ADA, "facebook", "1").unwrap(), "audience_mismatch", "another application's"),
         (hats.application(ADA, "my-app", "0.9").unwrap(), "claim_missing", "too old a version"),
-        (hats.validate(ADA, "https://evil.example").unwrap(), "audience_mismatch", "shown to another service"),
+        (hats.validate(ADA, "https://evil.example").unwrap(), "claim_missing", "shown to another service, and no application's"),
         ("opaque".to_owned(), "credential_malformed", "no token"),
     ];
     for (token, reason, shows) in rows {
@@ -213,7 +220,7 @@ async fn what_is_refused_is_refused_in_a_hats_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_ask_for_json_is_sent_home_in_place_of_401() {
     let scene = Scene::new().await;
-    let ask = |accept: &'static str| scene.proxy.ask("GET", "/app/notes", &[("Host", ADA), ("Accept", accept)]);
+    let ask = async |accept: &str| scene.proxy.ask("GET", "/app/notes", &[("Host", ADA), ("Accept", accept)]).await;
     let page = ask("text/html,application/xhtml+xml,*/*;q=0.8").await;
     assert_eq!((page.status, page.field("location"), page.text().as_str()), (303, Some("/"), ""));
     assert_eq!(ask("application/json, text/plain, */*").await.status, 401, "the vendor's client");
@@ -227,7 +234,11 @@ async fn a_token_in_the_query_does_not_pass_by_the_one_in_the_header() {
     let (good, other) = (scene.application(), scene.hats.application(BOB, "my-app", "2").unwrap());
     for target in ["/app/notes", "/api/v2.6/data/my-app/notes"] {
         let answer = scene.get(&format!("{target}?X-Auth-Token={other}"), &good).await;
-        assert_eq!((answer.status, scene.proxy.reason_of(&answer).await.as_str()), (400, "credential_conflict"), "{target}: a HAT takes the query's");
+        assert_eq!(
+            (answer.status, scene.proxy.reason_of(&answer).await.as_str()),
+            (400, "credential_conflict"),
+            "{target}: a HAT takes the query's"
+        );
         assert_eq!(answer.text(), r#"{"error":"Bad Request","message":"More than one token"}"#);
     }
     let body = json!({ "X-Auth-Token": other }).to_string();
@@ -255,7 +266,7 @@ async fn nobody_is_asked_for_a_key_because_a_token_names_them() {
         "ada.hubat.net/x",
         "ADA.hubat.net",
     ] {
-        let claims = json!({ "iss": issuer, "iat": NOW, "exp": NOW + 1_000, "application": "my-app", "applicationVersion": "2" });
+        let claims = json!({ "iss": issuer, "iat": START, "exp": START + 1_000, "application": "my-app", "applicationVersion": "2" });
         let extras = [("jku", "https://ada.hubat.net/publickey"), ("kid", "https://ada.hubat.net/publickey")];
         let answer = scene.get("/app/notes", &key.sign_compact(&extras, &claims).unwrap()).await;
         assert_eq!(answer.status, 401, "{issuer}");
@@ -269,7 +280,7 @@ async fn a_hat_that_has_another_key_is_asked_again_once_per_window() {
     let before = scene.application();
     assert_eq!(scene.get("/app/notes", &before).await.status, 200);
     scene.hats.rekey(ADA).unwrap();
-    scene.at(NOW + 31);
+    scene.at(START + 31);
     let after = scene.application();
     assert_eq!(scene.get("/app/notes", &after).await.status, 200, "found at the first token that the old key did not sign");
     assert_eq!(scene.get("/app/notes", &before).await.status, 401, "what the old one signed is signed by nobody");
@@ -280,9 +291,9 @@ async fn a_hat_that_has_another_key_is_asked_again_once_per_window() {
 async fn a_token_is_idle_after_three_days_whatever_its_end_says() {
     let scene = Scene::new().await;
     let token = scene.application();
-    scene.at(NOW + IDLE);
+    scene.at(START + IDLE);
     assert_eq!(scene.get("/app/notes", &token).await.status, 200, "the last second");
-    scene.at(NOW + IDLE + 1);
+    scene.at(START + IDLE + 1);
     let answer = scene.get("/app/notes", &token).await;
     assert_eq!((answer.status, answer.text().as_str()), (401, NOT_AUTHENTICATED));
     assert_eq!(scene.proxy.reason_of(&answer).await, "expired", "and the next");
@@ -315,7 +326,9 @@ async fn a_callback_is_for_the_browser_that_began_and_each_token_comes_back_once
     let target = format!("/callback?token={token}");
     let link = scene.proxy.ask("GET", &target, &[("Host", "app.example"), ("Sec-Fetch-Site", "cross-site")]).await;
     assert_eq!((link.status, cookie_of(&link, "__Host-session")), (400, None), "a link that would log somebody in as somebody else (L15)");
-    let begin = async || cookie_of(&scene.proxy.ask("GET", &format!("/login?hat={ADA}"), &[("Host", "app.example")]).await, "__Host-hat-login").unwrap();
+    let begin = async || {
+        cookie_of(&scene.proxy.ask("GET", &format!("/login?hat={ADA}"), &[("Host", "app.example")]).await, "__Host-hat-login").unwrap()
+    };
     let fresh = scene.hats.application(ADA, "my-app", "3").unwrap();
     let target = format!("/callback?token={fresh}");
     let first = begin().await;
@@ -324,9 +337,19 @@ async fn a_callback_is_for_the_browser_that_began_and_each_token_comes_back_once
     let second = begin().await;
     let again = scene.proxy.ask("GET", &target, &[("Host", "app.example"), ("Cookie", &second)]).await;
     assert_eq!((again.status, scene.proxy.reason_of(&again).await.as_str()), (401, "replayed"), "out of a history or a log");
-    let failed = scene.proxy.ask("GET", "/callback?error=hat_exception&error_reason=%3Cscript%3E", &[("Host", "app.example"), ("Cookie", &begin().await)]).await;
-    assert_eq!((failed.status, failed.field("location")), (303, Some("/welcome?error=hat_exception&reason=unknown")), "an error, by its code");
-    let forged = scene.proxy.ask("GET", "/callback?token=a.b.c", &[("Host", "app.example"), ("Accept", "application/json"), ("Cookie", &begin().await)]).await;
+    let failed = scene
+        .proxy
+        .ask("GET", "/callback?error=hat_exception&error_reason=%3Cscript%3E", &[("Host", "app.example"), ("Cookie", &begin().await)])
+        .await;
+    assert_eq!(
+        (failed.status, failed.field("location")),
+        (303, Some("/welcome?error=hat_exception&reason=unknown")),
+        "an error, by its code"
+    );
+    let forged = scene
+        .proxy
+        .ask("GET", "/callback?token=a.b.c", &[("Host", "app.example"), ("Accept", "application/json"), ("Cookie", &begin().await)])
+        .await;
     assert_eq!((forged.status, forged.text().as_str()), (401, NOT_AUTHENTICATED));
 }
 
@@ -336,19 +359,23 @@ async fn a_session_slides_on_for_thirty_days_and_no_longer() {
     let scene = Scene::new().await;
     let session = scene.logged_in().await;
     let mut steps = 0;
-    let mut now = NOW;
-    while now + STEP < NOW + 2_592_000 {
+    let mut now = START;
+    while now + STEP < START + 2_592_000 {
         now += STEP;
         steps += 1;
         scene.at(now);
         assert_eq!(scene.page(&session).await.status, 200, "after {steps} times 61 hours");
         assert_eq!(scene.page(&session).await.status, 200, "and again at once");
         // The last three days end by `exp`, which nothing moves.
-        let slid = usize::from(now + IDLE - STEP < NOW + 2_592_000);
-        assert!(scene.hats.asked(VALIDATE) <= steps && scene.hats.asked(VALIDATE) + 1 >= steps * slid, "one question each: {}", scene.hats.asked(VALIDATE));
+        let slid = usize::from(now + IDLE - STEP < START + 2_592_000);
+        assert!(
+            scene.hats.asked(VALIDATE) <= steps && scene.hats.asked(VALIDATE) + 1 >= steps * slid,
+            "one question each: {}",
+            scene.hats.asked(VALIDATE)
+        );
     }
     assert!(10 <= steps && 10 <= scene.hats.asked(VALIDATE), "{steps} {}", scene.hats.asked(VALIDATE));
-    scene.at(NOW + 2_592_000);
+    scene.at(START + 2_592_000);
     let over = scene.page(&session).await;
     assert_eq!((over.status, over.text().as_str()), (401, NOT_AUTHENTICATED), "then its owner logs in anew");
 }
@@ -357,9 +384,9 @@ async fn a_session_slides_on_for_thirty_days_and_no_longer() {
 async fn an_answer_that_is_older_than_what_is_kept_changes_nothing() {
     let scene = Scene::new().await;
     let stale = scene.application();
-    scene.at(NOW + 10);
+    scene.at(START + 10);
     let session = scene.logged_in().await;
-    scene.at(NOW + 10 + 61 * 3_600);
+    scene.at(START + 10 + 61 * 3_600);
     // Two tabs: the reply to the first request arrives last.
     let late = stale.clone();
     let right = script(&scene.hats);
@@ -369,9 +396,9 @@ async fn an_answer_that_is_older_than_what_is_kept_changes_nothing() {
     });
     assert_eq!(scene.page(&session).await.status, 200, "the token that is kept is still good");
     scene.server.follow(script(&scene.hats));
-    scene.at(NOW + 10 + 71 * 3_600);
+    scene.at(START + 10 + 71 * 3_600);
     assert_eq!(scene.page(&session).await.status, 200);
-    scene.at(NOW + 10 + 80 * 3_600);
+    scene.at(START + 10 + 80 * 3_600);
     assert_eq!(scene.page(&session).await.status, 200, "it was slid on by the newer one, and not by the older");
 }
 
@@ -379,13 +406,16 @@ async fn an_answer_that_is_older_than_what_is_kept_changes_nothing() {
 async fn a_hat_that_sends_home_has_said_401() {
     let scene = Scene::new().await;
     let session = scene.logged_in().await;
-    scene.at(NOW + 61 * 3_600);
-    scene.server.tell(Told::Answer(303, vec![("location".to_owned(), "/".to_owned())], Vec::new()));
-    assert_eq!(scene.page(&session).await.status, 200, "what is kept is good to its end");
-    assert_eq!(scene.server.asked().last().unwrap().target(), VALIDATE, "the redirect was not followed");
-    scene.at(NOW + IDLE + 1);
+    scene.at(START + 61 * 3_600);
+    let right = script(&scene.hats);
+    scene.server.follow(move |asked| match asked.target() {
+        VALIDATE => Told::Answer(303, vec![("location".to_owned(), "/".to_owned())], Vec::new()),
+        _ => right(asked),
+    });
+    assert_eq!(scene.page(&session).await.status, 200, "what was kept is good to its end for this request");
+    assert!(scene.server.asked().iter().all(|asked| asked.target() != "/"), "the redirect was not followed");
     let over = scene.page(&session).await;
-    assert_eq!((over.status, over.text().as_str()), (401, NOT_AUTHENTICATED), "and nothing beyond");
+    assert_eq!((over.status, over.text().as_str()), (401, NOT_AUTHENTICATED), "but its HAT takes it for none, so the session is over");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -398,11 +428,14 @@ async fn the_token_of_a_plug_goes_where_the_conf_says_and_is_fetched_once() {
     assert_eq!(shown.len(), 1, "one token");
     assert_ne!(shown[0], token, "and not the caller's");
     let payload = shown[0].split('.').nth(1).unwrap();
-    let said: Value = serde_json::from_slice(&countersign::jose::base64url::decode(payload).unwrap()).unwrap();
+    let said: Value = serde_json::from_slice(&base64url::decode(payload).unwrap()).unwrap();
     assert_eq!((said["application"].as_str(), said["iss"].as_str()), (Some("facebook"), Some(ADA)));
     let setup = scene.get("/connect/facebook", &token).await;
     let place = setup.field("location").unwrap().to_owned();
-    let expected = format!("https://facebook.hubofallthings.com/facebook/authenticate?token={}&redirect=http%3A%2F%2F127.0.0.1%3A8080%2Fhome", shown[0]);
+    let expected = format!(
+        "https://facebook.hubofallthings.com/facebook/authenticate?token={}&redirect=http%3A%2F%2F127.0.0.1%3A8080%2Fhome",
+        shown[0]
+    );
     assert_eq!((setup.status, place), (303, expected), "the plug's own token goes to the plug");
     scene.get("/feed/posts", &scene.hats.application(ADA, "my-app", "1.2.7").unwrap()).await;
     assert_eq!(scene.hats.asked(EXCHANGE), 1, "for however many requests, and whichever token of the same application");
@@ -410,7 +443,11 @@ async fn the_token_of_a_plug_goes_where_the_conf_says_and_is_fetched_once() {
     assert_eq!(scene.hats.asked(EXCHANGE), 2, "what one HAT gave is never another's");
     scene.hats.set_up("my-app", &[]);
     let refused = scene.get("/feed/posts", &scene.hats.application(ADA, "my-app", "9").unwrap()).await;
-    assert_eq!((refused.status, refused.text().as_str()), (403, r#"{"error":"Forbidden","message":"Access Denied"}"#), "what the HAT does not grant");
+    assert_eq!(
+        (refused.status, refused.text().as_str()),
+        (403, r#"{"error":"Forbidden","message":"Access Denied"}"#),
+        "what the HAT does not grant"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -421,7 +458,7 @@ async fn a_hat_behind_the_proxy_speaks_to_its_clients_as_it_always_did() {
     let said: Value = serde_json::from_slice(&login.body).unwrap();
     assert_eq!((login.status, said["accessToken"].as_str()), (200, login.field("x-auth-token")));
     let owner = login.field("x-auth-token").unwrap().to_owned();
-    scene.at(NOW + 100);
+    scene.at(START + 100);
     let ping = scene.get(VALIDATE, &owner).await;
     assert_eq!((ping.status, ping.text().as_str()), (200, r#"{"message":"Authenticated"}"#));
     let slid = ping.field("x-auth-token").unwrap().to_owned();
@@ -430,7 +467,11 @@ async fn a_hat_behind_the_proxy_speaks_to_its_clients_as_it_always_did() {
     let app = scene.application();
     assert_eq!(scene.get("/api/v2.6/data/my-app/notes", &app).await.status, 200, "an application what is its own");
     let other = scene.get("/api/v2.6/data/other/notes", &app).await;
-    assert_eq!((other.status, other.text().as_str()), (403, r#"{"error":"Forbidden","message":"Access Denied"}"#), "in the HAT's own words");
+    assert_eq!(
+        (other.status, other.text().as_str()),
+        (403, r#"{"error":"Forbidden","message":"Access Denied"}"#),
+        "in the HAT's own words"
+    );
     let minted = scene.get("/users/application_token?name=x&resource=https://app.example", &owner).await;
     assert_eq!(minted.status, 200, "{}", minted.text());
     let before = scene.hats.asked("/users/application_token");

@@ -182,7 +182,9 @@ impl Hats {
         };
         match path.as_str() {
             "/" => stand::plain(200, "text/html", "<!doctype html><title>HAT</title>"),
-            "/publickey" => key.public_pem().map_or_else(|| error(404, "Not Found", "HAT unavailable"), |pem| stand::plain(200, "text/plain", pem)),
+            "/publickey" => {
+                key.public_pem().map_or_else(|| error(404, "Not Found", "HAT unavailable"), |pem| stand::plain(200, "text/plain", pem))
+            }
             "/users/access_token" => self.login(&hat, request.headers()),
             _ => self.secured(&hat, &key, &path, request),
         }
@@ -253,7 +255,10 @@ impl Hats {
         let may = {
             let office = self.0.office.lock();
             if !office.applications.contains_key(id) {
-                return stand::json(404, &json!({ "message": "Application not Found", "cause": format!("Application {id} does not appear to be a valid application") }));
+                return stand::json(
+                    404,
+                    &json!({ "message": "Application not Found", "cause": format!("Application {id} does not appear to be a valid application") }),
+                );
             }
             match &bearer.kind {
                 Kind::Owner => true,
@@ -319,7 +324,8 @@ fn error(status: u16, error: &str, message: &str) -> Answer {
 
 /// Whether the first media range that is asked for takes JSON.
 fn wants_json(headers: &HeaderMap) -> bool {
-    let first = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).and_then(|accept| accept.split([',', ';']).next()).map(str::trim);
+    let first =
+        headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).and_then(|accept| accept.split([',', ';']).next()).map(str::trim);
     first.is_none_or(|range| matches!(range, "application/json" | "application/*" | "*/*"))
 }
 

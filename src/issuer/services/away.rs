@@ -55,7 +55,9 @@ pub(super) fn fault_of(text: &str) -> Option<String> {
         None => false,
     };
     if url.scheme() != "https" && !(url.scheme() == "http" && here) {
-        return Some(format!("`{text}` is not https (http is for loopback): whoever sits on the way would read what comes with the browser"));
+        return Some(format!(
+            "`{text}` is not https (http is for loopback): whoever sits on the way would read what comes with the browser"
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Some(format!("`{text}` has a user or a fragment; write the address alone"));

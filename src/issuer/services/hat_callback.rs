@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
 
 use crate::domain::{Identity, Refusal, Seconds, Secret};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
@@ -49,7 +51,12 @@ static SETTINGS: SectionSpec = SectionSpec {
             "A path of this host that the browser is sent to when it brings an error, with `?error=CODE&reason=CODE`. Without it the codes are \
              told as plain text.",
         ),
-        KeySpec::default("parameter", Shape::Text, "token", "What the token is called in the query, as the authenticator has it in `field`."),
+        KeySpec::default(
+            "parameter",
+            Shape::Text,
+            "token",
+            "What the token is called in the query, as the authenticator has it in `field`.",
+        ),
         KeySpec::default(
             "begun",
             Shape::Bool,
@@ -127,8 +134,7 @@ impl ServicePlan for CallbackPlan {
 
     fn build(&self, tools: &ServiceTools<'_>) -> Result<Arc<dyn Service>, String> {
         let sessions = self.place.sessions(tools)?;
-        let begun =
-            Begun { sessions: Arc::clone(&sessions), state: Arc::clone(tools.state), observer: Arc::clone(tools.observer) };
+        let begun = Begun { sessions: Arc::clone(&sessions), state: Arc::clone(tools.state), observer: Arc::clone(tools.observer) };
         Ok(Arc::new(Callback {
             sessions,
             begun: self.begun.then_some(begun),
@@ -164,7 +170,10 @@ impl Service for Callback {
         if let Some(begun) = &self.begun
             && !begun.end(call.request, call.now).await?
         {
-            return Ok(Reply::problem(call, &Unread::wrong("this log-in was not begun in this browser, or has come back before; begin again")));
+            return Ok(Reply::problem(
+                call,
+                &Unread::wrong("this log-in was not begun in this browser, or has come back before; begin again"),
+            ));
         }
         match (call.identity, error) {
             (None, Some(error)) => self.failure(error, form.value("error_reason")),
@@ -182,10 +191,8 @@ impl Callback {
         let code = known.map_or(UNKNOWN, |(code, _)| code);
         let reasons = known.map_or(&[][..], |(_, reasons)| reasons);
         let reason = reasons.iter().find(|known| reason == Some(known)).copied().unwrap_or(UNKNOWN);
-        let mut headers = vec![
-            (SET_COOKIE, begun::forget().ok_or(Refusal::Internal)?),
-            (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-        ];
+        let mut headers =
+            vec![(SET_COOKIE, begun::forget().ok_or(Refusal::Internal)?), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
         if let Some(failed) = &self.failed {
             let place = format!("{failed}?error={code}&reason={reason}");
             headers.push((LOCATION, HeaderValue::from_str(&place).map_err(|_| Refusal::Internal)?));
@@ -203,9 +210,9 @@ impl Callback {
     /// The browser brings a token, which has been proven.
     async fn arrival(&self, identity: &Arc<Identity>, form: &Form, call: &Call<'_>) -> Result<Reply, Refusal> {
         // What is kept must be what was proven, and nothing that stood beside it.
-        let token = form.value(&self.parameter).filter(|token| {
-            identity.scheme == "hat" && Compact::parse(token).is_ok_and(|token| *token.claimed() == identity.claims)
-        });
+        let token = form
+            .value(&self.parameter)
+            .filter(|token| identity.scheme == "hat" && Compact::parse(token).is_ok_and(|token| *token.claimed() == identity.claims));
         let Some(token) = token else {
             tracing::error!("`hat.callback` was reached by a caller whose token is not the one in the query; let its rule prove that one");
             return Err(Refusal::PolicyDenied);

@@ -56,7 +56,11 @@ static SETTINGS: SectionSpec = SectionSpec {
             Shape::List { of: &Shape::Text, lone: true, min: 1 },
             "Domains of the HATs at which may be logged in, such as `hubofallthings.net`; whole labels. Without it, nobody is sent to a HAT.",
         ),
-        KeySpec::optional("fallback", Shape::Text, "Where a HAT sends a browser that cannot log in there. Where it comes back to unless written."),
+        KeySpec::optional(
+            "fallback",
+            Shape::Text,
+            "Where a HAT sends a browser that cannot log in there. Where it comes back to unless written.",
+        ),
         KeySpec::default("lang", Shape::Text, "en", "The language of the registration, where the request names none."),
         KeySpec::default(
             "skip_deps",
@@ -172,7 +176,8 @@ impl Login {
                 .finish();
             return Ok(format!("https://{hat}/#/hatlogin?{query}"));
         }
-        let email = form.value("email").filter(|email| is_email(email)).ok_or(Unread::wrong("`email` is an address such as `ada@example.net`"))?;
+        let email =
+            form.value("email").filter(|email| is_email(email)).ok_or(Unread::wrong("`email` is an address such as `ada@example.net`"))?;
         let lang = form.value("lang").unwrap_or(&plan.lang);
         if !is_language(lang) {
             return Err(Unread::wrong("`lang` is the code of a language, such as `en` or `pt-BR`"));

@@ -42,7 +42,7 @@ fn token(key: &SigningKey, age: i64, change: &Json) -> String {
 fn spent(token: &str, issuer: &str) -> Spent {
     let identity = Identity {
         subject: issuer.into(),
-        issuer: issuer.into(),
+        issuer: "whoever".into(),
         scopes: Box::default(),
         claims: crate::domain::Value::empty(),
         expires: Some(NOW),
@@ -61,8 +61,11 @@ fn scene(script: impl Fn(&Asked) -> Told + Send + 'static) -> (Loopback, Arc<dyn
     let server = Loopback::start_tls(&[HAT], script);
     let (plan, told) = plan(&ENTRY, "{ issuers: hubat.net }");
     let plan = plan.unwrap_or_else(|| panic!("{told:?}"));
-    let settings =
-        ClientSettings { resolve: vec![(HAT.to_owned(), server.address)], ca: Some(server.ca.clone().into_bytes()), ..ClientSettings::default() };
+    let settings = ClientSettings {
+        resolve: vec![(HAT.to_owned(), server.address)],
+        ca: Some(server.ca.clone().into_bytes()),
+        ..ClientSettings::default()
+    };
     let client = Arc::new(Client::new(settings).unwrap());
     let clock: Arc<dyn Clock> = Arc::new(AtomicI64::new(NOW.0));
     let (random, observer): (Arc<dyn Random>, Arc<dyn Observer>) = (Arc::new(Still), Arc::new(Silent));

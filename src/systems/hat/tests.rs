@@ -34,7 +34,13 @@ fn fields(written: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 /// A refusal on its way to a client that sent `accept` for `target`: status, location, body.
-fn rendered(system: &Arc<dyn System>, refusal: &Refusal, public: &'static str, accept: &[&str], target: &str) -> (u16, Option<String>, String) {
+fn rendered(
+    system: &Arc<dyn System>,
+    refusal: &Refusal,
+    public: &'static str,
+    accept: &[&str],
+    target: &str,
+) -> (u16, Option<String>, String) {
     let headers = fields(&accept.iter().map(|value| ("accept", *value)).collect::<Vec<_>>());
     let refused = Refused {
         refusal,
@@ -70,7 +76,12 @@ fn a_refusal_is_written_as_a_hat_writes_it() {
         (Doubt::Conflict.into(), "credential_conflict", 400, r#"{"error":"Bad Request","message":"More than one token"}"#),
         (Refusal::HeadMalformed, "request_refused", 400, r#"{"error":"Bad Request","message":"The request cannot be read"}"#),
         (Refusal::Throttled { retry_after }, "throttled", 400, r#"{"error":"Bad Request","message":"Request rate exceeded"}"#),
-        (Refusal::KeysUnavailable { retry_after }, "unavailable", 503, r#"{"error":"Service Unavailable","message":"Service Unavailable"}"#),
+        (
+            Refusal::KeysUnavailable { retry_after },
+            "unavailable",
+            503,
+            r#"{"error":"Service Unavailable","message":"Service Unavailable"}"#,
+        ),
         (Refusal::UpstreamTimeout, "unavailable", 504, r#"{"error":"Gateway Timeout","message":"Gateway Timeout"}"#),
         (Refusal::BodyTooLarge, "request_refused", 413, r#"{"error":"Payload Too Large","message":"Payload Too Large"}"#),
     ];
@@ -166,7 +177,11 @@ fn a_reply_brings_the_token_to_go_on_with() {
         system.harvest(&reply(status, path, &headers, body.map(str::as_bytes)))
     };
     let found = harvested(200, "/api/v2.6/data/x/y", &[&one], None).unwrap();
-    assert_eq!((found.access.expose(), found.refresh.as_ref().unwrap().expose()), (one.as_bytes(), one.as_bytes()), "it is slid on with itself");
+    assert_eq!(
+        (found.access.expose(), found.refresh.as_ref().unwrap().expose()),
+        (one.as_bytes(), one.as_bytes()),
+        "it is slid on with itself"
+    );
     assert_eq!((found.subject.as_deref(), found.issued), (Some("ada.hubat.net"), Some(Timestamp(NOW))), "whose it is, and of when");
     assert_eq!(found.life, Some(Life::Until(Timestamp(NOW + 259_201))), "until it idles");
     assert!(found.rest.is_none(), "the body holds nothing of it");
@@ -240,7 +255,13 @@ fn a_reply_with_a_token_is_stored_by_nobody_and_read_by_whom_it_is_for() {
             &[("cache-control", Some("no-store")), ("x-auth-token", None)],
             "a token that is kept here is taken off",
         ),
-        (&[("cache-control", "public, max-age=60"), ("x-auth-token", "t")], false, true, &[("cache-control", Some("no-store"))], "whatever the HAT said"),
+        (
+            &[("cache-control", "public, max-age=60"), ("x-auth-token", "t")],
+            false,
+            true,
+            &[("cache-control", Some("no-store"))],
+            "whatever the HAT said",
+        ),
     ];
     for (written, kept, expose, expected, shows) in rows {
         let system = system(Some(&format!("{{ expose: {expose} }}"))).unwrap();

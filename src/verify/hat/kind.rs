@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn one_kind_of_token_is_never_another() {
         let owner = Kind::Owner { scopes: ["owner".into()].into(), resources: None };
-        let platform = Kind::Owner { scopes: ["owner".into(), "platform".into()].into(), resources: Some([Box::from("https://us.example")].into()) };
+        let platform =
+            Kind::Owner { scopes: ["owner".into(), "platform".into()].into(), resources: Some([Box::from("https://us.example")].into()) };
         let application = Kind::Application { id: "app".into(), minimum: Version::read("1.2.7") };
         let validate = Kind::Validate { resources: ["https://us.example/hat".into()].into() };
         let of_owner = json!({ "accessScope": "owner", "resource": HAT });
@@ -166,7 +167,12 @@ mod tests {
             (&owner, of_owner.clone(), Ok(()), "the owner's own"),
             (&owner, of_app.clone(), missing.clone(), "an application's is not the owner's"),
             (&owner, of_service.clone(), missing.clone(), "nor one for a service"),
-            (&owner, json!({ "accessScope": "owner", "resource": HAT, "application": "app" }), missing.clone(), "an owner's names no application"),
+            (
+                &owner,
+                json!({ "accessScope": "owner", "resource": HAT, "application": "app" }),
+                missing.clone(),
+                "an owner's names no application",
+            ),
             (&owner, json!({ "accessScope": "owner", "resource": HAT, "applicationVersion": "1" }), missing.clone(), "nor its version"),
             (&owner, json!({ "accessScope": "owner" }), missing.clone(), "one that is for nobody"),
             (&owner, json!({ "accessScope": "owner", "resource": "https://evil.example" }), elsewhere.clone(), "one for another service"),
@@ -183,7 +189,12 @@ mod tests {
             (&application, json!({ "application": "app" }), missing.clone(), "of no version"),
             (&application, json!({ "application": "App", "applicationVersion": "2" }), elsewhere.clone(), "another application"),
             (&application, of_owner.clone(), missing.clone(), "an owner's is not an application's"),
-            (&application, json!({ "application": "app", "applicationVersion": "2", "accessScope": "owner" }), missing.clone(), "nor both at once"),
+            (
+                &application,
+                json!({ "application": "app", "applicationVersion": "2", "accessScope": "owner" }),
+                missing.clone(),
+                "nor both at once",
+            ),
             (&validate, of_service.clone(), Ok(()), "one for us"),
             (&validate, json!({ "accessScope": "validate", "resource": "https://us.example/hat/" }), elsewhere, "byte for byte"),
             (&validate, of_owner, missing.clone(), "an owner's shows more than a service should see"),

@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 
 use crate::config::document::Document;
 use crate::domain::{
-    Answer, Clock, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Silent, Step, Target, Timestamp,
-    Value,
+    Answer, Clock, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Silent, Step, Target,
+    Timestamp, Value,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
@@ -254,7 +254,8 @@ async fn the_genuine_token_of_2018_is_good_until_it_was_idle_for_three_days() {
     let keys = parse_pem(GENUINE_KEY.as_bytes()).unwrap().keys;
     let scene = Scene::new("kind: application, application: hatappstaging, minimum_version: 1.2.7", keys, ClientSettings::default());
     let token = GENUINE.join(".");
-    let expired = |doubt: Option<Doubt>| matches!(doubt, Some(Doubt::Expired(Some(lapsed))) if &*lapsed.get().subject == "testing.hubat.net");
+    let expired =
+        |doubt: Option<Doubt>| matches!(doubt, Some(Doubt::Expired(Some(lapsed))) if &*lapsed.get().subject == "testing.hubat.net");
     assert_eq!(scene.doubt(&token, 1_541_495_772).await, None, "the second it was made");
     assert_eq!(scene.doubt(&token, 1_541_754_972).await, None, "72 hours later exactly");
     assert!(expired(scene.doubt(&token, 1_541_754_973).await), "a second later it is idle, though `exp` is far off");
@@ -322,7 +323,11 @@ async fn what_a_token_may_say() {
         (signed(&other, &of_app(), &json!({})), Some(Doubt::SignatureInvalid), "made with another key"),
         (signed(&elliptic, &of_app(), &json!({})), Some(Doubt::AlgorithmRefused), "RS256 only (A1)"),
         (key.sign_compact(&[("typ", "logout+jwt")], &of_app()).unwrap(), Some(Doubt::AlgorithmRefused), "another type of token"),
-        (key.sign_compact(&[("jku", "https://evil.example/x")], &of_app()).unwrap(), None, "where it says that its key is, nobody looks (A12)"),
+        (
+            key.sign_compact(&[("jku", "https://evil.example/x")], &of_app()).unwrap(),
+            None,
+            "where it says that its key is, nobody looks (A12)",
+        ),
         (key.sign_compact(&[("kid", "../../x")], &of_app()).unwrap(), None, "nor at what it is called"),
         (signed(&key, &of_app(), &json!({ "iss": "evil.example" })), Some(Doubt::IssuerMismatch), "a HAT of nobody's"),
         (signed(&key, &of_app(), &json!({ "iss": "evilhubat.net" })), Some(Doubt::IssuerMismatch), "whole labels"),
@@ -337,7 +342,11 @@ async fn what_a_token_may_say() {
         (signed(&key, &of_app(), &json!({ "iss": [HAT] })), Some(Doubt::ClaimsMalformed), "a list of them"),
         (signed(&key, &of_app(), &json!({ "exp": "absent" })), Some(Doubt::ClaimMissing), "no end"),
         (signed(&key, &of_app(), &json!({ "iat": "absent" })), Some(Doubt::ClaimMissing), "no beginning, from which it idles"),
-        (signed(&key, &of_app(), &json!({ "iat": NOW.to_string() })), Some(Doubt::ClaimsMalformed), "a beginning as text is none (CVE-2026-25537)"),
+        (
+            signed(&key, &of_app(), &json!({ "iat": NOW.to_string() })),
+            Some(Doubt::ClaimsMalformed),
+            "a beginning as text is none (CVE-2026-25537)",
+        ),
         (signed(&key, &of_app(), &json!({ "iat": NOW + 60 })), None, "a clock that is ahead by as much as is forgiven"),
         (signed(&key, &of_app(), &json!({ "iat": NOW + 61 })), Some(Doubt::NotYetValid), "and by more"),
         (signed(&key, &of_app(), &json!({ "exp": NOW - 1 })), Some(Doubt::ClaimsMalformed), "an end before the beginning"),
@@ -379,18 +388,42 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
         (Sent { fields: vec![form()], body: format!("X-Auth-Token={one}&c=d"), ..Sent::default() }, Ok(true), "a form"),
         (Sent { fields: vec![json()], body: format!(r#"{{"X-Auth-Token":"{one}"}}"#), ..Sent::default() }, Ok(true), "a JSON body"),
         (Sent { query: query(&one), fields: vec![head(&one)], ..Sent::default() }, Ok(true), "two that agree are one"),
-        (Sent { query: query(&two), fields: vec![head(&one)], ..Sent::default() }, conflict.clone(), "another in the query passes nobody by"),
+        (
+            Sent { query: query(&two), fields: vec![head(&one)], ..Sent::default() },
+            conflict.clone(),
+            "another in the query passes nobody by",
+        ),
         (Sent { fields: vec![head(&one), head(&one)], ..Sent::default() }, conflict.clone(), "two fields"),
-        (Sent { fields: vec![head(&one), json()], body: format!(r#"{{"X-Auth-Token":"{two}"}}"#), ..Sent::default() }, conflict.clone(), "another in the body"),
-        (Sent { fields: vec![json()], body: format!(r#"{{"X-Auth-Token":"{one}","X-Auth-Token":"{one}"}}"#), ..Sent::default() }, conflict, "twice in the body"),
+        (
+            Sent { fields: vec![head(&one), json()], body: format!(r#"{{"X-Auth-Token":"{two}"}}"#), ..Sent::default() },
+            conflict.clone(),
+            "another in the body",
+        ),
+        (
+            Sent { fields: vec![json()], body: format!(r#"{{"X-Auth-Token":"{one}","X-Auth-Token":"{one}"}}"#), ..Sent::default() },
+            conflict,
+            "twice in the body",
+        ),
         (Sent { query: Some(format!("x-auth-token={one}")), ..Sent::default() }, Ok(false), "in the query the name is exact"),
-        (Sent { fields: vec![json()], body: format!(r#"{{"x":{{"X-Auth-Token":"{one}"}}}}"#), ..Sent::default() }, Ok(false), "nor is it nested"),
+        (
+            Sent { fields: vec![json()], body: format!(r#"{{"x":{{"X-Auth-Token":"{one}"}}}}"#), ..Sent::default() },
+            Ok(false),
+            "nor is it nested",
+        ),
         (Sent { fields: vec![json()], body: r#"{"X-Auth-Token":7}"#.to_owned(), ..Sent::default() }, malformed.clone(), "a number"),
         (Sent { fields: vec![json()], body: "{".to_owned(), ..Sent::default() }, malformed.clone(), "a body that is none"),
-        (Sent { fields: vec![head(&one), json(), ("content-encoding", "gzip".to_owned())], ..Sent::default() }, malformed.clone(), "a body that is not read as sent"),
+        (
+            Sent { fields: vec![head(&one), json(), ("content-encoding", "gzip".to_owned())], ..Sent::default() },
+            malformed.clone(),
+            "a body that is not read as sent",
+        ),
         (Sent { fields: vec![head("")], ..Sent::default() }, malformed, "an empty field is malformed, not absent"),
         (Sent { fields: vec![("cookie", format!("X-Auth-Token={one}"))], ..Sent::default() }, Ok(false), "a cookie is no source"),
-        (Sent { fields: vec![("content-type", "text/plain".to_owned())], body: format!("X-Auth-Token={one}"), ..Sent::default() }, Ok(false), "a form that does not say it is one"),
+        (
+            Sent { fields: vec![("content-type", "text/plain".to_owned())], body: format!("X-Auth-Token={one}"), ..Sent::default() },
+            Ok(false),
+            "a form that does not say it is one",
+        ),
     ];
     for (sent, expected, shows) in rows {
         let outcome = match scene.judge(&sent, NOW).await {

@@ -62,7 +62,14 @@ async fn it_is_as_strict_as_a_hat() {
         (HAT, "/api/v2.6/data/other/notes", vec![("x-auth-token", &owner)], "", 200, "the owner reads all"),
         (HAT, "/api/v2.6/data/app/notes", vec![("x-auth-token", &visitor)], "", 403, "a token for a service reads nothing"),
         (HAT, "/api/v2.6/data/app/notes", vec![("x-auth-token", &app), ("content-type", "application/json")], "{\"a\":1}", 201, "writes"),
-        (HAT, "/users/application_token?name=x&resource=https://us.example", vec![("x-auth-token", &owner)], "", 200, "the owner makes tokens"),
+        (
+            HAT,
+            "/users/application_token?name=x&resource=https://us.example",
+            vec![("x-auth-token", &owner)],
+            "",
+            200,
+            "the owner makes tokens",
+        ),
         (HAT, "/users/application_token?name=x&resource=https://us.example", vec![("x-auth-token", &app)], "", 403, "no application does"),
         (HAT, "/api/v2.6/applications/plug/access-token", vec![("x-auth-token", &app)], "", 200, "another's token, which it may have"),
         (HAT, "/api/v2.6/applications/nothing/access-token", vec![("x-auth-token", &app)], "", 404, "no such application"),
@@ -75,7 +82,11 @@ async fn it_is_as_strict_as_a_hat() {
     }
     let plug = scene.hats.application(HAT, "plug", "1").unwrap();
     let forbidden = scene.ask(HAT, "/api/v2.6/applications/app/access-token", &[("x-auth-token", &plug)], "").await;
-    assert_eq!((forbidden.0, forbidden.3.as_str()), (403, r#"{"error":"Forbidden","message":"Access Denied"}"#), "a permission goes one way");
+    assert_eq!(
+        (forbidden.0, forbidden.3.as_str()),
+        (403, r#"{"error":"Forbidden","message":"Access Denied"}"#),
+        "a permission goes one way"
+    );
     let both = format!("{VALIDATE}?X-Auth-Token=nonsense");
     assert_eq!(scene.ask(HAT, &both, &[("x-auth-token", &app)], "").await.0, 401, "the query comes first");
 }

@@ -10,8 +10,8 @@ use crate::issuer::services::begun;
 use crate::issuer::services::hat_callback::ENTRY;
 use crate::issuer::services::house::{House, NOW, field, get_at, identity};
 use crate::jose::compact::Compact;
-use crate::jose::session::{Reference, SessionId};
 use crate::jose::mint::SigningKey;
+use crate::jose::session::{Reference, SessionId};
 use crate::settings::NodeValue;
 use crate::state::testing::{Counting, Fault};
 use crate::verify::keys::testing::{map, node};
@@ -66,7 +66,11 @@ async fn a_token_in_the_url_becomes_a_session_and_a_clean_url() {
     assert!(!format!("{:?}", reply.headers).contains(&text) && reply.body.is_empty(), "the browser does not hold it");
     assert!(cookies(&reply).iter().any(|cookie| cookie.starts_with("__Host-hat-login=;") && cookie.ends_with("Max-Age=0")));
     let standing = house.sessions.standing(&given(&house, &reply), NOW).await.unwrap().unwrap();
-    assert_eq!((standing.pair.access.expose(), standing.pair.refresh.expose()), (text.as_bytes(), text.as_bytes()), "it is slid on with itself");
+    assert_eq!(
+        (standing.pair.access.expose(), standing.pair.refresh.expose()),
+        (text.as_bytes(), text.as_bytes()),
+        "it is slid on with itself"
+    );
     assert_eq!(standing.pair.access_until, caller.expires);
 
     let again = get_at(HOST, &service, Some(&caller), &[("cookie", &cookie)], &format!("token={text}")).await.unwrap();
@@ -107,7 +111,12 @@ async fn an_error_is_told_by_its_code_and_nothing_is_repeated() {
     let house = House::new();
     let (plain, sent) = (service(&house, Vec::new()), service(&house, vec![("failed", text("/welcome"))]));
     let rows = [
-        ("error=hat_exception&error_reason=hat_authentication_failed", "hat_exception", "hat_authentication_failed", "a code and its reason"),
+        (
+            "error=hat_exception&error_reason=hat_authentication_failed",
+            "hat_exception",
+            "hat_authentication_failed",
+            "a code and its reason",
+        ),
         ("error=hat_provisioning&error_reason=email_already_taken", "hat_provisioning", "email_already_taken", "another"),
         ("error=hat_provisioning&error_reason=email_is_required", "hat_provisioning", "unknown", "a reason of another code"),
         ("error=application_misconfigured", "application_misconfigured", "unknown", "no reason"),

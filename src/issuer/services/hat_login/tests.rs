@@ -51,11 +51,18 @@ async fn a_browser_is_sent_to_register_with_what_the_vendor_asks_for() {
             format!("{hatters}&email=a%40b.c&redirect_uri=https%3A%2F%2Fapp.example%2Fother&lang=en"),
             "another of our own callbacks",
         ),
-        (&usual, "email=a%26lang%3Dx@b.c", format!("{hatters}&email=a%26lang%3Dx%40b.c&{BACK}&lang=en"), "what looks like a parameter is part of a value"),
+        (
+            &usual,
+            "email=a%26lang%3Dx@b.c",
+            format!("{hatters}&email=a%26lang%3Dx%40b.c&{BACK}&lang=en"),
+            "what looks like a parameter is part of a value",
+        ),
         (
             &own,
             "email=a@b.c",
-            format!("https://auth.dataswift.io/services/signup?v=1&application_id=my+app&email=a%40b.c&{BACK}&lang=pt&skip_deps=true&tags=a%2Cb"),
+            format!(
+                "https://auth.dataswift.io/services/signup?v=1&application_id=my+app&email=a%40b.c&{BACK}&lang=pt&skip_deps=true&tags=a%2Cb"
+            ),
             "what the conf says",
         ),
     ];
