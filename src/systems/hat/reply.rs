@@ -65,6 +65,7 @@ pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         life: Some(Life::Until(said.expires.min(said.issued.plus(IDLE).plus(Seconds(1))))),
         subject: Some(said.issuer.clone()),
         issued: Some(said.issued),
+        strip: Some(FIELD),
         rest,
     })
 }

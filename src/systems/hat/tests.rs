@@ -184,7 +184,7 @@ fn a_reply_brings_the_token_to_go_on_with() {
     );
     assert_eq!((found.subject.as_deref(), found.issued), (Some("ada.hubat.net"), Some(Timestamp(NOW))), "whose it is, and of when");
     assert_eq!(found.life, Some(Life::Until(Timestamp(NOW + 259_201))), "until it idles");
-    assert!(found.rest.is_none(), "the body holds nothing of it");
+    assert!(found.rest.is_none() && found.strip.is_some_and(|name| name == "x-auth-token"), "the field holds it, the body nothing of it");
     assert_eq!(harvested(200, "/x", &[&two], None).unwrap().issued, Some(Timestamp(NOW + 1)), "of two replies the newer is told by `iat`");
     let late = token(&key, &json!({ "exp": NOW + 60 }));
     assert_eq!(harvested(200, "/x", &[&late], None).unwrap().life, Some(Life::Until(Timestamp(NOW + 60))), "or until its own end");
