@@ -1,10 +1,11 @@
 //! The systems whose own clients are served in their own words, one file each, and their roll-call.
 
 pub mod contract;
+pub mod hat;
 pub mod taptalk;
 pub mod telematics;
 
 use crate::systems::contract::SystemEntry;
 
 /// Every system that a rule may name.
-pub static SYSTEMS: &[&SystemEntry] = &[&taptalk::ENTRY, &telematics::ENTRY];
+pub static SYSTEMS: &[&SystemEntry] = &[&hat::ENTRY, &taptalk::ENTRY, &telematics::ENTRY];

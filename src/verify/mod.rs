@@ -12,6 +12,7 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
+pub mod hat;
 pub mod introspection;
 pub mod key_pair;
 pub mod server_key;
@@ -22,4 +23,4 @@ use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
 pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY];
+    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY, &hat::ENTRY];

@@ -10,8 +10,11 @@
 )]
 #![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hat;
 mod taptalk;
 mod telematics;

@@ -2,5 +2,6 @@
 //!
 //! They share nothing with the code that is tried against them: what a vendor expects is written down a second time here.
 
+pub mod hat;
 pub mod taptalk;
 pub mod telematics;

@@ -2,7 +2,12 @@
 //!
 //! Never here: a caller whom nobody has proven where the service gives something away.
 
+mod away;
+mod begun;
 mod form;
+pub mod hat_callback;
+pub mod hat_dataplug;
+pub mod hat_login;
 pub mod jwks;
 mod oauth;
 mod place;
@@ -42,4 +47,7 @@ pub const SERVICES: &[&ServiceEntry] = &[
     &taptalk_auth_ticket::ENTRY,
     &taptalk_access_token::ENTRY,
     &taptalk_refresh::ENTRY,
+    &hat_login::ENTRY,
+    &hat_callback::ENTRY,
+    &hat_dataplug::ENTRY,
 ];
