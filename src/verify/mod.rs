@@ -13,6 +13,7 @@ pub mod presented;
 
 pub mod gigya;
 pub mod introspection;
+pub mod janrain_signature;
 pub mod key_pair;
 pub mod server_key;
 pub mod session;
@@ -21,5 +22,13 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[
+    &server_key::ENTRY,
+    &key_pair::ENTRY,
+    &jwt::JWT,
+    &gigya::ENTRY,
+    &janrain_signature::ENTRY,
+    &ticket::ENTRY,
+    &introspection::ENTRY,
+    &session::ENTRY,
+];
