@@ -71,28 +71,35 @@ const UNKNOWN: Native = Native { act: Act::Plain, needs: &[], flows: true, user:
 
 /// The endpoint that `path` is, counted from Capture's own root.
 pub(super) fn endpoint(path: &str) -> Endpoint {
-    let exact = exactly(path);
-    if exact != Endpoint::Other {
-        return exact;
+    match exactly(path) {
+        Some(known) => known,
+        None if exactly_folded(path.trim_end_matches('/')) => Endpoint::Misspelled,
+        None if is_native(path) => Endpoint::Native(UNKNOWN),
+        None if is_native(&path.trim_end_matches('/').to_ascii_lowercase()) => Endpoint::Misspelled,
+        None => Endpoint::Other,
     }
-    let folded = path.trim_end_matches('/').to_ascii_lowercase();
-    let known = NATIVE.iter().any(|(name, _)| name.eq_ignore_ascii_case(&folded));
-    if known || exactly(&folded) != Endpoint::Other { Endpoint::Misspelled } else { Endpoint::Other }
 }
 
-fn exactly(path: &str) -> Endpoint {
+fn exactly(path: &str) -> Option<Endpoint> {
     match path {
-        "/oauth/token" => Endpoint::Token,
-        "/oauth/refresh_access_token" => Endpoint::MobileRefresh,
-        _ => match NATIVE.iter().find(|(name, _)| *name == path) {
-            Some((_, native)) => Endpoint::Native(*native),
-            None if path.starts_with("/oauth/") && (path.ends_with("_native") || path.ends_with("_native_traditional")) => {
-                Endpoint::Native(UNKNOWN)
-            }
-            None => Endpoint::Other,
-        },
+        TOKEN => Some(Endpoint::Token),
+        MOBILE_REFRESH => Some(Endpoint::MobileRefresh),
+        _ => NATIVE.iter().find(|(name, _)| *name == path).map(|(_, native)| Endpoint::Native(*native)),
     }
 }
+
+fn exactly_folded(path: &str) -> bool {
+    let known = NATIVE.iter().map(|(name, _)| *name).chain([TOKEN, MOBILE_REFRESH]);
+    known.into_iter().any(|name| name.eq_ignore_ascii_case(path))
+}
+
+/// Whether a path that is not in the table follows the rules of those that are.
+fn is_native(path: &str) -> bool {
+    path.starts_with("/oauth/") && (path.ends_with("_native") || path.ends_with("_native_traditional"))
+}
+
+const TOKEN: &str = "/oauth/token";
+const MOBILE_REFRESH: &str = "/oauth/refresh_access_token";
 
 /// The feature of clients whose users log in.
 pub(super) const LOGIN_CLIENT: &str = "login_client";
@@ -170,6 +177,10 @@ mod tests {
             ("/oauth/Token", "misspelled"),
             ("/oauth/token/", "misspelled"),
             ("/OAuth/auth_native", "misspelled"),
+            ("/oauth/Register_native", "misspelled"),
+            ("/oauth/Brand_new_native", "native"),
+            ("/oauth/brand_new_NATIVE", "misspelled"),
+            ("/oauth/brand_new_native/", "misspelled"),
             ("/oauth/AUTH_NATIVE/", "misspelled"),
             ("/access/useverificationcode", "misspelled"),
         ] {
