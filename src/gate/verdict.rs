@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Reason, Refusal, SpentKey, Target, Timestamp};
+use crate::issuer::contract::Harvester;
 use crate::systems::contract::System;
 
 /// What was decided, and what the audit record says about it.
@@ -53,12 +54,14 @@ pub struct Admission {
     /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
     /// judge is told should the upstream refuse it as well.
     pub fresh: Option<SpentKey>,
-    /// The body to send in place of the client's, which is read and thrown away.
+    /// The body to send in place of the client's.
     pub body: Option<Bytes>,
-    /// The system that weighs the head of the reply; without one a 401 says that the credential has run out, and nothing else does.
+    /// The system whose clients the rule serves.
     pub system: Option<Arc<dyn System>>,
-    /// The system that the reply is held back for until its body is there, since only that tells what it means.
+    /// The same when the reply must be held back until its body tells what it means.
     pub held: Option<Arc<dyn System>>,
+    /// Who keeps the credential that the reply brings; `None` when it goes to the client.
+    pub keeper: Option<Arc<dyn Harvester>>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -84,6 +87,7 @@ impl Admission {
             body: None,
             system: None,
             held: None,
+            keeper: None,
             _made_by_the_gate: (),
         }
     }
@@ -109,6 +113,8 @@ pub struct Refused {
     pub challenges: Arc<[&'static str]>,
     /// Where a browser navigation is sent to log in, when the rule says so.
     pub login: Option<Arc<str>>,
+    /// The system in whose words it is told, when the rule names one.
+    pub system: Option<Arc<dyn System>>,
 }
 
 /// What the audit record says. Names come from the conf; the subject is proven.
