@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Reason, Refusal};
+use crate::edge::held::HeldReply;
 use crate::edge::in_force::InForce;
 use crate::edge::proxy::Shared;
 use crate::edge::upstream::handshake::Handshake;
@@ -38,6 +39,8 @@ pub struct Trip {
     pub(super) place: Option<Place>,
     /// The WebSocket handshake under way.
     pub(super) handshake: Option<Arc<Handshake>>,
+    /// The reply that is held in this attempt.
+    pub(super) held: Option<Arc<HeldReply>>,
     pub(super) attempts: usize,
     pub(super) tried: Vec<SocketAddr>,
     attempt: Option<Attempt>,
@@ -47,7 +50,7 @@ pub struct Trip {
     pub(super) body_bytes: u64,
     /// Fields that hand a fresh pair to the client.
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
-    /// Whether its one more try after a 401 has been used.
+    /// Whether its one more try after a credential had run out has been used.
     pub(super) replayed: bool,
     reported: bool,
 }
@@ -82,6 +85,7 @@ impl Trip {
             upstream: None,
             place: None,
             handshake: None,
+            held: None,
             attempts: 0,
             tried: Vec::new(),
             attempt: None,
