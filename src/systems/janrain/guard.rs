@@ -9,8 +9,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step};
 use crate::jose::digest::digest;
@@ -32,7 +32,7 @@ pub(super) fn guard(rules: &Rules, guarded: &Guarded<'_>) -> Step<Pass> {
         return finish(other(rules, guarded, path).map(|()| Pass::default()));
     }
     // Whether it can be right at all is said before anybody waits for a body.
-    if let Err(breach) = head(guarded, kind) {
+    if let Err(breach) = head(guarded, kind).and_then(|()| page(rules, guarded)) {
         return finish(Err(breach));
     }
     let Some(body) = guarded.facts.body() else { return Step::Need(Need::Body) };
@@ -80,6 +80,31 @@ fn head(guarded: &Guarded<'_>, kind: Endpoint) -> Result<(), Breach> {
         return Err(breach("200", "", "the parameters must be in the body, not in the URL"));
     }
     Ok(())
+}
+
+/// What we say for a caller logs it in, so the page that it comes from is one of ours: of this host, or named by the conf. A
+/// caller that is no browser says nothing of a page.
+fn page(rules: &Rules, guarded: &Guarded<'_>) -> Result<(), Breach> {
+    let Some(application) = &rules.application else { return Ok(()) };
+    let foreign = || Err(breach("403", "", "this call comes from a page of another site"));
+    let field = |name| guarded.request.sole_header(&name);
+    let (Ok(site), Ok(origin)) = (field(HeaderName::from_static("sec-fetch-site")), field(ORIGIN)) else { return foreign() };
+    let named = origin.is_some_and(|origin| application.origins.iter().any(|known| **known == *origin));
+    match (site, origin) {
+        _ if named => Ok(()),
+        (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
+        (None, Some(origin)) if host_of(origin) == Some(guarded.request.host) => Ok(()),
+        _ => foreign(),
+    }
+}
+
+/// The host of an origin, without its port.
+fn host_of(origin: &str) -> Option<&str> {
+    let authority = origin.split_once("://")?.1;
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
+        _ => Some(authority),
+    }
 }
 
 /// The rules of endpoints without rules of their own: no secret in the URL, and a client that may.

@@ -99,6 +99,12 @@ static APPLICATION: SectionSpec = SectionSpec {
         KeySpec::optional("locale", Shape::Text, "The locale, such as `en-US`."),
         KeySpec::optional("redirect_uri", Shape::Text, "The redirect address: begins with `http:` or `https:`."),
         KeySpec::optional("response_type", Shape::OneOf(&RESPONSE_TYPES), "What is asked for. Without it, callers say it."),
+        KeySpec::optional(
+            "origins",
+            Shape::List { of: &Shape::Text, lone: true, min: 1 },
+            "Pages that may call besides those of this very host, such as `https://www.app.example`. Without it a page of another site could \
+             log its visitors in as somebody else.",
+        ),
     ],
 };
 
@@ -155,6 +161,8 @@ pub(super) struct Application {
     pub(super) client_secret: Option<Secret>,
     /// Further parameters of `*_native` calls with the values that they have.
     pub(super) says: Box<[(&'static str, Box<str>)]>,
+    /// Origins of pages that may call besides those of the same host.
+    pub(super) origins: Box<[Box<str>]>,
 }
 
 impl Default for Rules {
@@ -252,9 +260,16 @@ impl Application {
         if client_id.contains(':') || client_id.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
             checking.faults.error(section.span_of("client_id"), "`client_id` has neither colon nor space");
         }
+        let origins = section.items("origins");
+        for origin in &origins {
+            if !origin.as_text().is_some_and(is_origin) {
+                checking.faults.error(&origin.span, "an origin is `https://host` or `https://host:port`, in lower case and without a path");
+            }
+        }
+        let origins = origins.into_iter().filter_map(Node::as_text).map(Box::from).collect();
         let told = ["flow", "flow_version", "locale", "redirect_uri", "response_type"];
         let says = told.into_iter().filter_map(|name| Some((name, section.text(name)?.into()))).collect();
-        (checking.faults.errors() == before).then(|| Self { client_id: client_id.into(), client_secret, says })
+        (checking.faults.errors() == before).then(|| Self { client_id: client_id.into(), client_secret, says, origins })
     }
 }
 
@@ -283,6 +298,13 @@ fn prove_address(node: &Node, checking: &mut Checking<'_>) {
 /// Whether `text` can be a redirect address: begins as the vendor demands, and is one line of visible text.
 pub(super) fn is_address(text: &str) -> bool {
     (text.starts_with("http:") || text.starts_with("https:")) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether `text` is an origin as browsers write it.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.:[]".contains(&byte);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
 }
 
 fn is_path(text: &str) -> bool {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
 use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Step, Timestamp, Value};
@@ -74,6 +74,7 @@ pub(super) struct Call {
     pub(super) target: String,
     pub(super) media: Option<&'static str>,
     pub(super) authorization: Option<&'static str>,
+    pub(super) page: (Option<&'static str>, Option<&'static str>),
     pub(super) body: String,
     pub(super) identity: Option<Identity>,
     pub(super) now: i64,
@@ -87,6 +88,7 @@ impl Call {
             target: target.to_owned(),
             media: Some("application/x-www-form-urlencoded"),
             authorization: None,
+            page: (None, None),
             body: body.into(),
             identity: None,
             now: NOW,
@@ -101,7 +103,8 @@ impl Call {
     /// What the guard says, once it has the body.
     pub(super) fn asked(&self, rules: &Rules) -> Result<Pass, Breach> {
         let mut headers = HeaderMap::new();
-        for (name, value) in [(CONTENT_TYPE, self.media), (AUTHORIZATION, self.authorization)] {
+        let (site, origin) = (HeaderName::from_static("sec-fetch-site"), ORIGIN);
+        for (name, value) in [(CONTENT_TYPE, self.media), (AUTHORIZATION, self.authorization), (site, self.page.0), (origin, self.page.1)] {
             if let Some(value) = value {
                 headers.insert(name, HeaderValue::from_static(value));
             }

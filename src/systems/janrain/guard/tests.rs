@@ -263,6 +263,33 @@ fn what_the_conf_says_of_the_application_is_never_the_pages_to_say() {
 }
 
 #[test]
+fn a_page_of_another_site_logs_nobody_in() {
+    let own = applied();
+    let named = proven(&json!({ "application": { "client_id": CLIENT, "flow": "f", "flow_version": "1", "locale": "l", "redirect_uri": "http:", "origins": ["https://www.app.example"] } })).unwrap();
+    let foreign = || code("403", "");
+    let rows = [
+        (&own, (None, None), Ok(()), "no browser"),
+        (&own, (Some("same-origin"), Some("https://capture.example")), Ok(()), "a page of this host"),
+        (&own, (Some("none"), None), Ok(()), "the user's own doing"),
+        (&own, (Some("cross-site"), Some("https://evil.example")), foreign(), "a page of another site"),
+        (&own, (Some("cross-site"), None), foreign(), "one that does not say which"),
+        (&own, (Some("same-site"), Some("https://www.app.example")), foreign(), "a neighbour that nobody has named"),
+        (&own, (None, Some("https://capture.example:8443")), Ok(()), "an older browser, of this host"),
+        (&own, (None, Some("https://evil.example")), foreign(), "of another"),
+        (&own, (None, Some("null")), foreign(), "of none"),
+        (&own, (None, Some("https://capture.example.evil")), foreign(), "of one that begins alike"),
+        (&named, (Some("same-site"), Some("https://www.app.example")), Ok(()), "a neighbour that the conf names"),
+        (&named, (Some("cross-site"), Some("https://www.app.example.evil")), foreign(), "and nobody else"),
+    ];
+    for (rules, page, expected, shows) in rows {
+        let call = Call { page, ..Call::post("/oauth/auth_native", format!("token={TOKEN}")) };
+        assert_eq!(call.told(rules), expected, "{shows}");
+    }
+    let app = Call { page: (Some("cross-site"), Some("https://evil.example")), ..register(form::written(registration())) };
+    assert_eq!(app.told(&Rules::default()), Ok(()), "where callers say themselves who they are, a page gains nothing");
+}
+
+#[test]
 fn the_secret_of_the_application_goes_to_the_token_endpoint_and_nowhere_else() {
     let rules = applied();
     let pass = Call::post("/oauth/token", "grant_type=authorization_code&code=abc&redirect_uri=https%3A%2F%2Fevil.example&client_id=x&client_secret=y")
