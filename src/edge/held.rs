@@ -27,6 +27,7 @@ use pingora::upstreams::peer::{HttpPeer, Scheme};
 
 use crate::edge::held::connect::HeldConnect;
 use crate::edge::trip::Trip;
+use crate::gate::verdict::Admission;
 use crate::systems::contract::{HELD_REPLY, Meaning, Reply};
 use crate::telemetry::report::Happening;
 
@@ -98,16 +99,9 @@ pub(super) fn has_run_out(session: &Session, trip: &Trip, response: &ResponseHea
     if refused || (admission.renewable.is_none() && admission.fresh.is_none()) {
         return refused;
     }
-    let content = trip.held.as_ref().and_then(|held| held.content.lock().take());
     let meaning = catch_unwind(AssertUnwindSafe(|| {
-        let plain = content.and_then(|content| coding::take_off(&response.headers, content, HELD_REPLY));
-        let reply = Reply {
-            method: session.req_header().method.as_str(),
-            path: &admission.target.path,
-            status: response.status.as_u16(),
-            headers: &response.headers,
-            body: plain.as_deref(),
-        };
+        let plain = content(trip, response);
+        let reply = reply(session, admission, response, plain.as_deref());
         if plain.is_some() { system.classify(&reply) } else { system.weigh(&reply) }
     }));
     // A system that panics has understood nothing.
@@ -116,4 +110,26 @@ pub(super) fn has_run_out(session: &Session, trip: &Trip, response: &ResponseHea
         Meaning::Fine
     });
     meaning == Meaning::Expired
+}
+
+/// The content of the reply with its codings taken off, where it was held and can be read.
+pub(super) fn content(trip: &Trip, response: &ResponseHeader) -> Option<Bytes> {
+    let held = trip.held.as_ref()?.content.lock().clone()?;
+    coding::take_off(&response.headers, held, HELD_REPLY)
+}
+
+/// The reply as a system sees it.
+pub(super) fn reply<'r>(
+    session: &'r Session,
+    admission: &'r Admission,
+    response: &'r ResponseHeader,
+    content: Option<&'r [u8]>,
+) -> Reply<'r> {
+    Reply {
+        method: session.req_header().method.as_str(),
+        path: &admission.target.path,
+        status: response.status.as_u16(),
+        headers: &response.headers,
+        body: content,
+    }
 }

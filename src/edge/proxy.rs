@@ -26,6 +26,7 @@ use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
 use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
+use crate::edge::gather;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::held;
 use crate::edge::in_force::InForce;
@@ -396,16 +397,18 @@ impl ProxyHttp for Proxy {
         if held::has_run_out(session, trip, response) {
             replay::renew(session, trip).await?;
         }
+        gather::gather(session, response, trip).await?;
         Ok(())
     }
 
     fn upstream_response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         trip: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
+        gather::replace(trip, body, end_of_stream);
         if let Some(handshake) = &trip.handshake
             && end_of_stream
             && !session.was_upgraded()

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Reason, Refusal};
@@ -50,6 +51,8 @@ pub struct Trip {
     pub(super) body_bytes: u64,
     /// Fields that hand a fresh pair to the client.
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
+    /// What the client sees in place of the reply's body, until it was given on.
+    pub(super) rest: Option<Bytes>,
     /// Whether its one more try after a credential had run out has been used.
     pub(super) replayed: bool,
     reported: bool,
@@ -92,6 +95,7 @@ impl Trip {
             given_up: None,
             body_bytes: 0,
             hand_back: Vec::new(),
+            rest: None,
             replayed: false,
             reported: false,
             shared,

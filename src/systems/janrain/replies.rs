@@ -63,6 +63,7 @@ pub(super) fn harvest(rules: &Rules, reply: &Reply<'_>) -> Option<Harvest> {
         subject: user.filter(|uuid| !uuid.is_empty()).map(Into::into),
         issued: None,
         rest: Some(without_tokens(&value)?),
+        strip: None,
     })
 }
 
