@@ -2,10 +2,11 @@
 
 pub mod contract;
 pub mod hat;
+pub mod janrain;
 pub mod taptalk;
 pub mod telematics;
 
 use crate::systems::contract::SystemEntry;
 
 /// Every system that a rule may name.
-pub static SYSTEMS: &[&SystemEntry] = &[&hat::ENTRY, &taptalk::ENTRY, &telematics::ENTRY];
+pub static SYSTEMS: &[&SystemEntry] = &[&hat::ENTRY, &janrain::ENTRY, &taptalk::ENTRY, &telematics::ENTRY];

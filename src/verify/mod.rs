@@ -14,6 +14,7 @@ pub mod presented;
 pub mod gigya;
 pub mod hat;
 pub mod introspection;
+pub mod janrain_signature;
 pub mod key_pair;
 pub mod server_key;
 pub mod session;
@@ -22,5 +23,14 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY, &hat::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[
+    &server_key::ENTRY,
+    &key_pair::ENTRY,
+    &jwt::JWT,
+    &gigya::ENTRY,
+    &janrain_signature::ENTRY,
+    &hat::ENTRY,
+    &ticket::ENTRY,
+    &introspection::ENTRY,
+    &session::ENTRY,
+];

@@ -16,5 +16,6 @@ mod loopback;
 mod support;
 
 mod hat;
+mod janrain;
 mod taptalk;
 mod telematics;
