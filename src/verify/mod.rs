@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod contract;
+pub mod form_body;
 pub mod governor;
 pub mod jwt;
 pub mod keyholder;
@@ -12,6 +13,8 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
+pub mod gigya_request;
+pub mod gigya_session;
 pub mod introspection;
 pub mod key_pair;
 pub mod server_key;
@@ -21,5 +24,14 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[
+    &server_key::ENTRY,
+    &key_pair::ENTRY,
+    &jwt::JWT,
+    &gigya::ENTRY,
+    &gigya_session::ENTRY,
+    &gigya_request::ENTRY,
+    &ticket::ENTRY,
+    &introspection::ENTRY,
+    &session::ENTRY,
+];
