@@ -17,8 +17,11 @@ use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
 use crate::gate::in_vain::InVain;
-use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule};
+use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule, SessionToken};
+use crate::issuer::contract::Harvester;
+use crate::issuer::gatherer::Gatherer;
 use crate::issuer::pairs::Issuer;
+use crate::issuer::session::Sessions;
 use crate::net::client::Client;
 use crate::policy::requirement::Requirement;
 use crate::state::contract::StateStore;
@@ -164,7 +167,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
                 Action::Serve { service: built, reads_body: service.reads_body() }
             }
         };
-        rules.push(build_rule(written, action, &authenticators)?);
+        let keeper = written.harvest.as_ref().map(|name| keeper(name, written, &sessions)).transpose().map_err(why)?;
+        rules.push(build_rule(written, action, &authenticators, keeper)?);
     }
     services.publish(&published);
     let governor = governor(plan, carried.governor.as_ref());
@@ -201,6 +205,7 @@ pub fn emitted(plan: &Plan) -> Vec<HeaderName> {
         if let ActionPlan::Forward(forward) = &rule.action {
             names.extend(forward.countersigners.iter().flat_map(|signer| signer.names()));
         }
+        names.extend(rule.system.iter().flat_map(|system| system.sets()));
     }
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
@@ -268,10 +273,23 @@ fn build_keys(
 
 fn build_forward(plan: &ForwardPlan, tools: &CountersignTools) -> Result<Forward, String> {
     let countersigners = plan.countersigners.iter().map(|signer| signer.build(tools)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Forward { upstream: plan.upstream, countersigners: countersigners.into(), keep_credential: plan.keep_credential })
+    let session_token = plan.session_token.clone().map(|(header, prefix)| SessionToken { header, prefix });
+    Ok(Forward { upstream: plan.upstream, countersigners: countersigners.into(), keep_credential: plan.keep_credential, session_token })
 }
 
-fn build_rule(plan: &RulePlan, action: Action, authenticators: &[Authenticator]) -> Result<Rule, String> {
+/// Who keeps what replies bring, in sessions of `name`.
+fn keeper(name: &str, rule: &RulePlan, sessions: &BTreeMap<String, Arc<Sessions>>) -> Result<Arc<dyn Harvester>, String> {
+    let sessions = sessions.get(name).ok_or_else(|| format!("there are no sessions of `{name}`"))?;
+    let system = rule.system.as_ref().ok_or_else(|| "no system says how replies are read".to_owned())?;
+    Ok(Arc::new(Gatherer::over(Arc::clone(sessions), system.system())))
+}
+
+fn build_rule(
+    plan: &RulePlan,
+    action: Action,
+    authenticators: &[Authenticator],
+    keeper: Option<Arc<dyn Harvester>>,
+) -> Result<Rule, String> {
     let mut challenges: Vec<&'static str> = Vec::new();
     for index in plan.requirement.authenticators() {
         if let Some(challenge) = authenticators.get(index).and_then(|authenticator| authenticator.verifier.challenge())
@@ -291,6 +309,8 @@ fn build_rule(plan: &RulePlan, action: Action, authenticators: &[Authenticator])
         login: plan.login.clone(),
         csrf: plan.csrf,
         allow_semicolon: plan.allow_semicolon,
+        system: plan.system.as_ref().map(|system| system.build()).transpose().map_err(|why| format!("rule `{}`: {why}", plan.name))?,
+        keeper,
         challenges: challenges.into(),
     })
 }

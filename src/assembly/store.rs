@@ -26,8 +26,9 @@ pub fn needed(plan: &Plan) -> bool {
         ActionPlan::Forward(_) => false,
     });
     let remembers = |authenticator: &AuthenticatorPlan| authenticator.scheme.remembers() || authenticator.renewal.is_some();
+    let noted = plan.rules.iter().any(|rule| rule.harvest.is_some() || rule.system.as_ref().is_some_and(|system| system.remembers()));
     // What is there already may hold revocations.
-    served || plan.authenticators.iter().any(remembers) || plan.state.is_there()
+    served || noted || plan.authenticators.iter().any(remembers) || plan.state.is_there()
 }
 
 /// Why nothing could be kept where `plan` wants it kept, in a sentence for the operator; `None` when it could, as far as that can

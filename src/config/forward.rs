@@ -3,6 +3,7 @@
 //! What an upstream can be shown of the caller is the roll-call's to say: each countersigner's name is a key of the long form.
 
 use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
 use url::Url;
 
 use crate::config::plan::{ActionPlan, ForwardPlan, PreflightPlan};
@@ -10,6 +11,7 @@ use crate::config::root::opened;
 use crate::config::serve::{self, Served};
 use crate::countersign::COUNTERSIGNERS;
 use crate::countersign::contract::CountersignerPlan;
+use crate::countersign::firewall::reserved;
 use crate::countersign::identity_headers::{self, IdentityHeaders};
 use crate::domain::Seconds;
 use crate::settings::{Checking, Choice, KeySpec, Node, Section, SectionSpec, Shape};
@@ -28,7 +30,7 @@ static FORWARD_SECTION: SectionSpec = SectionSpec {
     keys: &FORWARD_KEYS,
 };
 
-const OWN_KEYS: [KeySpec; 2] = [
+const OWN_KEYS: [KeySpec; 3] = [
     KeySpec::required("upstream", Shape::Name("upstreams"), "The upstream."),
     KeySpec::default(
         "keep_credential",
@@ -36,15 +38,30 @@ const OWN_KEYS: [KeySpec; 2] = [
         "false",
         "Whether the client's credential stays in the request. An upstream that does not need it should not see it.",
     ),
+    KeySpec::optional(
+        "session_token",
+        Shape::Section(&SESSION_TOKEN),
+        "How the upstream is shown the access token that the caller's session keeps. Whatever the client writes there is taken off; a caller \
+         without such a session is shown as nobody.",
+    ),
 ];
+
+static SESSION_TOKEN: SectionSpec = SectionSpec {
+    title: "`session_token`",
+    doc: "How the upstream is shown the access token that the caller's session keeps, renewed where it was.",
+    keys: &[
+        KeySpec::default("header", Shape::HeaderName, "Authorization", "The field."),
+        KeySpec::default("prefix", Shape::Text, "\"Bearer \"", "What stands before the token, its space included."),
+    ],
+};
 
 /// Our own keys, then one for each countersigner.
 const FORWARD_KEYS: [KeySpec; OWN_KEYS.len() + COUNTERSIGNERS.len()] = {
-    let [upstream, keep_credential] = OWN_KEYS;
-    let mut keys = [keep_credential; OWN_KEYS.len() + COUNTERSIGNERS.len()];
+    let [upstream, keep_credential, session_token] = OWN_KEYS;
+    let mut keys = [session_token; OWN_KEYS.len() + COUNTERSIGNERS.len()];
     let (own, mut open) = keys.split_at_mut(OWN_KEYS.len());
-    if let [first, ..] = own {
-        *first = upstream;
+    if let [first, second, ..] = own {
+        (*first, *second) = (upstream, keep_credential);
     }
     let mut entries = COUNTERSIGNERS;
     while let ([key, later @ ..], [entry, others @ ..]) = (open, entries) {
@@ -126,7 +143,40 @@ fn forward(node: &Node, upstreams: &[&str], public: bool, checking: &mut Checkin
         countersigners.push(Box::new(IdentityHeaders::standard()));
     }
     let keep_credential = section.as_ref().is_some_and(|section| section.flag("keep_credential"));
-    complete.then_some(ForwardPlan { upstream: upstream?, countersigners, keep_credential })
+    let token = section.as_ref().and_then(|section| section.node("session_token"));
+    let session_token = match token {
+        None => None,
+        Some(node) => match session_token(node, public, checking) {
+            Some(shown) => Some(shown),
+            None => {
+                complete = false;
+                None
+            }
+        },
+    };
+    complete.then_some(ForwardPlan { upstream: upstream?, countersigners, keep_credential, session_token })
+}
+
+fn session_token(node: &Node, public: bool, checking: &mut Checking<'_>) -> Option<(HeaderName, Box<str>)> {
+    let section = opened(&SESSION_TOKEN, node)?;
+    if public {
+        checking.faults.warn(&node.span, "`session_token` has nobody to show: the rule says `authenticate: none`");
+    }
+    let header = HeaderName::from_bytes(section.text("header")?.as_bytes()).ok()?;
+    let prefix = section.text("prefix")?;
+    // Those that say how a message is read, or whose connection it is, are nobody's to set.
+    if header != AUTHORIZATION
+        && header != COOKIE
+        && let Some(why) = reserved(&header)
+    {
+        checking.faults.error(section.span_of("header"), format!("`{header}` cannot show a token: {why}"));
+        return None;
+    }
+    if !prefix.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        checking.faults.error(section.span_of("prefix"), "`prefix` is text such as `Bearer `, of visible characters and spaces");
+        return None;
+    }
+    Some((header, prefix.into()))
 }
 
 /// Proves `preflight`.

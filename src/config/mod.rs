@@ -33,6 +33,7 @@ pub mod schema;
 pub mod sections;
 pub mod serve;
 pub mod stores;
+mod system;
 pub mod upstreams;
 
 pub use check::check;

@@ -29,6 +29,7 @@ use crate::route::table::Table;
 use crate::settings::Fault;
 use crate::settings::material::Files;
 use crate::state::contract::StorePlan;
+use crate::systems::contract::SystemPlan;
 use crate::verify::contract::SchemePlan;
 use crate::verify::keys::contract::KeySourcePlan;
 
@@ -255,6 +256,10 @@ pub struct RulePlan {
     pub csrf: bool,
     /// Whether the path may hold a semicolon.
     pub allow_semicolon: bool,
+    /// The system whose clients it serves.
+    pub system: Option<Box<dyn SystemPlan>>,
+    /// The authenticator of sessions that keeps the credentials which its upstream's replies bring.
+    pub harvest: Option<String>,
 }
 
 /// What a rule matches, as written.
@@ -301,6 +306,8 @@ pub struct ForwardPlan {
     pub countersigners: Vec<Box<dyn CountersignerPlan>>,
     /// Whether the client's credential stays in the request.
     pub keep_credential: bool,
+    /// The field in which the upstream is shown the access credential that a session keeps, and the text before it.
+    pub session_token: Option<(HeaderName, Box<str>)>,
 }
 
 /// What happens with a CORS preflight that a rule would match.

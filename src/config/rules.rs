@@ -12,6 +12,7 @@ use crate::config::plan::{AuthenticatorPlan, PreflightPlan, RequirementPlan, Rul
 use crate::config::requirement::{self, AUTHENTICATE};
 use crate::config::root::{Root, fault_of_name, opened};
 use crate::config::serve::{SERVE, Served};
+use crate::config::system::{self, HARVEST, SYSTEM};
 use crate::domain::Place;
 use crate::policy::condition::Condition;
 use crate::route::pattern::{HostPattern, Methods, PathPattern};
@@ -50,6 +51,13 @@ pub(super) static RULE: SectionSpec = SectionSpec {
             SERVE,
             "What the proxy answers itself: the name of a service, or `{ NAME: SETTINGS }`. `jwks` publishes the public keys of what it signs.",
         ),
+        KeySpec::optional(
+            "system",
+            SYSTEM,
+            "The system whose own clients this rule serves, by name, or `{ NAME: SETTINGS }`: refusals are written in its words, its endpoints \
+             are guarded by its rules, and its replies are read for credentials that have run out.",
+        ),
+        KeySpec::optional("harvest", HARVEST, "Who keeps the credentials that replies of the upstream bring."),
         KeySpec::default(
             "preflight",
             PREFLIGHT,
@@ -189,6 +197,8 @@ fn rule(name: &str, section: &Section<'_>, around: &Around<'_>, checking: &mut C
     }
     let served = Served { requirement: requirement.as_ref(), methods: &written.methods, authenticators: around.authenticators };
     let action = forward::action(section, around.upstreams, public, &served, checking);
+    let system = system::system(section, checking);
+    let harvest = system::harvest(section, action.as_ref(), around.authenticators, checking);
     let preflight = forward::preflight(section, &written.methods, checking);
     let csrf = section.text("csrf") != Some("off");
     if let (Some(requirement), Some(preflight)) = (&requirement, &preflight) {
@@ -206,6 +216,8 @@ fn rule(name: &str, section: &Section<'_>, around: &Around<'_>, checking: &mut C
             login: login?,
             csrf,
             allow_semicolon: section.flag("allow_semicolon"),
+            system: system?,
+            harvest: harvest?,
         })
     })();
     (plan, route)

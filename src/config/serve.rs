@@ -112,7 +112,13 @@ fn prove_tickets(name: &str, wanted: &TicketUse, authenticators: &[Option<Authen
 }
 
 /// Shows that the authenticator whose sessions a service opens or ends is one of sessions.
-fn prove_sessions(name: &str, wanted: &str, at: &Span, authenticators: &[Option<AuthenticatorPlan>], checking: &mut Checking<'_>) {
+pub(super) fn prove_sessions(
+    name: &str,
+    wanted: &str,
+    at: &Span,
+    authenticators: &[Option<AuthenticatorPlan>],
+    checking: &mut Checking<'_>,
+) {
     const SCHEME: &str = "session";
     // One that does not exist, or is at fault itself, has been told already.
     let known = authenticators.iter().flatten().find(|plan| *plan.name == *wanted);

@@ -5,6 +5,7 @@
 
 pub mod credential;
 pub mod facts;
+pub mod harvest;
 pub mod identity;
 pub mod observer;
 pub mod refusal;
@@ -18,6 +19,7 @@ pub mod verified;
 
 pub use credential::{Credential, Found, Place};
 pub use facts::{Answer, DeskId, Facts, Need, Outage, Question, Renewing, Step};
+pub use harvest::{Harvest, Life};
 pub use identity::{Burn, Identity};
 pub use observer::{Event, Observer, Silent};
 pub use refusal::{Breach, Doubt, Reason, Refusal, Stage};

@@ -33,7 +33,7 @@ pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A refusal that no rule had a part in.
 pub(super) fn refused(refusal: Refusal) -> Refused {
-    Refused { refusal, challenges: Arc::from([]), login: None }
+    Refused { refusal, challenges: Arc::from([]), login: None, system: None }
 }
 
 /// Answers a refused request.
@@ -50,6 +50,8 @@ pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Re
         let request = session.req_header();
         let field = |name: HeaderName| request.headers.get(name).and_then(|value| value.to_str().ok());
         let target = String::from_utf8_lossy(request.raw_path());
+        // What fails behind the gate is told in the words of the rule's system as well.
+        let system = refused.system.as_deref().or_else(|| trip.admission.as_ref()?.system.as_deref());
         answer(
             refused,
             &AnswerRequest {
@@ -59,6 +61,9 @@ pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Re
                 sec_fetch_dest: field(HeaderName::from_static("sec-fetch-dest")),
                 request_id: &trip.record.request_id,
                 path_and_query: &target,
+                headers: &request.headers,
+                now: trip.shared.instruments.clock.now(),
+                system,
             },
         )
     };

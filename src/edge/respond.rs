@@ -10,11 +10,12 @@
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Doubt, Refusal, Seconds};
+use crate::domain::{Doubt, Refusal, Seconds, Timestamp};
 use crate::edge::login;
 use crate::gate::verdict::Refused;
+use crate::systems::contract::{Refused as RefusedThere, Rendered, System};
 use crate::telemetry::json;
 
 /// What an answer needs to know of the request.
@@ -30,8 +31,14 @@ pub struct AnswerRequest<'r> {
     pub sec_fetch_dest: Option<&'r str>,
     /// The id this request goes by.
     pub request_id: &'r str,
-    /// The target in origin form; only a login redirect looks at it.
+    /// The target in origin form; only a login redirect and a system look at it.
     pub path_and_query: &'r str,
+    /// The fields as sent; only a system looks at them.
+    pub headers: &'r HeaderMap,
+    /// The moment of the answer.
+    pub now: Timestamp,
+    /// The system in whose words it is told, where the rule names one.
+    pub system: Option<&'r dyn System>,
 }
 
 /// What is sent instead of the upstream's answer. `Content-Length` is for whoever frames it.
@@ -229,10 +236,34 @@ pub fn answer(refused: &Refused, request: &AnswerRequest<'_>) -> Answer {
     }
 
     let mut headers = Vec::with_capacity(4 + refused.challenges.len());
-    headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
     headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     headers.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    challenge(&mut headers, &refused.challenges, told.status, told.challenge);
+    let rendered = request.system.and_then(|system| {
+        system.render(&RefusedThere {
+            refusal: &refused.refusal,
+            status: told.status,
+            public: told.public.as_str(),
+            method: request.method,
+            target: request.path_and_query,
+            headers: request.headers,
+            request_id: request.request_id,
+            now: request.now,
+        })
+    });
+    let (status, body) = match rendered {
+        Some(Rendered { status, headers: fields, body }) => {
+            headers.extend(fields);
+            if status == 401 {
+                challenge(&mut headers, &refused.challenges, status, told.challenge);
+            }
+            (status, body)
+        }
+        None => {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/problem+json")));
+            challenge(&mut headers, &refused.challenges, told.status, told.challenge);
+            (told.status, problem(&told, request.request_id))
+        }
+    };
     match told.extra {
         Extra::Nothing => {}
         // Zero would invite the client to hammer.
@@ -242,8 +273,8 @@ pub fn answer(refused: &Refused, request: &AnswerRequest<'_>) -> Answer {
             headers.push((ALLOW, HeaderValue::from_str(methods).unwrap_or_else(|_| HeaderValue::from_static(""))));
         }
     }
-    let body = if request.method == "HEAD" { Bytes::new() } else { problem(&told, request.request_id) };
-    Answer { status: told.status, headers, body }
+    let body = if request.method == "HEAD" { Bytes::new() } else { body };
+    Answer { status, headers, body }
 }
 
 /// The body: RFC 9457, with `reason` and `request_id` as extensions.

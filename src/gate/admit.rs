@@ -12,11 +12,13 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Event, Facts, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, SpentKey, Timestamp,
+    Answer, Event, Facts, Harvest, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, SpentKey,
+    Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
 use crate::gate::forwarded;
+use crate::gate::guard;
 use crate::gate::hygiene;
 use crate::gate::preflight;
 use crate::gate::prove::{Proven, Trail, Walk};
@@ -37,12 +39,12 @@ const JUDGED_BODY: usize = 64 * 1024;
 const COME_AGAIN: Seconds = Seconds(1);
 
 /// Answers what a walk asks for: the body from the edge, everything else from the desks.
-struct Counter<'a> {
-    gate: &'a Gate,
-    body: &'a mut dyn BodySource,
-    now: Timestamp,
+pub(super) struct Counter<'a> {
+    pub(super) gate: &'a Gate,
+    pub(super) body: &'a mut dyn BodySource,
+    pub(super) now: Timestamp,
     /// Microseconds spent on renewals.
-    renewing: u32,
+    pub(super) renewing: u32,
 }
 
 #[async_trait]
@@ -95,6 +97,19 @@ impl Judge for Gate {
         verdict.record.renewed.then_some(verdict)
     }
 
+    async fn harvest(
+        &self,
+        admission: &Admission,
+        caller: Option<&Identity>,
+        arrival: &Arrival<'_>,
+        harvest: &Harvest,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        let Some(keeper) = &admission.keeper else { return Ok(Vec::new()) };
+        let reading = target::canonical(arrival.raw_target)?;
+        let host = host::of_request(arrival.headers, arrival.authority, reading.authority.as_deref())?;
+        keeper.keep(harvest, caller, &host, self.clock.now()).await
+    }
+
     fn in_vain(&self, fresh: SpentKey) {
         self.in_vain.note(fresh, self.clock.now());
     }
@@ -130,6 +145,7 @@ impl Gate {
                     refusal,
                     challenges: rule.map_or_else(|| Arc::from([]), |rule| Arc::clone(&rule.challenges)),
                     login: rule.and_then(|rule| rule.login.clone()),
+                    system: rule.and_then(|rule| rule.system.clone()),
                 }))
             }
         };
@@ -204,7 +220,8 @@ impl Gate {
         record.stages.route = elapsed(started, routed);
 
         // Verify: who is calling?
-        let walk = Walk { gate: self, request: &request, now, refused };
+        let shows_held = matches!(&rule.action, Action::Forward(forward) if forward.session_token.is_some());
+        let walk = Walk { gate: self, request: &request, now, refused, shows_held };
         let mut facts = Facts::default();
         let proven = self.prove(rule, &walk, body, &mut facts, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
@@ -212,6 +229,14 @@ impl Gate {
 
         // Policy: may they do this?
         self.allow(rule, &request, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
+        // Guard: what does the system ask of this endpoint?
+        let pass = match &rule.system {
+            Some(system) => {
+                let guarded = self.guard(system.as_ref(), &request, &proven, body, &mut facts, now).await;
+                Some(guarded.map_err(|refusal| rule.refuse(refusal))?)
+            }
+            None => None,
+        };
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 
@@ -221,6 +246,7 @@ impl Gate {
                 let body = if *reads_body { self.read(&facts, body).await } else { Ok(Bytes::new()) };
                 let body = body.map_err(|refusal| rule.refuse(refusal))?;
                 self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                self.remember(pass.as_ref(), now).await.map_err(|refusal| rule.refuse(refusal))?;
                 let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
                 let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal))?;
                 Outcome::Serve(served(reply))
@@ -228,6 +254,14 @@ impl Gate {
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
+                let (remembered, harvests) = (pass.as_ref(), rule.keeper.is_some());
+                if let (Some(system), Some(pass)) = (&rule.system, remembered) {
+                    guard::apply(pass, &request, &mut admission);
+                    let needed = admission.renewable.is_some() || harvests;
+                    admission.held = (needed && system.holds(request.method, &request.target.path)).then(|| Arc::clone(system));
+                    admission.system = Some(Arc::clone(system));
+                    admission.keeper.clone_from(&rule.keeper);
+                }
                 if !trail.hand_back.is_empty() && matches!(request.method, "GET" | "HEAD") {
                     // A cache in between would write the fields of a 304 into what it keeps, for everyone (RFC 9111 section 3.2).
                     admission.remove.extend([header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]);
@@ -238,6 +272,7 @@ impl Gate {
                 // What comes again because of its upstream was spent when it came first.
                 if refused.is_none() {
                     self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                    self.remember(remembered, now).await.map_err(|refusal| rule.refuse(refusal))?;
                 }
                 Outcome::Admit(Box::new(admission))
             }
@@ -310,6 +345,9 @@ impl Gate {
         for (renewed, places) in proven.fresh.iter().filter(|_| forward.keep_credential) {
             hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
         }
+        if let Some(shown) = &forward.session_token {
+            hygiene::show_held(shown, proven.held.as_ref(), &mut remove, &mut set)?;
+        }
         for countersigner in &forward.countersigners {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
         }
@@ -330,6 +368,10 @@ impl Gate {
             remove_from_response: Arc::clone(&self.private_responses),
             renewable: proven.renewable,
             fresh: proven.renews_next,
+            body: None,
+            system: None,
+            held: None,
+            keeper: None,
             _made_by_the_gate: (),
         })
     }
@@ -400,8 +442,13 @@ impl Gate {
                 body.body(0).await.map_err(Outage::refusal)?;
                 // Without identity and without credentials, ours among them.
                 let mut proven = Proven::default();
-                Walk { gate: self, request, now, refused: None }.places(&rule.requirement, &Facts::default(), &mut proven.places);
-                let bare = Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false };
+                Walk { gate: self, request, now, refused: None, shows_held: false }.places(
+                    &rule.requirement,
+                    &Facts::default(),
+                    &mut proven.places,
+                );
+                let bare =
+                    Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false, session_token: None };
                 let mut admission = self.countersign(&bare, request, origin, &proven, now)?;
                 admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
                 admission.set.retain(|(name, _)| *name != header::COOKIE);

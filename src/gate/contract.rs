@@ -5,11 +5,12 @@
 //! revoked.
 
 use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
-use crate::domain::{Identity, Listed, ListedFrom, Revocation, RevocationId, Seconds, SpentKey, Timestamp};
+use crate::domain::{Harvest, Identity, Listed, ListedFrom, Refusal, Revocation, RevocationId, Seconds, SpentKey, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
-use crate::gate::verdict::Verdict;
+use crate::gate::verdict::{Admission, Verdict};
 pub use crate::state::revoked::{Revoked, Withdrawn};
 
 /// Decides what happens with a request.
@@ -37,6 +38,22 @@ pub trait Judge: Send + Sync + 'static {
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
         let _ = (arrival, body, authenticator);
         None
+    }
+
+    /// Keeps what a reply has brought, in place of the client; fields for the reply then. An empty list when the rule keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: the reply must then not reach the client, which would see what it is not to see.
+    async fn harvest(
+        &self,
+        admission: &Admission,
+        caller: Option<&Identity>,
+        arrival: &Arrival<'_>,
+        harvest: &Harvest,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        let _ = (admission, caller, arrival, harvest);
+        Ok(Vec::new())
     }
 
     /// Is told that the upstream has refused a credential as well that was renewed for its sake (`Admission::fresh`).

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::countersign::firewall::{Firewall, same_folded};
 use crate::domain::{Place, Random, Refusal, RequestView, Secret, Target};
+use crate::gate::rule::SessionToken;
 use crate::route::host;
 
 /// `X-Request-Id`.
@@ -168,6 +169,26 @@ fn put<E>(set: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: Re
     set.retain(|(other, _)| other != name);
     set.push((name.clone(), value));
     Ok(())
+}
+
+/// Shows the upstream the credential that we hold for the caller, in place of whatever the client wrote there. Where we hold none, the
+/// upstream sees none.
+///
+/// # Errors
+///
+/// [`Refusal::Internal`] when it cannot stand in a field.
+pub fn show_held(
+    shown: &SessionToken,
+    held: Option<&Secret>,
+    remove: &mut Vec<HeaderName>,
+    set: &mut Vec<(HeaderName, HeaderValue)>,
+) -> Result<(), Refusal> {
+    let Some(held) = held else {
+        remove.push(shown.header.clone());
+        return Ok(());
+    };
+    let value = [shown.prefix.as_bytes(), held.expose()].concat();
+    put(set, &shown.header, HeaderValue::from_bytes(&value))
 }
 
 /// All cookies but those called one of `names`, as one field; `None` when none is left.

@@ -11,6 +11,7 @@ pub mod admit;
 pub mod arrival;
 pub mod forwarded;
 mod fresh;
+mod guard;
 pub mod hand_back;
 pub mod hygiene;
 pub mod in_vain;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{
-    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, SpentKey, Step, Timestamp, Verified,
+    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
+    Verified,
 };
 use crate::gate::fresh::{Fresh, Occasion, is_due, next};
 use crate::gate::hand_back;
@@ -34,6 +35,8 @@ pub(super) struct Proven {
     pub(super) renews_next: Option<SpentKey>,
     /// What stands in place of each credential that was renewed, and where that one stood.
     pub(super) fresh: Vec<(Arc<Renewed>, Vec<Place>)>,
+    /// The access credential that we hold for the caller, renewed if it was.
+    pub(super) held: Option<Secret>,
 }
 
 /// What is remembered of the walk for the record and the failure budgets, whether it ends well or not.
@@ -68,6 +71,8 @@ pub(super) struct Walk<'g, 'r> {
     pub(super) now: Timestamp,
     /// The authenticator whose credential the upstream has not taken: it must be renewed, good as it looks.
     pub(super) refused: Option<usize>,
+    /// Whether the upstream is shown what we hold for the caller.
+    pub(super) shows_held: bool,
 }
 
 impl Walk<'_, '_> {
@@ -240,7 +245,7 @@ impl Walk<'_, '_> {
         }
         let Some(renewal) = &authenticator.renewal else {
             return match judged {
-                Ok(identity) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential))),
+                Ok(identity) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts))),
                 Err(refusal) => Step::Refuse(refusal),
             };
         };
@@ -251,7 +256,7 @@ impl Walk<'_, '_> {
             Ok(identity) if refused => (identity, Refusal::CredentialMissing, None),
             Ok(identity) if is_due(identity.get(), renewal.early, self.now) => (identity.clone(), Refusal::RenewalRefused, Some(identity)),
             Ok(identity) => {
-                let mut proven = self.proven(authenticator, identity.into_inner(), credential);
+                let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
                 proven.renewable = Some(index);
                 return Step::Done(Branch::Proven(proven));
             }
@@ -281,8 +286,11 @@ impl Walk<'_, '_> {
             return Step::Refuse(refusal);
         }
         trail.renewed |= renewed.is_some();
-        let mut proven = self.proven(authenticator, identity.into_inner(), credential);
+        let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
         proven.renewable = renewed.is_none().then_some(index);
+        if let (Some(held), Some(renewed)) = (&mut proven.held, &renewed) {
+            held.clone_from(&renewed.pair.access);
+        }
         proven.renews_next = renewed.as_ref().filter(|_| refused).and_then(|renewed| next(&occasion, renewed, facts));
         // What we hold ourselves (a session) the client goes on presenting as it did.
         let fresh = renewed.filter(|_| renewal.hand_back.is_some());
@@ -304,12 +312,13 @@ impl Walk<'_, '_> {
         Ok(identity)
     }
 
-    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>) -> Proven {
+    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>, facts: &Facts) -> Proven {
         Proven {
             burns: identity.burn.clone().into_iter().collect(),
             ambient: authenticator.verifier.ambient(credential),
             identity: Some(identity),
             places: credential.places.clone(),
+            held: self.shows_held.then(|| authenticator.verifier.shown(credential, facts)).flatten(),
             ..Proven::default()
         }
     }
@@ -369,5 +378,6 @@ fn join(sum: Proven, next: Proven) -> Proven {
         renewable: sum.renewable.or(next.renewable),
         renews_next: sum.renews_next.or(next.renews_next),
         fresh,
+        held: sum.held.or(next.held),
     }
 }

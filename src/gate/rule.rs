@@ -10,13 +10,14 @@ use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
 use crate::gate::in_vain::InVain;
-use crate::issuer::contract::Service;
+use crate::issuer::contract::{Harvester, Service};
 use crate::policy::condition::Condition;
 use crate::policy::requirement::Requirement;
 use crate::renew::contract::Renewals;
 use crate::route::table::Table;
 use crate::state::contract::StateStore;
 use crate::state::revoked::Revocations;
+use crate::systems::contract::System;
 use crate::verify::cache::{AuthenticatorKey, CredentialCache};
 use crate::verify::contract::{Desks, Verifier};
 use crate::verify::governor::Governor;
@@ -141,6 +142,10 @@ pub struct Rule {
     pub csrf: bool,
     /// Whether `;` may stand in the path.
     pub allow_semicolon: bool,
+    /// The system whose clients it serves, in whose words it refuses and by whose rules it guards.
+    pub system: Option<Arc<dyn System>>,
+    /// Who keeps the credentials that its upstream's replies bring; `None` when they go to the client.
+    pub keeper: Option<Arc<dyn Harvester>>,
     /// Challenges of its authenticators, for `WWW-Authenticate`.
     pub challenges: Arc<[&'static str]>,
 }
@@ -166,6 +171,17 @@ pub struct Forward {
     pub countersigners: Box<[Arc<dyn Countersigner>]>,
     /// Whether the credential that was used goes along.
     pub keep_credential: bool,
+    /// How the access credential that we hold for the caller is shown to the upstream; `None` when it is not.
+    pub session_token: Option<SessionToken>,
+}
+
+/// How the access credential of a session is shown to an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionToken {
+    /// In this field.
+    pub header: HeaderName,
+    /// Behind this text, such as `Bearer ` with its space.
+    pub prefix: Box<str>,
 }
 
 /// What CORS preflights are answered with (Fetch standard, section 3.2).

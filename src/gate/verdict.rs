@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Identity, Reason, Refusal, SpentKey, Target, Timestamp};
+use crate::issuer::contract::Harvester;
+use crate::systems::contract::System;
 
 /// What was decided, and what the audit record says about it.
 #[derive(Debug)]
@@ -51,6 +54,14 @@ pub struct Admission {
     /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
     /// judge is told should the upstream refuse it as well.
     pub fresh: Option<SpentKey>,
+    /// The body to send in place of the client's.
+    pub body: Option<Bytes>,
+    /// The system whose clients the rule serves.
+    pub system: Option<Arc<dyn System>>,
+    /// The same when the reply must be held back until its body tells what it means.
+    pub held: Option<Arc<dyn System>>,
+    /// Who keeps the credential that the reply brings; `None` when it goes to the client.
+    pub keeper: Option<Arc<dyn Harvester>>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -73,6 +84,10 @@ impl Admission {
             remove_from_response: Arc::from([]),
             renewable: None,
             fresh: None,
+            body: None,
+            system: None,
+            held: None,
+            keeper: None,
             _made_by_the_gate: (),
         }
     }
@@ -86,7 +101,7 @@ pub struct Served {
     /// Fields, `Content-Length` not among them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
-    pub body: bytes::Bytes,
+    pub body: Bytes,
 }
 
 /// A refusal, and what its answer needs to know of the rule.
@@ -98,6 +113,8 @@ pub struct Refused {
     pub challenges: Arc<[&'static str]>,
     /// Where a browser navigation is sent to log in, when the rule says so.
     pub login: Option<Arc<str>>,
+    /// The system in whose words it is told, when the rule names one.
+    pub system: Option<Arc<dyn System>>,
 }
 
 /// What the audit record says. Names come from the conf; the subject is proven.

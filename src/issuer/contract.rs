@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
+use crate::domain::{Harvest, Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
@@ -183,4 +183,26 @@ pub trait Service: Send + Sync {
     fn public_keys(&self) -> Option<String> {
         None
     }
+}
+
+/// Keeps the credentials that an upstream's replies bring, in place of the client.
+///
+/// # Security
+///
+/// What is kept is used for whoever presents what this gives back, and for nobody else.
+#[async_trait]
+pub trait Harvester: Debug + Send + Sync {
+    /// Keeps `harvest`, which came in a reply to a request of `caller` at `host`, and says how the client holds it from now on:
+    /// fields for the reply.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: the reply must then not reach the client either, since it would hold what it was not to see.
+    async fn keep(
+        &self,
+        harvest: &Harvest,
+        caller: Option<&Identity>,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal>;
 }

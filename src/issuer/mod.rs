@@ -4,6 +4,7 @@
 //! of randomness that was not handed in.
 
 pub mod contract;
+pub mod gatherer;
 pub mod pairs;
 pub mod services;
 pub mod session;

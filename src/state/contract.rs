@@ -89,11 +89,13 @@ pub enum Class {
     Session,
     /// A family of refresh tokens of ours.
     Family,
+    /// That a request was made which a later one depends on.
+    Note,
 }
 
 impl Class {
     /// Every class there is.
-    pub const ALL: &'static [Self] = &[Self::Renewal, Self::Session, Self::Family];
+    pub const ALL: &'static [Self] = &[Self::Renewal, Self::Session, Self::Family, Self::Note];
 
     /// Its name in keys and metrics; never changes, since stores outlive releases.
     #[must_use]
@@ -102,6 +104,7 @@ impl Class {
             Self::Renewal => "renewal",
             Self::Session => "session",
             Self::Family => "family",
+            Self::Note => "note",
         }
     }
 }

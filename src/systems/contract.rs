@@ -14,7 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Seconds, Secret, Step, Timestamp};
+use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Step, Timestamp};
+pub use crate::domain::{Harvest, Life};
 use crate::settings::{Checking, Node, Shape, Span};
 
 /// The most of a reply that is held back to be classified; a longer one goes on untouched.
@@ -42,7 +43,8 @@ pub trait SystemPlan: Debug + Send + Sync {
         false
     }
 
-    /// Every field that a [`Pass`] of it may set. They are stripped from clients on every route, as all names that we write.
+    /// The fields of a [`Pass`] that upstreams take for our word. They are stripped from clients on every route, so what clients may
+    /// send themselves is not among them.
     fn sets(&self) -> Vec<HeaderName> {
         Vec::new()
     }
@@ -162,32 +164,6 @@ pub enum Meaning {
     Fine,
     /// It has run out: a fresh one may do.
     Expired,
-}
-
-/// A credential that a reply has brought.
-#[derive(Debug, Clone)]
-pub struct Harvest {
-    /// What is presented.
-    pub access: Secret,
-    /// What it is renewed with.
-    pub refresh: Option<Secret>,
-    /// How long it lives, from the reply on; or until when. `None` for what nobody says.
-    pub life: Option<Life>,
-    /// Whom it is for, as the system says; `None` when the reply does not tell.
-    pub subject: Option<Box<str>>,
-    /// When it was made, where the newest counts and replies may come in any order.
-    pub issued: Option<Timestamp>,
-    /// The reply's body with the credential taken out, for a client that is not to see it.
-    pub rest: Option<Bytes>,
-}
-
-/// How long something lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// From the reply on.
-    For(Seconds),
-    /// Until this moment.
-    Until(Timestamp),
 }
 
 /// One system at one rule.

@@ -255,6 +255,12 @@ pub trait Verifier: Send + Sync {
         None
     }
 
+    /// The access credential that we hold for whoever presents `credential`, for an upstream that asks for it. `None` when we hold none.
+    fn shown(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Secret> {
+        let _ = (credential, facts);
+        None
+    }
+
     /// Judges what a renewal brought, as of `now`, in place of the credential that had run out.
     ///
     /// The gate compares subject and issuer with those of the lapsed identity afterwards; here the new credential is proven, as

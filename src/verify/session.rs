@@ -348,6 +348,15 @@ impl Verifier for Sessions {
         Some(Held { access, refresh: pair.refresh.clone() })
     }
 
+    fn shown(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Secret> {
+        let reference = self.reference(credential)?;
+        let read = |asked| facts.answer::<Seen>(&self.question(asked, &reference)).cloned();
+        // What was read last for this request counts, as it does for the verdict.
+        let seen = read(Asked::Anew).or_else(|| read(Asked::Remembered)).or_else(|| self.desk.last_seen(&reference))?;
+        let Seen::Live(session) = seen else { return None };
+        session.get().pair.as_ref().map(|pair| pair.access.clone()).filter(|access| !access.expose().is_empty())
+    }
+
     fn readmit(&self, _fresh: &TokenPair, request: &RequestView<'_>, facts: &Facts, now: Timestamp) -> Step<Verified<Arc<Identity>>> {
         let presented = cookie(&self.terms.cookie, request).ok().flatten();
         let Some(id) = presented.as_deref().and_then(SessionId::parse) else { return Step::Refuse(Doubt::Malformed.into()) };

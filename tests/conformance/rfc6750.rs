@@ -51,7 +51,7 @@ fn parse(value: &str) -> Option<Challenge> {
 }
 
 fn answered(refusal: Refusal, schemes: &[&'static str]) -> Answer {
-    let refused = Refused { refusal, challenges: Arc::from(schemes), login: None };
+    let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None };
     let request = AnswerRequest {
         method: "GET",
         accept: Some("*/*"),
@@ -59,6 +59,9 @@ fn answered(refusal: Refusal, schemes: &[&'static str]) -> Answer {
         sec_fetch_dest: None,
         request_id: "4b1c",
         path_and_query: "/resource",
+        headers: &http::HeaderMap::new(),
+        now: countersign::domain::Timestamp(0),
+        system: None,
     };
     answer(&refused, &request)
 }

@@ -316,7 +316,7 @@ fn o12_a_framework_that_is_made_to_complain_fills_no_disk() {
 #[test]
 fn n2_o3_an_answer_repeats_nothing_that_was_sent() {
     for doubt in [Doubt::Malformed, Doubt::SignatureInvalid, Doubt::KeyUnknown, Doubt::Revoked] {
-        let refused = Refused { refusal: Refusal::Doubted(doubt), challenges: Arc::from(["Bearer"]), login: None };
+        let refused = Refused { refusal: Refusal::Doubted(doubt), challenges: Arc::from(["Bearer"]), login: None, system: None };
         let request = AnswerRequest {
             method: "GET",
             accept: Some("text/html;secret=accept-secret"),
@@ -324,6 +324,9 @@ fn n2_o3_an_answer_repeats_nothing_that_was_sent() {
             sec_fetch_dest: Some("dest-secret"),
             request_id: "r-1",
             path_and_query: "/path-secret?token=query-secret",
+            headers: &http::HeaderMap::new(),
+            now: Timestamp(0),
+            system: None,
         };
         let answer = answer(&refused, &request);
         let told = format!("{:?} {}", answer.headers, String::from_utf8(answer.body.to_vec()).unwrap());

@@ -1,10 +1,15 @@
 //! Who is sent to log in, and that the way back never leaves this site.
 
+use std::sync::LazyLock;
+
+use http::HeaderMap;
+
 use super::{LONGEST_RETURN, is_local, location, prefers_html, thousandths};
-use crate::domain::{Doubt, Refusal};
+use crate::domain::{Doubt, Refusal, Timestamp};
 use crate::edge::respond::AnswerRequest;
 
 fn asking<'r>(method: &'r str, path_and_query: &'r str) -> AnswerRequest<'r> {
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
     AnswerRequest {
         method,
         accept: None,
@@ -12,6 +17,9 @@ fn asking<'r>(method: &'r str, path_and_query: &'r str) -> AnswerRequest<'r> {
         sec_fetch_dest: Some("document"),
         request_id: "r-1",
         path_and_query,
+        headers: &NONE,
+        now: Timestamp(0),
+        system: None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the sender of each refused request is told, and what not.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 
 use super::{Answer, AnswerRequest, PublicReason, answer};
-use crate::domain::{Breach, Doubt, Reason, Refusal, Seconds};
+use crate::domain::{Breach, Doubt, Reason, Refusal, Seconds, Timestamp};
 use crate::gate::verdict::Refused;
 
 const PLAIN: &str = r#"Bearer realm="countersign""#;
@@ -17,11 +18,22 @@ const SCOPE: &str = r#"Bearer realm="countersign", error="insufficient_scope", s
 const BASIC: &str = r#"Basic realm="countersign", charset="UTF-8""#;
 
 fn asking(method: &str) -> AnswerRequest<'_> {
-    AnswerRequest { method, accept: None, sec_fetch_mode: None, sec_fetch_dest: None, request_id: "r-1", path_and_query: "/page" }
+    static NONE: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
+    AnswerRequest {
+        method,
+        accept: None,
+        sec_fetch_mode: None,
+        sec_fetch_dest: None,
+        request_id: "r-1",
+        path_and_query: "/page",
+        headers: &NONE,
+        now: Timestamp(0),
+        system: None,
+    }
 }
 
 fn refused(refusal: Refusal) -> Refused {
-    Refused { refusal, challenges: Arc::from(["Bearer", "Basic"]), login: None }
+    Refused { refusal, challenges: Arc::from(["Bearer", "Basic"]), login: None, system: None }
 }
 
 fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
@@ -172,7 +184,7 @@ fn each_accepted_scheme_is_named_once_and_a_401_always_names_one() {
         (&["no field\n"], Refusal::CredentialMissing, &[r#"Countersign realm="countersign""#], "what cannot be sent is not sent"),
     ];
     for (schemes, refusal, expected, shows) in rows {
-        let refused = Refused { refusal, challenges: Arc::from(schemes), login: None };
+        let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None };
         assert_eq!(fields(&answer(&refused, &asking("GET")), WWW_AUTHENTICATE.as_str()), expected, "{shows}");
     }
 }
