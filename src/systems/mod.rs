@@ -2,7 +2,9 @@
 
 pub mod contract;
 
+pub mod gigya;
+
 use crate::systems::contract::SystemEntry;
 
 /// Every system that a rule may name.
-pub static SYSTEMS: &[&SystemEntry] = &[];
+pub static SYSTEMS: &[&SystemEntry] = &[&gigya::ENTRY];

@@ -152,7 +152,7 @@ impl GigyaSessionPlan {
             _ => Err(format!("`{store}` holds no {}", KeyClass::GigyaSecret.describe())),
         };
         let mut signers = Vec::new();
-        for (store, _) in &self.partner {
+        if let Some((store, _)) = &self.partner {
             signers.push(signer(None, store)?);
         }
         for (user_key, store, _) in &self.users {
