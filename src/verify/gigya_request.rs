@@ -278,6 +278,3 @@ impl Verifier for GigyaRequestVerifier {
         self.prover.knows(id).then_some(Cow::Borrowed(id))
     }
 }
-
-#[cfg(test)]
-mod tests;

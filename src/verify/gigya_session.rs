@@ -238,6 +238,3 @@ impl Verifier for GigyaSessionVerifier {
         Some(self.prover.generation())
     }
 }
-
-#[cfg(test)]
-mod tests;
