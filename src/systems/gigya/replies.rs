@@ -36,7 +36,7 @@ pub fn classify(reply: &Reply<'_>) -> Meaning {
     }
 }
 
-/// The `id_token` of a reply, or else the login token of its `sessionInfo`.
+/// The `id_token` of a reply, with the login token that brings the next one where there is one; or else that login token.
 #[must_use]
 pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
     let mut envelope = envelope(reply.body?)?;
@@ -44,25 +44,35 @@ pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         return None;
     }
     let subject = envelope.get("UID").and_then(Json::as_str).filter(|uid| !uid.is_empty()).map(Into::into);
-    let (access, life, issued) = match envelope.remove("id_token") {
+    let login = login_of(&mut envelope);
+    let (access, refresh, life, issued) = match envelope.remove("id_token") {
         Some(Json::String(token)) => {
             let (life, issued) = times_of(&token)?;
-            (token, life, issued)
+            (token, login.map(|(token, _)| Secret::new(token.into_bytes())), life, issued)
         }
         Some(_) => return None,
         None => {
-            let info = envelope.get_mut("sessionInfo")?.as_object_mut()?;
-            let name = ["cookieValue", "sessionToken"].into_iter().find(|name| info.get(*name).is_some_and(Json::is_string))?;
-            let Some(Json::String(token)) = info.remove(name) else { return None };
-            let life = info.get("expires_in").and_then(Json::as_u64).and_then(|seconds| u32::try_from(seconds).ok());
-            (token, life.filter(|seconds| 0 < *seconds).map(|seconds| Life::For(Seconds(seconds))), None)
+            let (token, life) = login?;
+            (token, None, life, None)
         }
     };
-    if access.is_empty() {
-        return None;
-    }
     let rest = Some(Bytes::from(Json::Object(envelope).to_string()));
-    Some(Harvest { access: Secret::new(access.into_bytes()), refresh: None, life, subject, issued, rest })
+    Some(Harvest { access: Secret::new(access.into_bytes()), refresh, life, subject, issued, rest })
+}
+
+/// Takes the login token out of `sessionInfo`, and how long it lives where that is said.
+fn login_of(envelope: &mut Map<String, Json>) -> Option<(String, Option<Life>)> {
+    let info = envelope.get_mut("sessionInfo")?.as_object_mut()?;
+    let name = ["cookieValue", "sessionToken"].into_iter().find(|name| info.get(*name).is_some_and(Json::is_string))?;
+    let life = info.get("expires_in").and_then(Json::as_u64).and_then(|seconds| u32::try_from(seconds).ok());
+    // Its companion signs for it: worth as much.
+    info.remove("sessionSecret");
+    match info.remove(name) {
+        Some(Json::String(token)) if !token.is_empty() => {
+            Some((token, life.filter(|seconds| 0 < *seconds).map(|seconds| Life::For(Seconds(seconds)))))
+        }
+        _ => None,
+    }
 }
 
 /// Until when a token lives and since when, as it says itself; nothing is proven here. `None` for what is no token.
