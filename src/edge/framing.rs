@@ -22,6 +22,7 @@ pub struct Ruler {
     /// The line that is arriving, where its content matters.
     line: Vec<u8>,
     trailers: usize,
+    content: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,13 +50,19 @@ impl Ruler {
             BodyLength::Known(length) => State::Length(length),
             BodyLength::Chunked => State::Size,
         };
-        Self { state, line: Vec::new(), trailers: 0 }
+        Self { state, line: Vec::new(), trailers: 0, content: 0 }
     }
 
     /// Whether the message is complete.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// How many bytes of content have passed, framing not counted.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// How many of `bytes`, which follow what was measured before, belong to the body.
@@ -70,10 +77,12 @@ impl Ruler {
                 State::Done => break,
                 State::Length(left) => {
                     let taken = skip(&mut rest, left);
+                    self.content = self.content.saturating_add(taken);
                     self.state = if taken == left { State::Done } else { State::Length(left - taken) };
                 }
                 State::Data(left) => {
                     let taken = skip(&mut rest, left);
+                    self.content = self.content.saturating_add(taken);
                     self.state = if taken == left { State::DataReturn } else { State::Data(left - taken) };
                 }
                 State::DataReturn => self.state = expect(&mut rest, b'\r', State::DataFeed)?,

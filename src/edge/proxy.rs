@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, Method};
+use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -25,7 +26,9 @@ use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
 use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
+use crate::edge::gather;
 use crate::edge::guard_stream::GuardStream;
+use crate::edge::held;
 use crate::edge::in_force::InForce;
 use crate::edge::replay;
 use crate::edge::trip::{Asked, Trip};
@@ -79,12 +82,14 @@ pub struct RequestLimits {
 pub struct Shared {
     in_force: ArcSwap<InForce>,
     pub(super) instruments: Instruments,
+    /// Makes and keeps the connections over which held replies come.
+    held: Arc<TransportConnector>,
     draining: AtomicBool,
 }
 
 impl Shared {
-    pub(super) fn new(in_force: InForce, instruments: Instruments) -> Self {
-        Self { in_force: ArcSwap::from_pointee(in_force), instruments, draining: AtomicBool::new(false) }
+    pub(super) fn new(in_force: InForce, instruments: Instruments, held: Arc<TransportConnector>) -> Self {
+        Self { in_force: ArcSwap::from_pointee(in_force), instruments, held, draining: AtomicBool::new(false) }
     }
 
     /// To keep for the length of a request.
@@ -309,6 +314,12 @@ impl ProxyHttp for Proxy {
         let mut peer = Box::new(address.peer().clone());
         if websocket_is_asked_for(session) {
             trip.handshake = Some(prepare_handshake(&mut peer, trip.serving.bounds.request.upgraded_idle));
+        } else if let Some(admission) = &trip.admission {
+            // Pingora ends a request without a body at its head over HTTP/2, and would leave ours out.
+            if session.is_body_empty() && admission.body.as_ref().is_some_and(|ours| !ours.is_empty()) {
+                peer.options.set_http_version(1, 1);
+            }
+            trip.held = admission.held.as_ref().map(|_system| held::hold(&mut peer, &self.0.held, is_head(session)));
         }
         trip.begin_attempt(address);
         Ok(peer)
@@ -352,6 +363,10 @@ impl ProxyHttp for Proxy {
         if is_slow && announced_length(session.req_header()).is_some_and(|announced| trip.body_bytes < announced) {
             return Err(Error::explain(ErrorType::ReadTimedout, "body too slow").into_down());
         }
+        if let Some(ours) = trip.admission.as_ref().and_then(|admission| admission.body.as_ref()) {
+            // Nothing is not the end, as Pingora has it: the end is no bytes at all.
+            *body = if end_of_stream { Some(ours.clone()).filter(|ours| !ours.is_empty()) } else { Some(Bytes::new()) };
+        }
         Ok(())
     }
 
@@ -379,19 +394,21 @@ impl ProxyHttp for Proxy {
         }
         trip.upstream_status = Some(status.as_u16());
         trip.end_attempt(if status.is_server_error() { UpstreamResult::ServerError } else { UpstreamResult::Answered });
-        if status == http::StatusCode::UNAUTHORIZED {
+        if held::has_run_out(session, trip, response) {
             replay::renew(session, trip).await?;
         }
+        gather::gather(session, response, trip).await?;
         Ok(())
     }
 
     fn upstream_response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         trip: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
+        gather::replace(trip, body, end_of_stream);
         if let Some(handshake) = &trip.handshake
             && end_of_stream
             && !session.was_upgraded()
@@ -465,8 +482,14 @@ impl ProxyHttp for Proxy {
             error.set_retry(!session.as_ref().retry_buffer_truncated());
             return error;
         }
+        let held = trip.held.take();
+        let client_reused = client_reused || held.as_ref().is_some_and(|held| held.was_reused());
         if *error.esource() == ErrorSource::Upstream {
-            let late = matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
+            let silent = held.is_some_and(|held| held.was_late());
+            if silent {
+                trip.given_up = Some(Refusal::UpstreamTimeout);
+            }
+            let late = silent || matches!(error.etype(), ErrorType::ReadTimedout | ErrorType::WriteTimedout);
             // A pooled connection that the upstream closed while it lay idle says nothing about the server.
             if !client_reused || late {
                 trip.end_attempt(if late { UpstreamResult::TimedOut } else { UpstreamResult::Broken });

@@ -1,10 +1,11 @@
-//! One more try for a request whose upstream has answered 401 to a credential that can be renewed.
+//! One more try for a request whose upstream has refused a credential that can be renewed: by 401, or as its system says it.
 //!
 //! The renewal is made while the upstream's answer is held back, before a byte of it has gone to the client. Only when it brought
-//! a credential that the gate admits is the request sent again, once; otherwise the upstream's own 401 goes on untouched. What
+//! a credential that the gate admits is the request sent again, once; otherwise the upstream's own answer goes on untouched. What
 //! was read of the body must still be at hand: Pingora keeps 64 KiB.
 //!
-//! A 401 says that the request was not acted upon (RFC 9110 section 15.5.2), so it may be sent again whatever its method.
+//! A 401 says that the request was not acted upon (RFC 9110 section 15.5.2), so it may be sent again whatever its method. What else says
+//! so is weighed in `edge::held`.
 
 use async_trait::async_trait;
 use bytes::Bytes;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 use pingora::apps::HttpServerApp;
+use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use rustls::sign::CertifiedKey;
@@ -174,7 +175,6 @@ impl Edge {
     /// See [`EdgeFault`]. Nothing stays bound then.
     pub fn bind(options: EdgeOptions, serving: Serving, instruments: Instruments) -> Result<Self, EdgeFault> {
         let doors = options.listeners.iter().map(open_door).collect::<Result<_, _>>()?;
-        let shared = Arc::new(Shared::new(InForce::new(&options, serving), instruments));
         let conf = ServerConf {
             threads: options.threads,
             upstream_keepalive_pool_size: options.upstream_pool,
@@ -182,14 +182,16 @@ impl Edge {
             max_retries: 16,
             ..ServerConf::default()
         };
-        let inner = Proxy(shared.clone());
         // Pingora panics where it cannot read the system's certificates.
-        let proxy = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let mut proxy = HttpProxy::new(inner, Arc::new(conf));
+        let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let held = Arc::new(TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf))));
+            let shared = Arc::new(Shared::new(InForce::new(&options, serving), instruments, held));
+            let mut proxy = HttpProxy::new(Proxy(shared.clone()), Arc::new(conf));
             proxy.handle_init_modules();
-            proxy
+            (proxy, shared)
         }));
-        let proxy = Arc::new(proxy.map_err(|_panic| EdgeFault::SystemCertificates)?);
+        let (proxy, shared) = made.map_err(|_panic| EdgeFault::SystemCertificates)?;
+        let proxy = Arc::new(proxy);
         let hall = Arc::new(Hall { proxy, shared });
         let doorman = Doorman::new(places(&options, options.listeners.len()), options.connections_per_address);
         let certificates = options.listeners.into_iter().map(|listener| listener.certificate).collect();

@@ -6,9 +6,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Reason, Refusal};
+use crate::edge::held::HeldReply;
 use crate::edge::in_force::InForce;
 use crate::edge::proxy::Shared;
 use crate::edge::upstream::handshake::Handshake;
@@ -38,6 +40,8 @@ pub struct Trip {
     pub(super) place: Option<Place>,
     /// The WebSocket handshake under way.
     pub(super) handshake: Option<Arc<Handshake>>,
+    /// The reply that is held in this attempt.
+    pub(super) held: Option<Arc<HeldReply>>,
     pub(super) attempts: usize,
     pub(super) tried: Vec<SocketAddr>,
     attempt: Option<Attempt>,
@@ -47,7 +51,9 @@ pub struct Trip {
     pub(super) body_bytes: u64,
     /// Fields that hand a fresh pair to the client.
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
-    /// Whether its one more try after a 401 has been used.
+    /// What the client sees in place of the reply's body, until it was given on.
+    pub(super) rest: Option<Bytes>,
+    /// Whether its one more try after a credential had run out has been used.
     pub(super) replayed: bool,
     reported: bool,
 }
@@ -82,12 +88,14 @@ impl Trip {
             upstream: None,
             place: None,
             handshake: None,
+            held: None,
             attempts: 0,
             tried: Vec::new(),
             attempt: None,
             given_up: None,
             body_bytes: 0,
             hand_back: Vec::new(),
+            rest: None,
             replayed: false,
             reported: false,
             shared,

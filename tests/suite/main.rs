@@ -23,6 +23,7 @@ mod cli_ticket;
 mod conf;
 mod encrypted;
 mod flight;
+mod held;
 mod lifecycle;
 mod models_burn;
 mod models_cell;

@@ -2,20 +2,56 @@
 //!
 //! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
 //! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
-//! upstream not take it: it is shown as `x-credential`, first `old`, then `new`.
+//! upstream not take it: it is shown as `x-credential`, first `old`, then `new`. Under `/held…` and `/weighed…` as well, and there a
+//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. A request whose target has
+//! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::domain::{Doubt, Refusal, Target, Timestamp};
+use countersign::domain::{Doubt, Refusal, SpentKey, Target, Timestamp};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::contract::Judge;
 use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use countersign::systems::contract::{self as contract, Meaning, Rendered, System};
 use http::{HeaderName, HeaderValue};
 
 /// Shows the upstream which credential the request goes by.
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
+
+/// What the judge has requests go on with.
+pub const REWRITTEN: &str = "in its place";
+
+/// A system whose credentials have run out when a reply redirects to `/` or, where its body is there, says `expired` in it.
+#[derive(Debug)]
+pub struct Dialect;
+
+impl System for Dialect {
+    fn name(&self) -> &'static str {
+        "dialect"
+    }
+
+    fn render(&self, _refused: &contract::Refused<'_>) -> Option<Rendered> {
+        None
+    }
+
+    fn holds(&self, _method: &str, path: &str) -> bool {
+        path.starts_with("/held")
+    }
+
+    fn weigh(&self, reply: &contract::Reply<'_>) -> Meaning {
+        let home = reply.headers.get(http::header::LOCATION).is_some_and(|to| to == "/");
+        if reply.status == 401 || (reply.status == 303 && home) { Meaning::Expired } else { Meaning::Fine }
+    }
+
+    fn classify(&self, reply: &contract::Reply<'_>) -> Meaning {
+        let body = reply.body.expect("asked only where it is there");
+        assert!(!reply.path.contains("panics"), "the system was asked to");
+        let expired = body.windows(7).any(|word| word == b"expired");
+        if expired { Meaning::Expired } else { self.weigh(reply) }
+    }
+}
 
 pub struct Gatekeeper {
     /// How many requests it was asked about.
@@ -28,6 +64,8 @@ pub struct Gatekeeper {
     pub renewal: Renewal,
     /// How many renewals it was asked for.
     pub renewed: AtomicUsize,
+    /// How many renewals it was told were in vain.
+    pub in_vain: AtomicUsize,
 }
 
 /// What comes of a renewal.
@@ -51,6 +89,7 @@ impl Default for Gatekeeper {
             upstream: 0,
             renewal: Renewal::Admits,
             renewed: AtomicUsize::new(0),
+            in_vain: AtomicUsize::new(0),
         }
     }
 }
@@ -77,6 +116,19 @@ impl Gatekeeper {
             (HeaderName::from_static("x-auth-connection"), HeaderValue::from_str(&connection).unwrap()),
         ];
         admission.remove_from_response = Arc::from([HeaderName::from_static("x-auth-subject")]);
+        let at = |start: &str| admission.target.path.starts_with(start);
+        let (renewable, held, weighed) = (at("/renewable"), at("/held"), at("/weighed"));
+        let fixed = admission.target.path.contains("/fixed");
+        if (renewable || held || weighed) && !fixed {
+            admission.renewable = Some(7);
+        }
+        admission.held = held.then(|| Arc::new(Dialect) as Arc<dyn System>);
+        admission.system = (held || weighed).then(|| Arc::new(Dialect) as Arc<dyn System>);
+        if admission.target.path.contains("/rewritten") {
+            admission.body = Some(REWRITTEN.into());
+        } else if admission.target.path.contains("/emptied") {
+            admission.body = Some(bytes::Bytes::new());
+        }
         let cut_at = self.cut_at.load(Ordering::SeqCst);
         admission.cut_at = (cut_at != i64::MAX).then_some(Timestamp(cut_at));
         Outcome::Admit(Box::new(admission))
@@ -127,12 +179,16 @@ impl Judge for Gatekeeper {
         }
         let mut outcome = outcome;
         if let Outcome::Admit(admission) = &mut outcome
-            && target.starts_with("/renewable")
+            && admission.renewable.is_some()
         {
-            admission.renewable = Some(7);
             admission.set.push((CREDENTIAL, HeaderValue::from_static("old")));
         }
         Verdict { outcome, record, hand_back: Vec::new() }
+    }
+
+    fn in_vain(&self, fresh: SpentKey) {
+        assert_eq!(fresh, SpentKey([7; 32]), "the one that the admission named");
+        self.in_vain.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
@@ -145,7 +201,7 @@ impl Judge for Gatekeeper {
                 let length = body.body(64 * 1024).await.unwrap().len();
                 admission.set.push((CREDENTIAL, HeaderValue::from_static("new")));
                 admission.set.push((HeaderName::from_static("x-body-seen"), HeaderValue::from(length)));
-                admission.renewable = Some(7);
+                admission.fresh = Some(SpentKey([7; 32]));
                 Outcome::Admit(admission)
             }
             Renewal::Refuses => refuse(Refusal::PolicyDenied),
