@@ -15,6 +15,7 @@ mod loopback;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gigya;
 mod hat;
 mod janrain;
 mod taptalk;
