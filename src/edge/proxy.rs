@@ -393,19 +393,19 @@ impl ProxyHttp for Proxy {
         }
         trip.upstream_status = Some(status.as_u16());
         trip.end_attempt(if status.is_server_error() { UpstreamResult::ServerError } else { UpstreamResult::Answered });
-        if held::has_run_out(session, trip, response) {
-            replay::renew(session, trip).await?;
-        }
-        Ok(())
+        held::answered(session, trip, response).await
     }
 
     fn upstream_response_body_filter(
         &self,
         session: &mut Session,
-        _body: &mut Option<Bytes>,
+        body: &mut Option<Bytes>,
         end_of_stream: bool,
         trip: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
+        if let Some(ours) = &trip.reply_body {
+            *body = end_of_stream.then(|| ours.clone());
+        }
         if let Some(handshake) = &trip.handshake
             && end_of_stream
             && !session.was_upgraded()

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{Reason, Refusal};
@@ -41,6 +42,8 @@ pub struct Trip {
     pub(super) handshake: Option<Arc<Handshake>>,
     /// The reply that is held in this attempt.
     pub(super) held: Option<Arc<HeldReply>>,
+    /// What the client gets in place of the reply's body.
+    pub(super) reply_body: Option<Bytes>,
     pub(super) attempts: usize,
     pub(super) tried: Vec<SocketAddr>,
     attempt: Option<Attempt>,
@@ -86,6 +89,7 @@ impl Trip {
             place: None,
             handshake: None,
             held: None,
+            reply_body: None,
             attempts: 0,
             tried: Vec::new(),
             attempt: None,

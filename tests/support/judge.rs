@@ -4,16 +4,18 @@
 //! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
 //! upstream not take it: it is shown as `x-credential`, first `old`, then `new`. Under `/held…` and `/weighed…` as well, and there a
 //! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. A request whose target has
-//! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none.
+//! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none. Where it has `/kept`, what replies bring is
+//! kept.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::domain::{Doubt, Refusal, SpentKey, Target, Timestamp};
+use countersign::domain::{Doubt, Harvest, Identity, Refusal, Secret, SpentKey, Target, Timestamp};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::contract::Judge;
 use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use countersign::issuer::contract::Harvester;
 use countersign::systems::contract::{self as contract, Meaning, Rendered, System};
 use http::{HeaderName, HeaderValue};
 
@@ -51,6 +53,39 @@ impl System for Dialect {
         let expired = body.windows(7).any(|word| word == b"expired");
         if expired { Meaning::Expired } else { self.weigh(reply) }
     }
+
+    /// `token=` and up to `;` in the body, for whom `x-for` says; or `x-brings` in the head.
+    fn harvest(&self, reply: &contract::Reply<'_>) -> Option<Harvest> {
+        assert!(!reply.path.contains("/confused"), "the system was asked to");
+        let (access, rest) = match reply.body {
+            None => (reply.headers.get("x-brings")?.to_str().unwrap().to_owned(), None),
+            Some(body) => {
+                let text = std::str::from_utf8(body).unwrap();
+                let (before, after) = text.split_once("token=")?;
+                let (token, after) = after.split_once(';').unwrap();
+                (token.to_owned(), Some(format!("{before}{after}").into()))
+            }
+        };
+        let subject = reply.headers.get("x-for").map(|name| name.to_str().unwrap().into());
+        Some(Harvest { access: Secret::new(access.into_bytes()), refresh: None, life: None, subject, issued: None, rest })
+    }
+}
+
+/// Says that there is one; the judge itself keeps.
+#[derive(Debug)]
+struct Keeper;
+
+#[async_trait]
+impl Harvester for Keeper {
+    async fn keep(
+        &self,
+        _harvest: &Harvest,
+        _caller: Option<&Identity>,
+        _host: &str,
+        _now: Timestamp,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        unreachable!("the judge keeps")
+    }
 }
 
 pub struct Gatekeeper {
@@ -66,6 +101,8 @@ pub struct Gatekeeper {
     pub renewed: AtomicUsize,
     /// How many renewals it was told were in vain.
     pub in_vain: AtomicUsize,
+    /// What it has kept.
+    pub kept: parking_lot::Mutex<Vec<String>>,
 }
 
 /// What comes of a renewal.
@@ -90,6 +127,7 @@ impl Default for Gatekeeper {
             renewal: Renewal::Admits,
             renewed: AtomicUsize::new(0),
             in_vain: AtomicUsize::new(0),
+            kept: parking_lot::Mutex::default(),
         }
     }
 }
@@ -124,6 +162,7 @@ impl Gatekeeper {
         }
         admission.held = held.then(|| Arc::new(Dialect) as Arc<dyn System>);
         admission.system = (held || weighed).then(|| Arc::new(Dialect) as Arc<dyn System>);
+        admission.keeper = admission.target.path.contains("/kept").then(|| Arc::new(Keeper) as Arc<dyn Harvester>);
         if admission.target.path.contains("/rewritten") {
             admission.body = Some(REWRITTEN.into());
         } else if admission.target.path.contains("/emptied") {
@@ -184,6 +223,26 @@ impl Judge for Gatekeeper {
             admission.set.push((CREDENTIAL, HeaderValue::from_static("old")));
         }
         Verdict { outcome, record, hand_back: Vec::new() }
+    }
+
+    async fn harvest(
+        &self,
+        admission: &Admission,
+        _caller: Option<&Identity>,
+        arrival: &Arrival<'_>,
+        harvest: &Harvest,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        assert!(admission.keeper.is_some() && arrival.raw_target.starts_with(b"/"), "asked where something is kept");
+        match harvest.subject.as_deref() {
+            Some("nobody") => return Err(Refusal::PolicyDenied),
+            Some("panic") => panic!("the judge was asked to"),
+            _ => {}
+        }
+        self.kept.lock().push(String::from_utf8(harvest.access.expose().to_vec()).unwrap());
+        Ok(vec![
+            (http::header::SET_COOKIE, HeaderValue::from_static("session=1; Path=/")),
+            (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ])
     }
 
     fn in_vain(&self, fresh: SpentKey) {

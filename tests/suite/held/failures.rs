@@ -148,7 +148,7 @@ async fn connections_are_used_again_only_after_a_reply_that_ended_where_it_shoul
             3,
             "an answer that nobody asked for",
         ),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", 3, "two lengths, though the same"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 9\r\n\r\n2\r\nok\r\n0\r\n\r\n", 3, "a length beside chunks"),
         (b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok", 3, "a body where there is none"),
     ];
     for (reply, connections, shows) in rows {
