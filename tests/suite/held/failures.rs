@@ -235,8 +235,8 @@ async fn a_client_that_leaves_takes_its_request_with_it() {
         eventually("it is asked", || upstream.connections() == 1).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         drop(client);
-        eventually("the upstream is let go", || upstream.ended() == 1).await;
-        eventually("it is reported", || edge.ledger.visits().len() == 1).await;
+        eventually(&format!("{shows}: the upstream is let go"), || upstream.ended() == 1).await;
+        eventually(&format!("{shows}: it is reported"), || edge.ledger.visits().len() == 1).await;
     }
 }
 
