@@ -10,5 +10,6 @@ pub mod issuer;
 pub mod performance;
 pub mod script;
 pub mod stand;
+pub mod systems;
 pub mod trail;
 pub mod upstream;

@@ -1,6 +1,7 @@
 //! A credential that a reply of an upstream has brought.
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use crate::domain::secret::Secret;
 use crate::domain::time::{Seconds, Timestamp};
@@ -18,6 +19,8 @@ pub struct Harvest {
     pub subject: Option<Box<str>>,
     /// When it was made, where the newest counts and replies may come in any order.
     pub issued: Option<Timestamp>,
+    /// The reply's field that holds it, which a client is not to see.
+    pub strip: Option<HeaderName>,
     /// The reply's body with the credential taken out, for a client that is not to see it.
     pub rest: Option<Bytes>,
 }

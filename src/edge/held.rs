@@ -10,9 +10,6 @@
 //! one, and one whose framing two readers could read in two ways, goes on untouched as it comes; only its head is weighed. A reply that
 //! breaks off while it is held is a failure of the upstream, and not half an answer.
 //!
-//! Where a rule keeps the credentials that replies bring, so that the client does not see them, a reply that should be held and cannot
-//! be read does not go on: what it brings would be seen.
-//!
 //! The price: the upstream is spoken to over HTTP/1.1, also where HTTP/2 is offered, over connections of their own (`connect`).
 //!
 //! Not here: what a reply means (`systems::contract`); the renewal and the second try (`edge::replay`).
@@ -28,16 +25,14 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::{HttpPeer, Scheme};
 
-use crate::domain::Harvest;
 use crate::edge::held::connect::HeldConnect;
-use crate::edge::replay;
 use crate::edge::trip::Trip;
+use crate::gate::verdict::Admission;
 use crate::systems::contract::{HELD_REPLY, Meaning, Reply};
 use crate::telemetry::report::Happening;
 
 mod coding;
 mod connect;
-mod harvest;
 mod reply;
 mod socket;
 
@@ -96,63 +91,45 @@ pub(super) fn hold(peer: &mut HttpPeer, transport: &Arc<TransportConnector>, bod
     reply
 }
 
-/// What a final reply has told.
-#[derive(Default)]
-struct Told {
-    /// The credential has run out.
-    expired: bool,
-    /// It brings a credential that is not the client's to see.
-    harvest: Option<Harvest>,
-    /// It may bring one, and could not be read.
-    unread: bool,
-    /// It has a body, and that could be read.
-    body: bool,
-}
-
-/// Does what a final reply asks for before the client sees it: renews what has run out, keeps what the client is not to see.
-///
-/// # Errors
-///
-/// The attempt must end: the request is sent again, or the reply must not reach the client.
-pub(super) async fn answered(session: &mut Session, trip: &mut Trip, response: &mut ResponseHeader) -> pingora::Result<()> {
-    let told = told(session, trip, response);
-    if told.expired {
-        replay::renew(session, trip).await?;
-    }
-    if let Some(harvest) = &told.harvest {
-        return harvest::keep(session, trip, response, harvest, told.body).await;
-    }
-    if told.unread { harvest::refuse_unread(trip) } else { Ok(()) }
-}
-
-/// Asks the system what a reply means: by its body where that was held, by its head otherwise.
-fn told(session: &Session, trip: &Trip, response: &ResponseHeader) -> Told {
+/// Whether a final reply says that the credential has run out: by its body where that was held, by its head otherwise.
+pub(super) fn has_run_out(session: &Session, trip: &Trip, response: &ResponseHeader) -> bool {
     let refused = response.status == http::StatusCode::UNAUTHORIZED;
-    let Some(admission) = &trip.admission else { return Told::default() };
-    let (renews, keeps) = (admission.renewable.is_some() || admission.fresh.is_some(), admission.keeper.is_some());
-    let system = admission.held.as_ref().or(admission.system.as_ref()).filter(|_| keeps || (renews && !refused));
-    let Some(system) = system else { return Told { expired: refused, ..Told::default() } };
-    let content = trip.held.as_ref().and_then(|held| held.content.lock().take());
-    let asked = catch_unwind(AssertUnwindSafe(|| {
-        let plain = content.and_then(|content| coding::take_off(&response.headers, content, HELD_REPLY));
-        let reply = Reply {
-            method: session.req_header().method.as_str(),
-            path: &admission.target.path,
-            status: response.status.as_u16(),
-            headers: &response.headers,
-            body: plain.as_deref(),
-        };
-        let weigh = || if plain.is_some() { system.classify(&reply) } else { system.weigh(&reply) };
-        Told {
-            expired: refused || (renews && weigh() == Meaning::Expired),
-            harvest: if keeps { system.harvest(&reply) } else { None },
-            unread: keeps && admission.held.is_some() && plain.is_none() && response.status.is_success(),
-            body: plain.is_some_and(|plain| !plain.is_empty()),
-        }
+    let Some(admission) = &trip.admission else { return false };
+    let Some(system) = admission.held.as_ref().or(admission.system.as_ref()) else { return refused };
+    if refused || (admission.renewable.is_none() && admission.fresh.is_none()) {
+        return refused;
+    }
+    let meaning = catch_unwind(AssertUnwindSafe(|| {
+        let plain = content(trip, response);
+        let reply = reply(session, admission, response, plain.as_deref());
+        if plain.is_some() { system.classify(&reply) } else { system.weigh(&reply) }
     }));
-    asked.unwrap_or_else(|_panic| {
-        // It has understood nothing.
+    // A system that panics has understood nothing.
+    let meaning = meaning.unwrap_or_else(|_panic| {
         trip.shared.instruments.reporter.happened(Happening::Panicked);
-        Told { expired: refused, unread: keeps, ..Told::default() }
-    })
+        Meaning::Fine
+    });
+    meaning == Meaning::Expired
+}
+
+/// The content of the reply with its codings taken off, where it was held and can be read.
+pub(super) fn content(trip: &Trip, response: &ResponseHeader) -> Option<Bytes> {
+    let held = trip.held.as_ref()?.content.lock().clone()?;
+    coding::take_off(&response.headers, held, HELD_REPLY)
+}
+
+/// The reply as a system sees it.
+pub(super) fn reply<'r>(
+    session: &'r Session,
+    admission: &'r Admission,
+    response: &'r ResponseHeader,
+    content: Option<&'r [u8]>,
+) -> Reply<'r> {
+    Reply {
+        method: session.req_header().method.as_str(),
+        path: &admission.target.path,
+        status: response.status.as_u16(),
+        headers: &response.headers,
+        body: content,
+    }
 }

@@ -18,6 +18,7 @@ pub mod wire;
 mod answering;
 pub mod body;
 pub mod forward;
+mod gather;
 mod held;
 mod in_force;
 pub mod proxy;

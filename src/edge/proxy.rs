@@ -26,6 +26,7 @@ use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
 use crate::edge::answering::{self, refused};
 use crate::edge::body::{Means, NoBody, SessionBody, say_continue};
 use crate::edge::forward;
+use crate::edge::gather;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::held;
 use crate::edge::in_force::InForce;
@@ -393,7 +394,11 @@ impl ProxyHttp for Proxy {
         }
         trip.upstream_status = Some(status.as_u16());
         trip.end_attempt(if status.is_server_error() { UpstreamResult::ServerError } else { UpstreamResult::Answered });
-        held::answered(session, trip, response).await
+        if held::has_run_out(session, trip, response) {
+            replay::renew(session, trip).await?;
+        }
+        gather::gather(session, response, trip).await?;
+        Ok(())
     }
 
     fn upstream_response_body_filter(
@@ -403,9 +408,7 @@ impl ProxyHttp for Proxy {
         end_of_stream: bool,
         trip: &mut Self::CTX,
     ) -> pingora::Result<Option<Duration>> {
-        if let Some(ours) = &trip.reply_body {
-            *body = end_of_stream.then(|| ours.clone());
-        }
+        gather::replace(trip, body, end_of_stream);
         if let Some(handshake) = &trip.handshake
             && end_of_stream
             && !session.was_upgraded()

@@ -42,8 +42,6 @@ pub struct Trip {
     pub(super) handshake: Option<Arc<Handshake>>,
     /// The reply that is held in this attempt.
     pub(super) held: Option<Arc<HeldReply>>,
-    /// What the client gets in place of the reply's body.
-    pub(super) reply_body: Option<Bytes>,
     pub(super) attempts: usize,
     pub(super) tried: Vec<SocketAddr>,
     attempt: Option<Attempt>,
@@ -53,6 +51,8 @@ pub struct Trip {
     pub(super) body_bytes: u64,
     /// Fields that hand a fresh pair to the client.
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
+    /// What the client sees in place of the reply's body, until it was given on.
+    pub(super) rest: Option<Bytes>,
     /// Whether its one more try after a credential had run out has been used.
     pub(super) replayed: bool,
     reported: bool,
@@ -89,13 +89,13 @@ impl Trip {
             place: None,
             handshake: None,
             held: None,
-            reply_body: None,
             attempts: 0,
             tried: Vec::new(),
             attempt: None,
             given_up: None,
             body_bytes: 0,
             hand_back: Vec::new(),
+            rest: None,
             replayed: false,
             reported: false,
             shared,

@@ -54,11 +54,11 @@ pub struct Admission {
     /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
     /// judge is told should the upstream refuse it as well.
     pub fresh: Option<SpentKey>,
-    /// The body to send in place of the client's.
+    /// The body to send in place of the client's, which is read and thrown away.
     pub body: Option<Bytes>,
-    /// The system whose clients the rule serves.
+    /// The system that weighs the head of the reply; without one a 401 says that the credential has run out, and nothing else does.
     pub system: Option<Arc<dyn System>>,
-    /// The same when the reply must be held back until its body tells what it means.
+    /// The system that the reply is held back for until its body is there, since only that tells what it means.
     pub held: Option<Arc<dyn System>>,
     /// Who keeps the credential that the reply brings; `None` when it goes to the client.
     pub keeper: Option<Arc<dyn Harvester>>,

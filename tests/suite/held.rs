@@ -3,7 +3,7 @@
 mod bounds;
 mod cost;
 mod failures;
-mod kept;
+mod gathered;
 mod rewritten;
 mod ways;
 

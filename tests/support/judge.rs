@@ -3,15 +3,15 @@
 //! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
 //! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
 //! upstream not take it: it is shown as `x-credential`, first `old`, then `new`. Under `/held…` and `/weighed…` as well, and there a
-//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. A request whose target has
-//! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none. Where it has `/kept`, what replies bring is
-//! kept.
+//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. What a reply brings is kept
+//! where the target has `/kept`. A request whose target has `/rewritten` goes on with a body of the judge's, and one that has
+//! `/emptied` with none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::domain::{Doubt, Harvest, Identity, Refusal, Secret, SpentKey, Target, Timestamp};
+use countersign::domain::{Doubt, Identity, Refusal, Seconds, Secret, SpentKey, Target, Timestamp};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::contract::Judge;
 use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
@@ -21,6 +21,26 @@ use http::{HeaderName, HeaderValue};
 
 /// Shows the upstream which credential the request goes by.
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
+
+/// What is left of a body whose credential is kept.
+pub const REST: &str = "the rest of it";
+
+/// Stands for whoever keeps credentials; it is the judge who does.
+#[derive(Debug)]
+struct Kept;
+
+#[async_trait]
+impl Harvester for Kept {
+    async fn keep(
+        &self,
+        _harvest: &contract::Harvest,
+        _caller: Option<&Identity>,
+        _host: &str,
+        _now: Timestamp,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        unreachable!()
+    }
+}
 
 /// What the judge has requests go on with.
 pub const REWRITTEN: &str = "in its place";
@@ -54,37 +74,20 @@ impl System for Dialect {
         if expired { Meaning::Expired } else { self.weigh(reply) }
     }
 
-    /// `token=` and up to `;` in the body, for whom `x-for` says; or `x-brings` in the head.
-    fn harvest(&self, reply: &contract::Reply<'_>) -> Option<Harvest> {
-        assert!(!reply.path.contains("/confused"), "the system was asked to");
-        let (access, rest) = match reply.body {
-            None => (reply.headers.get("x-brings")?.to_str().unwrap().to_owned(), None),
-            Some(body) => {
-                let text = std::str::from_utf8(body).unwrap();
-                let (before, after) = text.split_once("token=")?;
-                let (token, after) = after.split_once(';').unwrap();
-                (token.to_owned(), Some(format!("{before}{after}").into()))
-            }
-        };
-        let subject = reply.headers.get("x-for").map(|name| name.to_str().unwrap().into());
-        Some(Harvest { access: Secret::new(access.into_bytes()), refresh: None, life: None, subject, issued: None, rest })
-    }
-}
-
-/// Says that there is one; the judge itself keeps.
-#[derive(Debug)]
-struct Keeper;
-
-#[async_trait]
-impl Harvester for Keeper {
-    async fn keep(
-        &self,
-        _harvest: &Harvest,
-        _caller: Option<&Identity>,
-        _host: &str,
-        _now: Timestamp,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
-        unreachable!("the judge keeps")
+    /// A credential stands in the field `x-token`, or in a body that has `token`.
+    fn harvest(&self, reply: &contract::Reply<'_>) -> Option<contract::Harvest> {
+        const FIELD: HeaderName = HeaderName::from_static("x-token");
+        let in_field = reply.headers.get(FIELD).is_some();
+        let in_body = reply.body.is_some_and(|body| body.windows(5).any(|word| word == b"token"));
+        (in_field || in_body).then(|| contract::Harvest {
+            access: Secret::new(b"token".to_vec()),
+            refresh: None,
+            life: None,
+            subject: None,
+            issued: None,
+            strip: in_field.then_some(FIELD),
+            rest: in_body.then(|| REST.into()),
+        })
     }
 }
 
@@ -101,8 +104,6 @@ pub struct Gatekeeper {
     pub renewed: AtomicUsize,
     /// How many renewals it was told were in vain.
     pub in_vain: AtomicUsize,
-    /// What it has kept.
-    pub kept: parking_lot::Mutex<Vec<String>>,
 }
 
 /// What comes of a renewal.
@@ -127,7 +128,6 @@ impl Default for Gatekeeper {
             renewal: Renewal::Admits,
             renewed: AtomicUsize::new(0),
             in_vain: AtomicUsize::new(0),
-            kept: parking_lot::Mutex::default(),
         }
     }
 }
@@ -162,7 +162,9 @@ impl Gatekeeper {
         }
         admission.held = held.then(|| Arc::new(Dialect) as Arc<dyn System>);
         admission.system = (held || weighed).then(|| Arc::new(Dialect) as Arc<dyn System>);
-        admission.keeper = admission.target.path.contains("/kept").then(|| Arc::new(Keeper) as Arc<dyn Harvester>);
+        if admission.target.path.contains("/kept") {
+            admission.keeper = Some(Arc::new(Kept));
+        }
         if admission.target.path.contains("/rewritten") {
             admission.body = Some(REWRITTEN.into());
         } else if admission.target.path.contains("/emptied") {
@@ -228,21 +230,16 @@ impl Judge for Gatekeeper {
     async fn harvest(
         &self,
         admission: &Admission,
-        _caller: Option<&Identity>,
-        arrival: &Arrival<'_>,
-        harvest: &Harvest,
+        caller: Option<&Identity>,
+        _arrival: &Arrival<'_>,
+        harvest: &contract::Harvest,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
-        assert!(admission.keeper.is_some() && arrival.raw_target.starts_with(b"/"), "asked where something is kept");
-        match harvest.subject.as_deref() {
-            Some("nobody") => return Err(Refusal::PolicyDenied),
-            Some("panic") => panic!("the judge was asked to"),
-            _ => {}
+        assert_eq!((harvest.access.expose(), caller.is_none()), (&b"token"[..], true));
+        assert!(!admission.target.path.contains("harvest-panics"), "the judge was asked to");
+        if admission.target.path.contains("lost") {
+            return Err(Refusal::StateUnavailable { retry_after: Seconds(5) });
         }
-        self.kept.lock().push(String::from_utf8(harvest.access.expose().to_vec()).unwrap());
-        Ok(vec![
-            (http::header::SET_COOKIE, HeaderValue::from_static("session=1; Path=/")),
-            (http::header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        ])
+        Ok(vec![(http::header::SET_COOKIE, HeaderValue::from_static("session=ours; Path=/"))])
     }
 
     fn in_vain(&self, fresh: SpentKey) {
