@@ -226,7 +226,7 @@ async fn a_server_that_cannot_be_reached_is_passed_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_leaves_takes_its_request_with_it() {
     const HALF: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
-    for (script, _shows) in [(vec![Hear, Stay], "before the head"), (vec![Hear, Say(HALF), Stay], "while it is held")] {
+    for (script, shows) in [(vec![Hear, Stay], "before the head"), (vec![Hear, Say(HALF), Stay], "while it is held")] {
         let upstream = Scripted::start(vec![script]).await;
         let one = UpstreamOptions { most_in_flight: Some(1), ..service(&[upstream.address]) };
         let (edge, _) = edge_to(one, Renewal::Admits).await;
