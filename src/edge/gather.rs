@@ -2,15 +2,15 @@
 //! it holds it by from now on.
 //!
 //! It happens before a byte of the reply has gone to the client. Where it cannot be kept, the client gets a refusal in place of the
-//! reply, which would show it. A reply whose body was not held, because it was too long, too slow or coded in a way that nobody
-//! reads, is not gathered from; it goes on as it came.
+//! reply, which would show it. Nor does a success go on that should have been held and could not be read, because it was too long, too
+//! slow or coded in a way that nobody reads: what it brings would be seen, and its client has a part in how it comes.
 //!
 //! Not here: what a reply brings (`systems::contract`), how it is kept (the gate's).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderName, TRANSFER_ENCODING};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, TRAILER, TRANSFER_ENCODING};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
@@ -23,13 +23,17 @@ use crate::edge::view;
 use crate::telemetry::report::Happening;
 
 /// What says something of the bytes of a body that is replaced.
-const OF_THE_BODY: [HeaderName; 6] = [
+const OF_THE_BODY: [HeaderName; 10] = [
     CONTENT_ENCODING,
+    CONTENT_RANGE,
     TRANSFER_ENCODING,
+    TRAILER,
+    ACCEPT_RANGES,
     ETAG,
     HeaderName::from_static("content-md5"),
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
 ];
 
 /// Has what `response` brings kept, when its rule says so.
@@ -47,7 +51,10 @@ pub(super) async fn gather(session: &mut Session, response: &mut ResponseHeader,
         trip.shared.instruments.reporter.happened(Happening::Panicked);
         return Err(stop(trip, Refusal::Internal));
     };
-    let Some(harvest) = brought else { return Ok(()) };
+    let Some(harvest) = brought else {
+        let is_read = admission.held.is_none() || content.is_some();
+        return if is_read || !response.status.is_success() { Ok(()) } else { Err(stop(trip, Refusal::UpstreamUnreachable)) };
+    };
     let Some(wire) = trip.wire.clone() else { return Err(stop(trip, Refusal::Internal)) };
     let arrival = view::arrival(session.req_header(), &wire.connection);
     let caller = trip.record.identity.as_deref();
