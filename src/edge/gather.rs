@@ -76,6 +76,29 @@ pub(super) async fn gather(session: &mut Session, response: &mut ResponseHeader,
     Ok(())
 }
 
+/// Changes the head of a reply as its rule's system wants its clients to have it. The edge's own fields come later and stand.
+///
+/// # Errors
+///
+/// A field could not be written, or the system panicked: what the client would see is not known.
+pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, trip: &mut Trip) -> pingora::Result<()> {
+    let Some(admission) = &trip.admission else { return Ok(()) };
+    let Some(system) = &admission.system else { return Ok(()) };
+    let reply = held::reply(session, admission, response, None);
+    let kept = admission.keeper.is_some();
+    let Ok(changes) = catch_unwind(AssertUnwindSafe(|| system.hand_on(&reply, kept))) else {
+        trip.shared.instruments.reporter.happened(Happening::Panicked);
+        return Err(stop(trip, Refusal::Internal));
+    };
+    for (name, value) in changes {
+        match value {
+            Some(value) => response.insert_header(name, value)?,
+            None => drop(response.remove_header(&name)),
+        }
+    }
+    Ok(())
+}
+
 /// Puts what the client may see in place of the body that the upstream sends.
 pub(super) fn replace(trip: &mut Trip, body: &mut Option<Bytes>, end_of_stream: bool) {
     if let Some(rest) = &mut trip.rest {
