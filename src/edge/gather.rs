@@ -85,8 +85,7 @@ pub(super) fn hand_on(session: &Session, response: &mut ResponseHeader, trip: &m
     let Some(admission) = &trip.admission else { return Ok(()) };
     let Some(system) = &admission.system else { return Ok(()) };
     let reply = held::reply(session, admission, response, None);
-    let kept = admission.keeper.is_some();
-    let Ok(changes) = catch_unwind(AssertUnwindSafe(|| system.hand_on(&reply, kept))) else {
+    let Ok(changes) = catch_unwind(AssertUnwindSafe(|| system.hand_on(&reply, admission.kept))) else {
         trip.shared.instruments.reporter.happened(Happening::Panicked);
         return Err(stop(trip, Refusal::Internal));
     };
