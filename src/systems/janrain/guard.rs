@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step};
+use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step, Value};
 use crate::jose::digest::digest;
 use crate::jose::form;
 use crate::jose::janrain::read_date;
@@ -118,7 +118,9 @@ fn other(rules: &Rules, guarded: &Guarded<'_>, path: &str) -> Result<(), Breach>
         return Err(breach("200", "client_secret", "a secret does not belong into a URL"));
     }
     match client(guarded.identity) {
-        Some(client) if !opens(rules, path, &client.scopes) => Err(breach("403", "", "this client may not call this endpoint")),
+        Some(client) if is_public(client) || !opens(rules, path, &client.scopes) => {
+            Err(breach("403", "", "this client may not call this endpoint"))
+        }
         _ => Ok(()),
     }
 }
@@ -128,6 +130,11 @@ fn client(identity: Option<&Identity>) -> Option<&Identity> {
     let is_client = |identity: &Identity| CLIENT_SCHEMES.contains(&identity.scheme);
     let identity = identity?;
     if is_client(identity) { Some(identity) } else { identity.also.iter().map(|(_, other)| &**other).find(|other| is_client(other)) }
+}
+
+/// Whether a client was only named: then it logs users in and does nothing else, whatever features the conf asks for.
+fn is_public(client: &Identity) -> bool {
+    client.claims.member("public") == Some(&Value::Bool(true))
 }
 
 /// Whether a user is among those who were proven.
@@ -217,7 +224,7 @@ impl Call<'_> {
         match &rules.application {
             Some(application) => self.sign_in(application, grant, &mut pass)?,
             None => {
-                let client = client(self.guarded.identity).filter(|client| opens(rules, self.path, &client.scopes));
+                let client = client(self.guarded.identity).filter(|client| !is_public(client) && opens(rules, self.path, &client.scopes));
                 let client = client.ok_or_else(|| breach("403", "", "this client may not redeem codes and refresh tokens"))?;
                 self.same_client(client)?;
             }
@@ -262,7 +269,9 @@ impl Call<'_> {
         self.flow()?;
         let of = |name| self.parameters.get(name).unwrap_or_default();
         let now = self.guarded.now;
-        let Some(date) = read_date(of("date")) else { return Err(breach("342", "date", "this is no date of the form YYYY-MM-DD HH:MM:SS")) };
+        let Some(date) = read_date(of("date")) else {
+            return Err(breach("342", "date", "this is no date of the form YYYY-MM-DD HH:MM:SS"));
+        };
         let window = self.rules.window;
         if now < date.minus(window) || date.plus(window) < now {
             return Err(breach("200", "date", "the date is too far from the time here"));
@@ -374,7 +383,6 @@ impl Call<'_> {
 const REGISTER: &str = "countersign janrain register";
 const MERGE: &str = "countersign janrain merge";
 const REFRESHED: &str = "countersign janrain refresh";
-
 
 fn missing(names: &[&'static str]) -> Breach {
     let says = format!("missing arguments: {}", names.join(", "));
