@@ -22,11 +22,15 @@ use crate::systems::janrain::parameters::{BodyFault, Parameters};
 use crate::systems::janrain::rules::{AUTHORIZATION_CODE, Application, REFRESH_TOKEN, Rules, is_address};
 
 /// Schemes by which an API client says who it is; every other scheme is about a user.
-const CLIENT_SCHEMES: [&str; 3] = ["janrain_signature", "server_key", "key_pair"];
+const CLIENT_SCHEMES: [&str; 3] = [SIGNATURE, "server_key", "key_pair"];
+const SIGNATURE: &str = "janrain_signature";
 
 /// Looks at one request. Paths outside the mount are no endpoints and pass as they are.
 pub(super) fn guard(rules: &Rules, guarded: &Guarded<'_>) -> Step<Pass> {
     let Some(path) = rules.below(&guarded.request.target.path) else { return Step::Done(Pass::default()) };
+    if !rules.plain_secrets && is_in_the_clear(guarded) {
+        return finish(Err(breach("402", "", "secrets are taken over https only")));
+    }
     let kind = endpoint(path);
     if kind == Endpoint::Other {
         return finish(other(rules, guarded, path).map(|()| Pass::default()));
@@ -135,6 +139,15 @@ fn client(identity: Option<&Identity>) -> Option<&Identity> {
 /// Whether a client was only named: then it logs users in and does nothing else, whatever features the conf asks for.
 fn is_public(client: &Identity) -> bool {
     client.claims.member("public") == Some(&Value::Bool(true))
+}
+
+/// Whether the client has sent its secret itself over a connection that others may read. What signatures are for is undone by that.
+fn is_in_the_clear(guarded: &Guarded<'_>) -> bool {
+    let request = guarded.request;
+    let says = request.headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    let signs = says.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"Signature "));
+    let secret = client(guarded.identity).is_some_and(|client| !is_public(client) && !(signs && client.scheme == SIGNATURE));
+    secret && !request.secure && !request.client.is_loopback()
 }
 
 /// Whether a user is among those who were proven.

@@ -15,23 +15,24 @@ const REMEMBERED: usize = 10_000;
 
 const BASE: [&str; 5] = ["client_id", "flow", "flow_version", "locale", "redirect_uri"];
 
-/// Answers one request.
-pub(super) fn attend(office: &Mutex<Office>, now: Timestamp, request: &Request<Bytes>) -> Reply {
+/// Answers one request; also whether the answer is to be compressed.
+pub(super) fn attend(office: &Mutex<Office>, now: Timestamp, request: &Request<Bytes>) -> (Reply, bool) {
     let mut office = office.lock();
     if office.seen.len() < REMEMBERED {
         office.seen.push(Call::seen(request));
     }
     if let Trouble::Down(status) = office.trouble {
-        return Some(stand::plain(status, "text/html", "<!doctype html><title>down</title>"));
+        return (Some(stand::plain(status, "text/html", "<!doctype html><title>down</title>")), false);
     }
     let call = Call::read(request);
-    match call.path.as_str() {
+    let reply = match call.path.as_str() {
         "/oauth/auth_native" => login(&mut office, now, &call),
         "/oauth/register_native" => register(&mut office, now, &call),
         "/oauth/token" => token(&mut office, now, &call),
         "/oauth/refresh_access_token" => mobile(&mut office, now, &call),
         _ => data(&mut office, now, &call),
-    }
+    };
+    (reply, office.gzip && call.takes_gzip)
 }
 
 /// What is wrong with a native call, if anything is.

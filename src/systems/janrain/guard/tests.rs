@@ -463,6 +463,34 @@ fn a_client_that_is_only_named_logs_users_in_and_nothing_else() {
 }
 
 #[test]
+fn a_secret_over_plain_http_is_refused_and_a_signature_is_not() {
+    let rules = Rules::default();
+    let get = |scheme, authorization, secure| Call {
+        method: "GET",
+        authorization,
+        secure,
+        identity: Some(caller(scheme, CLIENT, &["owner"])),
+        ..Call::post("/entity", "")
+    };
+    let basic = Some("Basic Zm9vOmJhcg==");
+    let signed = Some("Signature foo:WSOAQljO1DtzSM5+8WOwvrPOEZE=");
+    let rows = [
+        (get("server_key", basic, true), Ok(()), "Basic over TLS"),
+        (get("server_key", basic, false), code("402", ""), "Basic without"),
+        (get("janrain_signature", signed, false), Ok(()), "a signature tells no secret"),
+        (get("janrain_signature", None, false), code("402", ""), "id and secret in a body"),
+        (get("key_pair", signed, false), code("402", ""), "another scheme beside what looks like a signature"),
+        (get("session", None, false), Ok(()), "a user has no client's secret"),
+        (Call { secure: false, ..register(form::written(registration())) }, code("402", ""), "a native call that brings one"),
+    ];
+    for (call, expected, shows) in rows {
+        assert_eq!(call.told(&rules), expected, "{shows}");
+    }
+    let allowed = proven(&json!({ "plain_secrets": "allow" })).unwrap();
+    assert_eq!(get("server_key", basic, false).told(&allowed), Ok(()), "unless the conf says so");
+}
+
+#[test]
 fn no_breach_holds_a_clients_text() {
     let marked = "marked-text-of-a-client";
     let rules = proven(&json!({ "redirect_uris": ["https://a.example"], "forms": { "f": ["emailAddress"] } })).unwrap();
