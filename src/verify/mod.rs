@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod contract;
+pub mod form_body;
 pub mod governor;
 pub mod jwt;
 pub mod keyholder;
@@ -12,6 +13,9 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
+pub mod hat;
+pub mod gigya_request;
+pub mod gigya_session;
 pub mod introspection;
 pub mod janrain_signature;
 pub mod key_pair;
@@ -27,7 +31,10 @@ pub const SCHEMES: &[&SchemeEntry] = &[
     &key_pair::ENTRY,
     &jwt::JWT,
     &gigya::ENTRY,
+    &gigya_session::ENTRY,
+    &gigya_request::ENTRY,
     &janrain_signature::ENTRY,
+    &hat::ENTRY,
     &ticket::ENTRY,
     &introspection::ENTRY,
     &session::ENTRY,
