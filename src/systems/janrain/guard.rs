@@ -146,7 +146,7 @@ fn is_in_the_clear(guarded: &Guarded<'_>) -> bool {
     let request = guarded.request;
     let says = request.headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
     let signs = says.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"Signature "));
-    let secret = client(guarded.identity).is_some_and(|client| !is_public(client) && !(signs && client.scheme == SIGNATURE));
+    let secret = client(guarded.identity).is_some_and(|client| !is_public(client) && (!signs || client.scheme != SIGNATURE));
     secret && !request.secure && !request.client.is_loopback()
 }
 
