@@ -79,7 +79,7 @@ impl System for Janrain {
     }
 
     fn holds(&self, _method: &str, path: &str) -> bool {
-        self.rules.below(path).is_some()
+        self.rules.below(path).is_some_and(endpoints::is_captures)
     }
 
     fn weigh(&self, _reply: &Reply<'_>) -> Meaning {

@@ -90,6 +90,7 @@ struct Office {
     asked: Asked,
     seen: Vec<Seen>,
     trouble: Trouble,
+    gzip: bool,
 }
 
 /// An API client.
@@ -142,11 +143,17 @@ impl DemoJanrain {
             asked: Asked::default(),
             seen: Vec::new(),
             trouble: Trouble::None,
+            gzip: false,
         }));
         let shared = Arc::clone(&office);
         let stand = Stand::listen(address, move |request| {
-            let reply = api::attend(&shared, clock.now(), &request);
-            async move { reply }
+            let (reply, folds) = api::attend(&shared, clock.now(), &request);
+            async move {
+                match reply {
+                    Some(reply) if folds => Some(call::compressed(reply).await),
+                    reply => reply,
+                }
+            }
         })
         .await?;
         Ok(Self { stand, office })
@@ -187,6 +194,11 @@ impl DemoJanrain {
     /// Misbehaves like this from now on.
     pub fn trouble(&self, trouble: Trouble) {
         self.office.lock().trouble = trouble;
+    }
+
+    /// Compresses its answers from now on, for whoever takes that.
+    pub fn compress(&self) {
+        self.office.lock().gzip = true;
     }
 
     /// What it was asked for so far.

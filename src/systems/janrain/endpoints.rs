@@ -101,6 +101,12 @@ fn is_native(path: &str) -> bool {
 const TOKEN: &str = "/oauth/token";
 const MOBILE_REFRESH: &str = "/oauth/refresh_access_token";
 
+/// Whether `path` is one of Capture's at all: then its replies tell by their bodies what they mean.
+pub(super) fn is_captures(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split(['/', '.']).next().unwrap_or_default();
+    matches!(first, "oauth" | "access" | "entity" | "entityType" | "clients" | "settings" | "webhooks")
+}
+
 /// The feature of clients whose users log in.
 pub(super) const LOGIN_CLIENT: &str = "login_client";
 
@@ -149,7 +155,7 @@ fn vendors(path: &str) -> &'static [&'static str] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Endpoint, endpoint, opens};
+    use super::{Endpoint, endpoint, is_captures, opens};
     use crate::systems::janrain::rules::Rules;
 
     fn kind(path: &str) -> &'static str {
@@ -185,6 +191,23 @@ mod tests {
             ("/access/useverificationcode", "misspelled"),
         ] {
             assert_eq!(kind(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn captures_own_paths_are_told_from_those_of_an_app() {
+        for (path, expected) in [
+            ("/oauth/token", true),
+            ("/entity", true),
+            ("/entity.find", true),
+            ("/entityType.list", true),
+            ("/settings/items", true),
+            ("/entities", false),
+            ("/home", false),
+            ("/", false),
+            ("/app/entity", false),
+        ] {
+            assert_eq!(is_captures(path), expected, "{path}");
         }
     }
 

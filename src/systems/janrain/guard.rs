@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step};
+use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step, Value};
 use crate::jose::digest::digest;
 use crate::jose::form;
 use crate::jose::janrain::read_date;
@@ -22,11 +22,15 @@ use crate::systems::janrain::parameters::{BodyFault, Parameters};
 use crate::systems::janrain::rules::{AUTHORIZATION_CODE, Application, REFRESH_TOKEN, Rules, is_address};
 
 /// Schemes by which an API client says who it is; every other scheme is about a user.
-const CLIENT_SCHEMES: [&str; 3] = ["janrain_signature", "server_key", "key_pair"];
+const CLIENT_SCHEMES: [&str; 3] = [SIGNATURE, "server_key", "key_pair"];
+const SIGNATURE: &str = "janrain_signature";
 
 /// Looks at one request. Paths outside the mount are no endpoints and pass as they are.
 pub(super) fn guard(rules: &Rules, guarded: &Guarded<'_>) -> Step<Pass> {
     let Some(path) = rules.below(&guarded.request.target.path) else { return Step::Done(Pass::default()) };
+    if !rules.plain_secrets && is_in_the_clear(guarded) {
+        return finish(Err(breach("402", "", "secrets are taken over https only")));
+    }
     let kind = endpoint(path);
     if kind == Endpoint::Other {
         return finish(other(rules, guarded, path).map(|()| Pass::default()));
@@ -118,7 +122,9 @@ fn other(rules: &Rules, guarded: &Guarded<'_>, path: &str) -> Result<(), Breach>
         return Err(breach("200", "client_secret", "a secret does not belong into a URL"));
     }
     match client(guarded.identity) {
-        Some(client) if !opens(rules, path, &client.scopes) => Err(breach("403", "", "this client may not call this endpoint")),
+        Some(client) if is_public(client) || !opens(rules, path, &client.scopes) => {
+            Err(breach("403", "", "this client may not call this endpoint"))
+        }
         _ => Ok(()),
     }
 }
@@ -128,6 +134,20 @@ fn client(identity: Option<&Identity>) -> Option<&Identity> {
     let is_client = |identity: &Identity| CLIENT_SCHEMES.contains(&identity.scheme);
     let identity = identity?;
     if is_client(identity) { Some(identity) } else { identity.also.iter().map(|(_, other)| &**other).find(|other| is_client(other)) }
+}
+
+/// Whether a client was only named: then it logs users in and does nothing else, whatever features the conf asks for.
+fn is_public(client: &Identity) -> bool {
+    client.claims.member("public") == Some(&Value::Bool(true))
+}
+
+/// Whether the client has sent its secret itself over a connection that others may read. What signatures are for is undone by that.
+fn is_in_the_clear(guarded: &Guarded<'_>) -> bool {
+    let request = guarded.request;
+    let says = request.headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    let signs = says.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"Signature "));
+    let secret = client(guarded.identity).is_some_and(|client| !is_public(client) && (!signs || client.scheme != SIGNATURE));
+    secret && !request.secure && !request.client.is_loopback()
 }
 
 /// Whether a user is among those who were proven.
@@ -217,7 +237,7 @@ impl Call<'_> {
         match &rules.application {
             Some(application) => self.sign_in(application, grant, &mut pass)?,
             None => {
-                let client = client(self.guarded.identity).filter(|client| opens(rules, self.path, &client.scopes));
+                let client = client(self.guarded.identity).filter(|client| !is_public(client) && opens(rules, self.path, &client.scopes));
                 let client = client.ok_or_else(|| breach("403", "", "this client may not redeem codes and refresh tokens"))?;
                 self.same_client(client)?;
             }

@@ -80,6 +80,13 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "Which of a client's features each endpoint asks for, any one of them, in place of the vendor's own table: by exact path, or with \
              `/**` at its end for everything below.",
         ),
+        KeySpec::default(
+            "plain_secrets",
+            Shape::OneOf(&["refuse", "allow"]),
+            "refuse",
+            "Whether clients may send their secret itself (`Basic`, or in a body) over plain HTTP. Connections from this machine are exempt; \
+             where TLS ends in front of the proxy, name it under `trusted_proxies`.",
+        ),
         KeySpec::optional("application", Shape::Section(&APPLICATION), "What we say on behalf of every caller, whatever it says itself."),
     ],
 };
@@ -148,6 +155,8 @@ pub(super) struct Rules {
     pub(super) access_life: Option<Seconds>,
     /// In place of the vendor's table.
     pub(super) features: Box<[(Box<str>, Box<[Box<str>]>)]>,
+    /// Whether a secret may come over plain HTTP.
+    pub(super) plain_secrets: bool,
     /// What we say for every caller.
     pub(super) application: Option<Application>,
 }
@@ -180,6 +189,7 @@ impl Default for Rules {
             window: Seconds(300),
             access_life: None,
             features: Box::default(),
+            plain_secrets: false,
             application: None,
         }
     }
@@ -235,6 +245,7 @@ impl Rules {
             window: section.seconds("window")?,
             access_life: section.seconds("access_life"),
             features,
+            plain_secrets: section.text("plain_secrets") == Some("allow"),
             application,
         })
     }

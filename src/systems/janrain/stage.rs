@@ -78,6 +78,8 @@ pub(super) struct Call {
     pub(super) body: String,
     pub(super) identity: Option<Identity>,
     pub(super) now: i64,
+    /// Whether it comes over TLS.
+    pub(super) secure: bool,
 }
 
 impl Call {
@@ -92,6 +94,7 @@ impl Call {
             body: body.into(),
             identity: None,
             now: NOW,
+            secure: true,
         }
     }
 
@@ -117,8 +120,8 @@ impl Call {
             target: &target,
             host: "capture.example",
             headers: &headers,
-            client: [127, 0, 0, 1].into(),
-            secure: true,
+            client: [192, 0, 2, 1].into(),
+            secure: self.secure,
             request_id: "0123456789abcdef0123456789abcdef",
         };
         let mut facts = Facts::default();

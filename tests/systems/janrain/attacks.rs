@@ -152,3 +152,44 @@ async fn no_secret_and_no_token_is_seen_where_it_has_no_business() {
         "our cookie is nobody else's"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_signed() {
+    let house = House::start().await;
+    let at = date(NOW);
+    let rows = [
+        ("/mounted/entity", "/entity", true, "below the mount, what comes after it was signed"),
+        ("/mounted/entity.find", "/mounted/entity.find", false, "with the mount it was not"),
+        ("/mounted/entit%79.count", "/entit%79.count", true, "an escape as it was sent"),
+        ("/mounted/entit%79", "/entity", false, "and not as it is read"),
+    ];
+    for (target, path, passes, shows) in rows {
+        let field = format!("Signature reader:{}", signature("reader-secret", path, &at, &[]));
+        let fields = [("Host", "mounted.example"), ("Authorization", field.as_str()), ("Date", at.as_str())];
+        let before = house.app.hits();
+        let answer = house.whole.ask("GET", target, &fields).await;
+        assert_eq!((answer.status, house.app.hits() - before), (200, usize::from(passes)), "{shows}: {}", answer.text());
+        if !passes {
+            assert_eq!(body(&answer)["code"], json!(402), "{shows}");
+        }
+    }
+    let seen = house.app.records().pop().unwrap();
+    assert_eq!((seen.fields("x-auth-subject"), seen.fields("x-auth-scopes")), (vec!["reader"], vec!["direct_read_access"]), "{}", seen.head);
+    assert!(seen.fields("authorization").is_empty() && seen.fields("date").is_empty(), "without the credential: {}", seen.head);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_logs_nobody_in() {
+    let house = House::start().await;
+    house.capture.user("evil@example.com", "evil");
+    house.capture.social(SOCIAL, "evil@example.com");
+    let fields = [
+        ("Host", "app.example"),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Origin", "https://evil.example"),
+    ];
+    let answer = house.whole.ask_with("POST", "/oauth/auth_native", &fields, &form(&[("token", SOCIAL)])).await;
+    assert_eq!((&body(&answer)["code"], answer.field("set-cookie")), (&json!(403), None), "{}", answer.text());
+    assert_eq!(house.capture.asked().logins, 0);
+}

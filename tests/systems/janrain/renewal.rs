@@ -70,3 +70,31 @@ async fn codes_310_380_and_390_renew_nothing() {
     assert_eq!((&told["code"], house.capture.asked().refreshed), (&json!(310), before), "{told}");
     assert_eq!(body(&house.get("/entity", &cookie).await)["stat"], json!("ok"), "and the session is what it was");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn code_414_is_read_in_a_compressed_reply_too() {
+    let house = House::start().await;
+    let cookie = house.logged_in().await;
+    house.capture.compress();
+    house.vendor.store(NOW + LIFE, Ordering::SeqCst);
+    let before = house.capture.asked().refreshed;
+    let fields = [("Host", "app.example"), ("Cookie", cookie.as_str()), ("Accept-Encoding", "gzip")];
+    let answer = house.whole.ask("GET", "/entity", &fields).await;
+    assert_eq!((answer.status, house.capture.asked().refreshed - before), (200, 1), "the official client asks for gzip");
+    assert_eq!(answer.field("content-encoding"), Some("gzip"), "and gets what Capture sends");
+    assert!(answer.body.starts_with(&[0x1f, 0x8b]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_capture_is_told_in_its_words_and_spends_nothing() {
+    let house = House::start().await;
+    let cookie = house.logged_in().await;
+    house.capture.trouble(Trouble::Down(503));
+    house.set_clock(NOW + LIFE + 1);
+    let answer = house.get("/entity", &cookie).await;
+    let told = body(&answer);
+    assert_eq!((answer.status, &told["code"], &told["error"]), (200, &json!(500), &json!("unexpected_error")), "{told}");
+    house.capture.trouble(Trouble::None);
+    house.set_clock(NOW + LIFE + 120);
+    assert_eq!(body(&house.get("/entity", &cookie).await)["stat"], json!("ok"), "and once it is back, the session goes on");
+}

@@ -54,6 +54,7 @@ authenticators:
   member: {{ session: {{ keys: sessions, idle: 0s, life: 30d, remember: 0s }}, renew: capture }}
   signed: {{ janrain_signature: {{ keys: clients, from: [signature, body] }} }}
   basic: {{ server_key: {{ keys: clients, from: basic }} }}
+  mounted: {{ janrain_signature: {{ keys: clients, mount: /mounted }} }}
   named: {{ janrain_signature: {{ keys: clients, from: public }} }}
 renewers:
   capture:
@@ -94,7 +95,12 @@ rules:
     authenticate: member
     system: janrain
     forward: {{ upstream: capture, session_token: {{ header: Authorization, prefix: "OAuth " }} }}
-  - {{ name: app, match: {{ hosts: [app.example], paths: [/**] }}, authenticate: member, system: janrain, forward: app }}
+  - {{ name: app, match: {{ hosts: [app.example], paths: [/**] }}, authenticate: member, forward: app }}
+  - name: mounted
+    match: {{ hosts: [mounted.example], paths: [/mounted/**] }}
+    authenticate: mounted
+    system: {{ janrain: {{ mount: /mounted }} }}
+    forward: app
   - name: native
     match: {{ hosts: [capture.example], paths: [/oauth/auth_native, /oauth/register_native, /oauth/refresh_access_token] }}
     authenticate: named

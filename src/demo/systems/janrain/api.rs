@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Request;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::demo::stand::{self, Reply};
 use crate::demo::systems::janrain::call::{Call, failed, failure, sign, told};
@@ -15,58 +15,59 @@ const REMEMBERED: usize = 10_000;
 
 const BASE: [&str; 5] = ["client_id", "flow", "flow_version", "locale", "redirect_uri"];
 
-/// Answers one request.
-pub(super) fn attend(office: &Mutex<Office>, now: Timestamp, request: &Request<Bytes>) -> Reply {
+/// Answers one request; also whether the answer is to be compressed.
+pub(super) fn attend(office: &Mutex<Office>, now: Timestamp, request: &Request<Bytes>) -> (Reply, bool) {
     let mut office = office.lock();
     if office.seen.len() < REMEMBERED {
         office.seen.push(Call::seen(request));
     }
     if let Trouble::Down(status) = office.trouble {
-        return Some(stand::plain(status, "text/html", "<!doctype html><title>down</title>"));
+        return (Some(stand::plain(status, "text/html", "<!doctype html><title>down</title>")), false);
     }
     let call = Call::read(request);
-    match call.path.as_str() {
+    let reply = match call.path.as_str() {
         "/oauth/auth_native" => login(&mut office, now, &call),
         "/oauth/register_native" => register(&mut office, now, &call),
         "/oauth/token" => token(&mut office, now, &call),
         "/oauth/refresh_access_token" => mobile(&mut office, now, &call),
         _ => data(&mut office, now, &call),
-    }
+    };
+    (reply, office.gzip && call.takes_gzip)
 }
 
 /// What is wrong with a native call, if anything is.
-fn native(office: &Office, call: &Call, needs: &[&str]) -> Result<(), Reply> {
+fn native(office: &Office, call: &Call, needs: &[&str]) -> Result<(), Box<Reply>> {
     if call.method != "POST" {
-        return Err(failed(200, "invalid_argument", "POST only"));
+        return Err(Box::new(failed(200, "invalid_argument", "POST only")));
     }
     if call.repeated {
-        return Err(failed(201, "duplicate_argument", "an argument stands twice"));
+        return Err(Box::new(failed(201, "duplicate_argument", "an argument stands twice")));
     }
     if let Some(name) = call.lacks(&BASE).or_else(|| call.lacks(needs)) {
         let more = json!({ "argument_name": name });
-        return Err(told(&failure(100, "missing_argument", &format!("missing arguments: {name}"), more)));
+        return Err(Box::new(told(&failure(100, "missing_argument", &format!("missing arguments: {name}"), more))));
     }
     match office.clients.get(call.of("client_id")) {
-        None => return Err(failed(402, "invalid_client_credentials", "no such client")),
+        None => return Err(Box::new(failed(402, "invalid_client_credentials", "no such client"))),
         Some(client) if !client.features.contains(&"login_client") => {
-            return Err(failed(403, "permission_error", "this client logs nobody in"));
+            return Err(Box::new(failed(403, "permission_error", "this client logs nobody in")));
         }
         Some(_) => {}
     }
     let (flow, version, locale) = DemoJanrain::FLOW;
     if [call.of("flow"), call.of("flow_version"), call.of("locale")] != [flow, version, locale] {
-        return Err(failed(500, "unexpected_error", "could not find such a flow"));
+        return Err(Box::new(failed(500, "unexpected_error", "could not find such a flow")));
     }
     let uri = call.of("redirect_uri");
     if !uri.starts_with("http:") && !uri.starts_with("https:") {
-        return Err(failed(200, "invalid_argument", "redirect_uri is no address"));
+        return Err(Box::new(failed(200, "invalid_argument", "redirect_uri is no address")));
     }
     Ok(())
 }
 
 /// The address behind a social token that is still good.
-fn address(office: &Office, call: &Call) -> Result<String, Reply> {
-    let invalid = || failed(200, "invalid_argument", "the token you passed was not valid");
+fn address(office: &Office, call: &Call) -> Result<String, Box<Reply>> {
+    let invalid = || Box::new(failed(200, "invalid_argument", "the token you passed was not valid"));
     office.social.get(call.of("token")).cloned().ok_or_else(invalid)
 }
 
@@ -75,7 +76,7 @@ fn login(office: &mut Office, now: Timestamp, call: &Call) -> Reply {
     let known = native(office, call, &["token"]).and_then(|()| address(office, call));
     let address = match known {
         Ok(address) => address,
-        Err(reply) => return reply,
+        Err(reply) => return *reply,
     };
     let (client, social) = (call.of("client_id").to_owned(), call.of("token").to_owned());
     match office.users.get(&address).cloned() {
@@ -94,7 +95,7 @@ fn login(office: &mut Office, now: Timestamp, call: &Call) -> Reply {
 fn register(office: &mut Office, now: Timestamp, call: &Call) -> Reply {
     office.asked.registrations += 1;
     if let Err(reply) = native(office, call, &["form", "token"]) {
-        return reply;
+        return *reply;
     }
     let begun = (call.of("client_id").to_owned(), call.of("token").to_owned());
     if !office.begun.contains(&begun) || !office.social.contains_key(&begun.1) {
@@ -121,8 +122,10 @@ fn register(office: &mut Office, now: Timestamp, call: &Call) -> Reply {
 /// What a login or registration brings.
 fn welcome(office: &mut Office, now: Timestamp, call: &Call, user: &str, is_new: bool) -> Reply {
     let client = call.of("client_id").to_owned();
-    let mut body =
-        json!({ "stat": "ok", "is_new": is_new, "capture_user": { "uuid": user, "created": "2016-04-20 17:02:18.649505 +0000" } });
+    let mut body = Map::new();
+    body.insert("stat".into(), "ok".into());
+    body.insert("is_new".into(), is_new.into());
+    body.insert("capture_user".into(), json!({ "uuid": user, "created": "2016-04-20 17:02:18.649505 +0000" }));
     let asked = Some(call.of("response_type")).filter(|asked| !asked.is_empty()).unwrap_or("token");
     if !["token", "code", "code_and_token"].contains(&asked) {
         return failed(200, "invalid_argument", "no such response_type");
@@ -131,15 +134,15 @@ fn welcome(office: &mut Office, now: Timestamp, call: &Call, user: &str, is_new:
         office.secrets.insert((user.to_owned(), client.clone()), call.of("refresh_secret").to_owned());
     }
     if asked != "code" {
-        body["access_token"] = Value::from(access(office, now, user, &client));
+        body.insert("access_token".into(), access(office, now, user, &client).into());
     }
     if asked != "token" {
         let code = fresh(office, "c");
         let redirect_uri = call.of("redirect_uri").to_owned();
         office.codes.insert(code.clone(), Code { user: user.to_owned(), client, redirect_uri });
-        body["authorization_code"] = Value::from(code);
+        body.insert("authorization_code".into(), code.into());
     }
-    told(&body)
+    told(&Value::Object(body))
 }
 
 /// A text of 16 characters that was never made before.

@@ -1,13 +1,17 @@
 //! One call to the stand-in as it reads it: parameters, who calls, and what an answer looks like.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use hmac::{Hmac, KeyInit, Mac};
-use http::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, DATE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, DATE};
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use sha1::Sha1;
 
@@ -24,6 +28,8 @@ pub(super) struct Call {
     body: BTreeMap<String, String>,
     /// A name stood twice in the body.
     pub(super) repeated: bool,
+    /// The client takes compressed answers.
+    pub(super) takes_gzip: bool,
 }
 
 impl Call {
@@ -46,6 +52,7 @@ impl Call {
             date: text(DATE),
             query: pairs(request.uri().query().unwrap_or_default().as_bytes()).into_iter().collect(),
             repeated: body.len() != count,
+            takes_gzip: text(ACCEPT_ENCODING).is_some_and(|codings| codings.contains("gzip")),
             body,
         }
     }
@@ -137,4 +144,17 @@ pub(super) fn told(body: &Value) -> Reply {
 /// A failure inside a 200.
 pub(super) fn failed(code: u16, name: &str, says: &str) -> Reply {
     told(&failure(code, name, says, Value::Null))
+}
+
+/// The same answer, compressed.
+pub(super) async fn compressed(reply: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = reply.into_parts();
+    let Ok(plain) = body.collect().await;
+    let plain = plain.to_bytes();
+    let mut folded = Vec::new();
+    if GzEncoder::new(&plain[..], Compression::fast()).read_to_end(&mut folded).is_err() {
+        return Response::from_parts(head, Full::new(plain));
+    }
+    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    Response::from_parts(head, Full::new(folded.into()))
 }

@@ -444,6 +444,53 @@ fn other_endpoints_are_for_clients_with_the_feature_and_for_users() {
 }
 
 #[test]
+fn a_client_that_is_only_named_logs_users_in_and_nothing_else() {
+    let rules = proven(&json!({ "features": { "/oauth/token": "login_client", "/access/getCreationToken": "login_client" } })).unwrap();
+    let claims = crate::domain::Value::Map([("public".into(), crate::domain::Value::Bool(true))].into());
+    let named = || Identity { claims: claims.clone(), ..login_client() };
+    let redeem = |by| Call::post("/oauth/token", "grant_type=refresh_token&refresh_token=r").by(by);
+    let create = |by| Call::post("/access/getCreationToken", "").by(by);
+    let rows = [
+        (register(form::written(registration())).by(named()), Ok(()), "it logs users in"),
+        (redeem(login_client()), Ok(()), "with its secret it redeems, where the conf says so"),
+        (redeem(named()), code("403", ""), "without, it does not: anybody knows its name"),
+        (create(login_client()), Ok(()), "the same elsewhere, with its secret"),
+        (create(named()), code("403", ""), "and without"),
+    ];
+    for (call, expected, shows) in rows {
+        assert_eq!(call.told(&rules), expected, "{shows}");
+    }
+}
+
+#[test]
+fn a_secret_over_plain_http_is_refused_and_a_signature_is_not() {
+    let rules = Rules::default();
+    let get = |scheme, authorization, secure| Call {
+        method: "GET",
+        authorization,
+        secure,
+        identity: Some(caller(scheme, CLIENT, &["owner"])),
+        ..Call::post("/entity", "")
+    };
+    let basic = Some("Basic Zm9vOmJhcg==");
+    let signed = Some("Signature foo:WSOAQljO1DtzSM5+8WOwvrPOEZE=");
+    let rows = [
+        (get("server_key", basic, true), Ok(()), "Basic over TLS"),
+        (get("server_key", basic, false), code("402", ""), "Basic without"),
+        (get("janrain_signature", signed, false), Ok(()), "a signature tells no secret"),
+        (get("janrain_signature", None, false), code("402", ""), "id and secret in a body"),
+        (get("key_pair", signed, false), code("402", ""), "another scheme beside what looks like a signature"),
+        (get("session", None, false), Ok(()), "a user has no client's secret"),
+        (Call { secure: false, ..register(form::written(registration())) }, code("402", ""), "a native call that brings one"),
+    ];
+    for (call, expected, shows) in rows {
+        assert_eq!(call.told(&rules), expected, "{shows}");
+    }
+    let allowed = proven(&json!({ "plain_secrets": "allow" })).unwrap();
+    assert_eq!(get("server_key", basic, false).told(&allowed), Ok(()), "unless the conf says so");
+}
+
+#[test]
 fn no_breach_holds_a_clients_text() {
     let marked = "marked-text-of-a-client";
     let rules = proven(&json!({ "redirect_uris": ["https://a.example"], "forms": { "f": ["emailAddress"] } })).unwrap();
