@@ -13,15 +13,16 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
-pub mod hat;
 pub mod gigya_request;
 pub mod gigya_session;
+pub mod hat;
 pub mod introspection;
 pub mod janrain_signature;
 pub mod key_pair;
 pub mod server_key;
 pub mod session;
 pub mod ticket;
+pub mod token_check;
 
 use crate::verify::contract::SchemeEntry;
 
@@ -37,5 +38,6 @@ pub const SCHEMES: &[&SchemeEntry] = &[
     &hat::ENTRY,
     &ticket::ENTRY,
     &introspection::ENTRY,
+    &token_check::ENTRY,
     &session::ENTRY,
 ];
