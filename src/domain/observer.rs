@@ -29,7 +29,7 @@ pub enum Event<'a> {
         /// What was wrong with it.
         why: &'static str,
     },
-    /// An introspection endpoint was asked.
+    /// An introspection endpoint was asked, or whatever a conf has asked in place of one.
     Introspection {
         /// The authenticator's name in the conf.
         authenticator: &'a str,

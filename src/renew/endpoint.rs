@@ -2,11 +2,10 @@
 //!
 //! Never here: a second try. What was sent may have been spent, and only who repeats it on purpose may do so.
 
-use http::header::CONTENT_TYPE;
-
-use crate::domain::{Seconds, Secret, Timestamp, Value};
+use crate::domain::{Secret, Value};
 use crate::jose::json::parse_to_depth;
 use crate::net::client::{Client, Exchange, FetchFault, Reply};
+use crate::net::described::answer::is_html;
 use crate::renew::contract::RenewError;
 
 /// The largest answer that is read, in bytes.
@@ -17,9 +16,6 @@ const DEPTH: usize = 16;
 
 /// The longest credential that is taken from an answer, in bytes: longer than any that a header or a cookie can carry.
 const MAX_CREDENTIAL: usize = 16 * 1_024;
-
-/// The longest life that is believed, in seconds: ten years.
-const LONGEST: i64 = 315_360_000;
 
 /// Makes one exchange.
 ///
@@ -50,15 +46,6 @@ pub fn object(reply: &Reply) -> Option<Value> {
     parse_to_depth(&reply.body, DEPTH).ok().filter(|value| matches!(value, Value::Map(_)))
 }
 
-/// Whether `reply` calls itself a page for people: then something other than the endpoint has answered.
-#[must_use]
-pub fn is_html(reply: &Reply) -> bool {
-    reply.headers.get_all(CONTENT_TYPE).iter().any(|value| {
-        let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        kind.eq_ignore_ascii_case(b"text/html") || kind.eq_ignore_ascii_case(b"application/xhtml+xml")
-    })
-}
-
 /// A credential out of an answer: text that a header field can carry as it is, and a cookie but for `"`, `,`, `;` and `\`.
 ///
 /// # Errors
@@ -71,30 +58,6 @@ pub fn credential(value: &Value, why: &'static str) -> Result<Secret, RenewError
         return Err(RenewError::Lost { why });
     }
     Ok(Secret::new(text.as_bytes().to_vec()))
-}
-
-/// A whole number that is not negative, also when an issuer writes it as text of up to 18 digits.
-#[must_use]
-pub fn whole(value: &Value) -> Option<i64> {
-    /// What fits an `i64` whatever the digits are.
-    const DIGITS: usize = 18;
-    let number = match value {
-        Value::Text(text) if (1..=DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
-        other => other.as_int(),
-    };
-    number.filter(|number| 0 <= *number)
-}
-
-/// The moment `life` seconds after `now`; `None` when that is no life that anything has.
-#[must_use]
-pub fn after(now: Timestamp, life: i64) -> Option<Timestamp> {
-    (0..=LONGEST).contains(&life).then(|| now.plus(Seconds(u32::try_from(life).unwrap_or(u32::MAX))))
-}
-
-/// `end`, when it is not further away from `now` than anything lives. An end in the past is one all the same.
-#[must_use]
-pub fn at(now: Timestamp, end: i64) -> Option<Timestamp> {
-    (0..=now.0.saturating_add(LONGEST)).contains(&end).then_some(Timestamp(end))
 }
 
 #[cfg(test)]
@@ -120,32 +83,5 @@ mod tests {
         for (value, good, shows) in cases {
             assert_eq!(credential(&value, "no").is_ok(), good, "{shows}");
         }
-    }
-
-    #[test]
-    fn a_life_is_a_whole_number_within_ten_years() {
-        let now = Timestamp(1_000);
-        let cases = [
-            (Value::Int(3600), Some(4_600), "a number"),
-            (Value::from("3600"), Some(4_600), "the same as text"),
-            (Value::Float(3600.0), Some(4_600), "the same with a fraction of nothing"),
-            (Value::Int(0), Some(1_000), "ends as it begins"),
-            (Value::Int(LONGEST), Some(1_000 + LONGEST), "ten years"),
-            (Value::Int(LONGEST + 1), None, "a second longer"),
-            (Value::Int(-1), None, "before it began"),
-            (Value::Float(0.5), None, "half a second"),
-            (Value::from("-1"), None, "a sign"),
-            (Value::from("1e3"), None, "an exponent"),
-            (Value::from(""), None, "nothing"),
-            (Value::from("99999999999999999999"), None, "too many digits"),
-            (Value::Bool(true), None, "no number"),
-        ];
-        for (value, expected, shows) in cases {
-            assert_eq!(whole(&value).and_then(|life| after(now, life)), expected.map(Timestamp), "{shows}: {value:?}");
-        }
-        assert_eq!(at(now, 1_000 + LONGEST), Some(Timestamp(1_000 + LONGEST)), "the last end that is believed");
-        assert_eq!(at(now, 1_001 + LONGEST), None, "a second later: milliseconds, probably");
-        assert_eq!(at(now, 10), Some(Timestamp(10)), "an end in the past");
-        assert_eq!(at(Timestamp::END, i64::MAX), Some(Timestamp::END), "the end of time does not wrap");
     }
 }

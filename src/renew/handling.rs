@@ -12,6 +12,7 @@ use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
 use crate::domain::{Place, Seconds};
+use crate::net::described::is_framing;
 use crate::renew::handling::cookie::{Cookie, SETTINGS, is_cookie_name};
 use crate::settings::{Checking, Choice, KeySpec, Node, Section, SectionSpec, Shape, Span};
 
@@ -376,30 +377,4 @@ fn allowed(name: HeaderName, span: &Span, checking: &mut Checking<'_>) -> Option
         return None;
     }
     Some(name)
-}
-
-/// Whether a field says how a message is read, or belongs to one connection.
-#[must_use]
-pub fn is_framing(name: &HeaderName) -> bool {
-    const FRAMING: &[&str] = &[
-        "accept-ranges",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-location",
-        "content-range",
-        "content-type",
-        "date",
-        "expect",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "proxy-connection",
-        "range",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    FRAMING.contains(&name.as_str())
 }

@@ -7,7 +7,6 @@ pub mod contract;
 pub mod endpoint;
 pub mod fitting;
 pub mod flight;
-pub mod form;
 pub mod handling;
 pub mod hat;
 pub mod http;

@@ -239,7 +239,8 @@ fn weigh(identity: &Identity, credential: &Credential<'_>) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-fn weigh_value(value: &Value) -> usize {
+/// How many bytes a value takes in memory, about.
+pub(crate) fn weigh_value(value: &Value) -> usize {
     let inside: usize = match value {
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
         Value::Text(text) => text.len(),

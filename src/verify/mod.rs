@@ -22,6 +22,7 @@ pub mod key_pair;
 pub mod server_key;
 pub mod session;
 pub mod ticket;
+pub mod token_check;
 
 use crate::verify::contract::SchemeEntry;
 
@@ -37,5 +38,6 @@ pub const SCHEMES: &[&SchemeEntry] = &[
     &hat::ENTRY,
     &ticket::ENTRY,
     &introspection::ENTRY,
+    &token_check::ENTRY,
     &session::ENTRY,
 ];

@@ -38,7 +38,9 @@ pub const SOURCES: Shape = Shape::List { of: &SOURCE, lone: true, min: 1 };
 pub const SOURCE: Shape =
     Shape::Either(&[Shape::OneOf(&["bearer"]), Shape::Kind { what: "place of a credential", kinds: place_kinds, beside: &[] }]);
 
-fn place_kinds() -> Vec<Choice> {
+/// The kinds of places that have a name.
+#[must_use]
+pub fn place_kinds() -> Vec<Choice> {
     vec![
         Choice { name: "header", shape: Shape::HeaderName, doc: "A header field whose whole value is the credential." },
         Choice { name: "cookie", shape: Shape::Text, doc: "A cookie of exactly this name." },
@@ -186,7 +188,12 @@ pub fn unite<'r>(readings: impl Iterator<Item = (Reading<'r>, Place)>) -> Presen
     }
 }
 
-fn read<'r>(source: &Source, request: &RequestView<'r>) -> Reading<'r> {
+/// Looks at one place.
+///
+/// # Errors
+///
+/// [`Doubt::Malformed`] for what has no reading there, [`Doubt::Conflict`] for what stands there twice.
+pub fn read<'r>(source: &Source, request: &RequestView<'r>) -> Reading<'r> {
     match source {
         Source::Bearer => authorization("Bearer", request),
         Source::Header(name) => header(name, request),

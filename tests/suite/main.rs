@@ -43,6 +43,7 @@ mod scheme_jwt;
 mod scheme_key_pair;
 mod scheme_server_key;
 mod scheme_ticket;
+mod scheme_token_check;
 mod secrets;
 mod state;
 mod ticket_services;

@@ -176,6 +176,9 @@ fn echo(asked: &Recorded) -> Reply {
             said("200 OK", json!({ "active": true, "sub": "anna", "iss": "https://desk.example", "aud": "app", "asked": body }).to_string())
         }
         "/introspect" => said("400 Bad Request", format!("{{\"error\":\"{body}\"")),
+        "/me" if asked.head.contains("known") => said("200 OK", json!({ "id": "anna", "asked": asked.head }).to_string()),
+        "/me" if asked.head.contains("ended") => said("419 Ended", format!("{{\"error\":{:?}}}", asked.head)),
+        "/me" => said("400 Bad Request", format!("{{\"error\":\"{}\"", asked.head)),
         "/keys/acme" => said("200 OK", server_key("acme", &marked("partner"), "")),
         "/keys/other" => said("500 Internal Server Error", format!("{} is not one of {}", asked.head, marked("partner"))),
         "/token" if body.contains("odd") => said("200 OK", format!("{{\"access_token\":\"{}\",\"was\":\"{body}", marked("fresh"))),
@@ -216,6 +219,7 @@ keys:
 authenticators:
   partner: {{ server_key: {{ keys: partners }} }}
   opaque: {{ introspection: {{ endpoint: "http://{others}/introspect", client_id: proxy, client_secret: {{ file: client }}, issuer: "https://desk.example", audience: app }} }}
+  checked: {{ token_check: {{ url: "http://{others}/me", headers: {{ Authorization: "OAuth {{token}}", X-Key: "{{secrets.key}}" }}, secrets: {{ key: {{ file: client }} }}, expired: {{ status: 419 }}, subject: /id, issuer: vendor, from: [{{ header: Authorization, prefix: "OAuth " }}, {{ query: t }}] }} }}
   pass: {{ ticket: {{ keys: tickets, audience: app, single_use: true }} }}
   user:
     jwt: {{ issuer: "https://proxy.example", audience: app, keys: issued, typ: at+jwt }}
@@ -239,6 +243,7 @@ rules:
   - {{ name: close, match: {{ paths: [/logout], methods: [POST] }}, authenticate: none, serve: {{ session.close: {{ session: member }} }} }}
   - {{ name: pass, match: {{ paths: [/pass/**] }}, authenticate: pass, forward: app }}
   - {{ name: opaque, match: {{ paths: [/opaque/**] }}, authenticate: opaque, forward: app }}
+  - {{ name: checked, match: {{ paths: [/checked/**] }}, authenticate: checked, forward: app }}
   - {{ name: foreign, match: {{ paths: [/foreign/**] }}, authenticate: foreign, forward: app }}
   - {{ name: member, match: {{ paths: [/member/**] }}, authenticate: member, forward: app }}
   - {{ name: user, match: {{ paths: [/user/**] }}, authenticate: user, forward: app }}
@@ -282,6 +287,12 @@ rules:
     // Asked about.
     for (status, token) in [(200, marked("known")), (503, marked("unheard-of"))] {
         ask(status, "GET", "/opaque/x", &[("Authorization", &format!("Bearer {token}"))], "").await;
+        secrets.push(token);
+    }
+
+    for (status, token) in [(200, marked("known-too")), (401, marked("ended")), (503, marked("unheard-of-too"))] {
+        ask(status, "GET", "/checked/x", &[("Authorization", &format!("OAuth {token}"))], "").await;
+        ask(status, "GET", &format!("/checked/x?t={token}"), &[], "").await;
         secrets.push(token);
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::net::client::loopback::{Told, silent_port};
+use crate::net::described::answer::Pointer;
 use crate::renew::contract::RenewError;
 use crate::renew::http::ENTRY;
-use crate::renew::http::reading::Pointer;
 use crate::renew::stage::{NOW, Scene, json, plan, renewer, shown, spent};
 
 const ANSWER: &str = "answer: { access: /data/token, refresh: /data/refresh, expires_in: { pointer: /data/life, unit: seconds } }";

@@ -8,8 +8,10 @@
 
 use crate::domain::{Timestamp, TokenPair, Value};
 use crate::net::client::Reply;
+use crate::net::described::answer::is_html;
+use crate::net::described::end::{after, whole};
 use crate::renew::contract::RenewError;
-use crate::renew::endpoint::{after, credential, is_html, object, whole};
+use crate::renew::endpoint::{credential, object};
 
 /// What an error code of an issuer means for the credential that was spent, and for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use crate::domain::{Random, Seconds, Secret, Timestamp};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::mint::{MintFault, SigningKey};
-use crate::renew::form::Form;
+use crate::net::form::Form;
 
 /// How long an assertion is good for.
 const ASSERTION_LIFE: Seconds = Seconds(60);

@@ -75,7 +75,7 @@ metrics! {
     KeyStoreSkipped Counter "key_store_skipped" ["store" "reason"]
         "Keys of a fetched set that were skipped as weak or ill-formed";
     IntrospectionRequests Counter "introspection_requests" ["authenticator" "result"]
-        "Questions to introspection endpoints";
+        "Questions to introspection endpoints, and checks of opaque tokens";
     Renewals Counter "renewals" ["renewer" "result"]
         "Renewals made, by how they ended";
     RenewalsCoalesced Counter "renewals_coalesced" ["renewer"]

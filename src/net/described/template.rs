@@ -3,50 +3,72 @@
 //! A template is read once. What is put into it is written for where it stands (a JSON string, a form field, a header field), so
 //! no credential can end a string or begin another field. `{{` and `}}` stand for the braces themselves; a place that is not
 //! known is a fault of the conf, never text.
+//!
+//! Which places there are is the business of whoever asks: `P` is a type of theirs with a value for each.
 
+use std::fmt::{self, Debug, Write};
+
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::Value as Json;
 use zeroize::Zeroizing;
 
-use crate::domain::{Secret, Spent};
-use crate::settings::{Node, NodeValue};
+use crate::domain::Secret;
+use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, Shape};
 
 /// How deep a body may nest.
 const DEPTH: usize = 16;
 
+/// The secrets that templates may name.
+pub const SECRETS_KEY: KeySpec =
+    KeySpec::optional("secrets", Shape::Map(&Shape::Secret), "Secrets that the texts may name, as {secrets.NAME}.");
+
+/// What stands in the places of one request.
+pub type Filling<'f, 'v, P> = &'f dyn Fn(P) -> &'v [u8];
+
 /// A text with places in it.
 #[derive(Debug, Clone)]
-pub struct Template(Vec<Part>);
+pub struct Template<P>(Vec<Part<P>>);
 
-#[derive(Debug, Clone)]
-enum Part {
+#[derive(Clone)]
+enum Part<P> {
     Text(Box<str>),
-    Refresh,
-    Access,
-    Subject,
-    Secret(Secret),
+    Place(P),
+    Secret(Box<str>, Secret),
+}
+
+/// Shows a secret by its name too, which tells two of one length apart.
+impl<P: Debug> Debug for Part<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Place(place) => f.debug_tuple("Place").field(place).finish(),
+            Self::Secret(name, secret) => f.debug_tuple("Secret").field(name).field(secret).finish(),
+        }
+    }
 }
 
 /// A JSON body whose texts are templates.
 #[derive(Debug, Clone)]
-pub enum JsonTemplate {
+pub enum JsonTemplate<P> {
     /// A text.
-    Text(Template),
+    Text(Template<P>),
     /// A value as it is.
     Plain(Json),
     /// A list.
-    List(Vec<JsonTemplate>),
+    List(Vec<JsonTemplate<P>>),
     /// An object.
-    Map(Vec<(String, JsonTemplate)>),
+    Map(Vec<(String, JsonTemplate<P>)>),
 }
 
-/// The secrets that templates may name, and which of them have been.
-#[derive(Debug, Default)]
-pub struct Names {
+/// What templates may name, and what of it they have named.
+#[derive(Debug)]
+pub struct Names<P: 'static> {
+    whose: &'static str,
+    places: &'static [(&'static str, P)],
+    said: Vec<P>,
     secrets: Vec<(Box<str>, Secret, bool)>,
-    /// Whether a credential of the client's has been named.
-    pub spends: bool,
 }
 
 /// What was to be put into a template cannot stand there.
@@ -54,50 +76,95 @@ pub struct Names {
 #[error("a credential or subject cannot be written where the conf wants it")]
 pub struct Unwritable;
 
-impl Names {
-    /// Adds a secret that templates may name as `{secrets.NAME}`.
-    pub fn define(&mut self, name: &str, secret: Secret) {
-        self.secrets.push((name.into(), secret, false));
+impl<P: Copy + PartialEq + Debug> Names<P> {
+    /// `places` by the names they have between braces, for texts of a `whose` (a renewer, an authenticator).
+    #[must_use]
+    pub fn new(whose: &'static str, places: &'static [(&'static str, P)]) -> Self {
+        Self { whose, places, said: Vec::new(), secrets: Vec::new() }
     }
 
-    /// Those that no template has named.
-    pub fn unused(&self) -> impl Iterator<Item = &str> {
-        self.secrets.iter().filter(|(_, _, used)| !used).map(|(name, ..)| &**name)
+    /// Whose texts these are, as a noun for faults.
+    #[must_use]
+    pub fn whose(&self) -> &'static str {
+        self.whose
     }
 
-    fn part(&mut self, place: &str) -> Result<Part, String> {
-        match place {
-            "refresh" | "access" => {
-                self.spends = true;
-                return Ok(if place == "refresh" { Part::Refresh } else { Part::Access });
+    /// Adds the secrets under the key [`SECRETS_KEY`] of `section`, each of which templates may name as `{secrets.NAME}`.
+    pub fn define_secrets(&mut self, section: &Section<'_>, checking: &mut Checking<'_>) {
+        for entry in section.node(SECRETS_KEY.name).and_then(Node::as_map).unwrap_or_default() {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            if entry.key.is_empty() || !entry.key.bytes().all(is_plain) {
+                checking.faults.error(&entry.span, "the name of a secret has letters, digits and `_`");
             }
-            "subject" => return Ok(Part::Subject),
-            _ => {}
+            if let Some(secret) = checking.secret(&entry.node) {
+                self.secrets.push((entry.key.as_str().into(), secret, false));
+            }
         }
-        let Some(name) = place.strip_prefix("secrets.") else {
+    }
+
+    /// Warns of every secret that no template has named.
+    pub fn warn_of_unused(&self, section: &Section<'_>, checking: &mut Checking<'_>) {
+        for (name, ..) in self.secrets.iter().filter(|(_, _, used)| !used) {
+            let says = format!("nothing says `{{secrets.{name}}}`; remove it, or use it");
+            checking.faults.warn(section.span_of(SECRETS_KEY.name), says);
+        }
+    }
+
+    /// Whether a template has named `place`.
+    #[must_use]
+    pub fn says(&self, place: P) -> bool {
+        self.said.contains(&place)
+    }
+
+    /// A text that is equal exactly when names and secrets are, and from which neither can be told: a digest.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Context::new(&SHA256);
+        for (name, secret, _) in &self.secrets {
+            for part in [name.as_bytes(), secret.expose()] {
+                digest.update(&(part.len() as u64).to_be_bytes());
+                digest.update(part);
+            }
+        }
+        let mut text = String::new();
+        for byte in digest.finish().as_ref() {
+            // Writing into a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    fn part(&mut self, name: &str) -> Result<Part<P>, String> {
+        if let Some((_, place)) = self.places.iter().find(|(known, _)| *known == name) {
+            self.said.push(*place);
+            return Ok(Part::Place(*place));
+        }
+        let Some(name) = name.strip_prefix("secrets.") else {
+            let known: Vec<String> = self.places.iter().map(|(known, _)| format!("{{{known}}}")).collect();
             return Err(format!(
-                "`{{{place}}}` is nothing that can be put here; write {{refresh}}, {{access}}, {{subject}} or {{secrets.NAME}}, and `{{{{` for a brace"
+                "`{{{name}}}` is nothing that can be put here; write {} or {{secrets.NAME}}, and `{{{{` for a brace",
+                known.join(", ")
             ));
         };
         match self.secrets.iter_mut().find(|(known, ..)| **known == *name) {
-            Some((_, secret, used)) => {
+            Some((known, secret, used)) => {
                 *used = true;
-                Ok(Part::Secret(secret.clone()))
+                Ok(Part::Secret(known.clone(), secret.clone()))
             }
-            None => Err(format!("`secrets` of this renewer defines no `{name}`")),
+            None => Err(format!("`secrets` of this {} defines no `{name}`", self.whose)),
         }
     }
 }
 
-impl Template {
+impl<P: Copy + PartialEq + Debug> Template<P> {
     /// Reads `text`.
     ///
     /// # Errors
     ///
     /// A sentence for the operator: a place that is not known, or a brace that belongs to none.
-    pub fn read(text: &str, names: &mut Names) -> Result<Self, String> {
+    pub fn read(text: &str, names: &mut Names<P>) -> Result<Self, String> {
         const LONE: &str = "a brace stands alone here; write `{{` or `}}` for the brace itself";
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<Part<P>> = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
         while let Some(at) = rest.find(['{', '}']) {
@@ -128,15 +195,13 @@ impl Template {
 
     /// The bytes, with everything in its place.
     #[must_use]
-    pub fn bytes(&self, spent: &Spent) -> Zeroizing<Vec<u8>> {
+    pub fn bytes(&self, filling: Filling<'_, '_, P>) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(Vec::new());
         for part in &self.0 {
             bytes.extend_from_slice(match part {
                 Part::Text(text) => text.as_bytes(),
-                Part::Refresh => spent.refresh.expose(),
-                Part::Access => spent.access.expose(),
-                Part::Subject => spent.identity.subject.as_bytes(),
-                Part::Secret(secret) => secret.expose(),
+                Part::Place(place) => filling(*place),
+                Part::Secret(_, secret) => secret.expose(),
             });
         }
         bytes
@@ -147,8 +212,8 @@ impl Template {
     /// # Errors
     ///
     /// [`Unwritable`] when it would hold anything but visible ASCII and inner spaces.
-    pub fn header(&self, spent: &Spent) -> Result<HeaderValue, Unwritable> {
-        let bytes = self.bytes(spent);
+    pub fn header(&self, filling: Filling<'_, '_, P>) -> Result<HeaderValue, Unwritable> {
+        let bytes = self.bytes(filling);
         let is_plain = bytes.iter().all(|byte| matches!(byte, 0x20..=0x7e)) && bytes.trim_ascii().len() == bytes.len();
         let mut value = HeaderValue::from_bytes(&bytes).ok().filter(|_| is_plain).ok_or(Unwritable)?;
         value.set_sensitive(true);
@@ -156,17 +221,17 @@ impl Template {
     }
 }
 
-impl JsonTemplate {
+impl<P: Copy + PartialEq + Debug> JsonTemplate<P> {
     /// Reads `node` as a body.
     ///
     /// # Errors
     ///
     /// The place in the conf and a sentence for the operator.
-    pub fn read<'n>(node: &'n Node, names: &mut Names) -> Result<Self, (&'n Node, String)> {
+    pub fn read<'n>(node: &'n Node, names: &mut Names<P>) -> Result<Self, (&'n Node, String)> {
         Self::read_to(node, names, DEPTH)
     }
 
-    fn read_to<'n>(node: &'n Node, names: &mut Names, depth: usize) -> Result<Self, (&'n Node, String)> {
+    fn read_to<'n>(node: &'n Node, names: &mut Names<P>, depth: usize) -> Result<Self, (&'n Node, String)> {
         let inner = || depth.checked_sub(1).ok_or((node, format!("a body may nest {DEPTH} levels deep, and this is deeper")));
         Ok(match &node.value {
             NodeValue::Null => Self::Plain(Json::Null),
@@ -191,16 +256,16 @@ impl JsonTemplate {
     /// # Errors
     ///
     /// [`Unwritable`] when a credential is not UTF-8.
-    pub fn body(&self, spent: &Spent) -> Result<Bytes, Unwritable> {
+    pub fn body(&self, filling: Filling<'_, '_, P>) -> Result<Bytes, Unwritable> {
         let mut text = Zeroizing::new(String::new());
-        self.write(spent, &mut text)?;
+        self.write(filling, &mut text)?;
         Ok(Bytes::copy_from_slice(text.as_bytes()))
     }
 
-    fn write(&self, spent: &Spent, text: &mut String) -> Result<(), Unwritable> {
+    fn write(&self, filling: Filling<'_, '_, P>, text: &mut String) -> Result<(), Unwritable> {
         match self {
             Self::Text(template) => {
-                let bytes = template.bytes(spent);
+                let bytes = template.bytes(filling);
                 write_text(std::str::from_utf8(&bytes).map_err(|_| Unwritable)?, text)?;
             }
             Self::Plain(value) => text.push_str(&value.to_string()),
@@ -210,7 +275,7 @@ impl JsonTemplate {
                     if index != 0 {
                         text.push(',');
                     }
-                    item.write(spent, text)?;
+                    item.write(filling, text)?;
                 }
                 text.push(']');
             }
@@ -222,7 +287,7 @@ impl JsonTemplate {
                     }
                     write_text(name, text)?;
                     text.push(':');
-                    value.write(spent, text)?;
+                    value.write(filling, text)?;
                 }
                 text.push('}');
             }
