@@ -51,7 +51,7 @@ static SESSION_TOKEN: SectionSpec = SectionSpec {
     doc: "How the upstream is shown the access token that the caller's session keeps, renewed where it was.",
     keys: &[
         KeySpec::default("header", Shape::HeaderName, "Authorization", "The field."),
-        KeySpec::default("prefix", Shape::Text, "\"Bearer \"", "What stands before the token, its space included."),
+        KeySpec::optional("prefix", Shape::Text, "What stands before the token, its space included; `Bearer ` unless written."),
     ],
 };
 
@@ -163,7 +163,7 @@ fn session_token(node: &Node, public: bool, checking: &mut Checking<'_>) -> Opti
         checking.faults.warn(&node.span, "`session_token` has nobody to show: the rule says `authenticate: none`");
     }
     let header = HeaderName::from_bytes(section.text("header")?.as_bytes()).ok()?;
-    let prefix = section.text("prefix")?;
+    let prefix = section.text("prefix").unwrap_or("Bearer ");
     // Those that say how a message is read, or whose connection it is, are nobody's to set.
     if header != AUTHORIZATION
         && header != COOKIE

@@ -313,6 +313,11 @@ impl Gate {
         if rule.csrf && proven.ambient && !hygiene::same_origin(request) {
             return Err(Refusal::PolicyDenied);
         }
+        // A reply that opens a session logs a browser in, and no page of another site may have that done in its visitor's name. Who is no
+        // browser says nothing of where it comes from.
+        if rule.csrf && rule.keeper.is_some() && hygiene::names_an_origin(request) && !hygiene::same_origin(request) {
+            return Err(Refusal::PolicyDenied);
+        }
         let identity = proven.identity.as_deref();
         let has = |scope: &str| identity.is_some_and(|identity| identity.scopes.iter().any(|held| &**held == scope));
         if !rule.scopes.iter().all(|scope| has(scope)) {

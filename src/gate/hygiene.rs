@@ -254,6 +254,12 @@ pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
     }
 }
 
+/// Whether a request says which page it comes from, as browsers do.
+#[must_use]
+pub fn names_an_origin(request: &RequestView<'_>) -> bool {
+    request.headers.contains_key(&SEC_FETCH_SITE) || request.headers.contains_key(ORIGIN)
+}
+
 /// Whether a request that a browser may have sent by itself comes from a page of the same origin.
 ///
 /// Safe methods pass, unless they ask for another protocol: a WebSocket opened by a page elsewhere would speak, and listen, as
