@@ -74,6 +74,7 @@ pub(super) fn pair(reply: &Reply<'_>, clocking: Clocking) -> Option<Harvest> {
         subject: told.data.at_path("user.userID").and_then(name_of),
         issued: None,
         rest: rest(body),
+        strip: None,
     })
 }
 
