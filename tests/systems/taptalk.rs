@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::support::raw::Answer;
 use crate::support::rows::base64;
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Recorded, Reply, Upstream, ok};
 use crate::support::whole::{Folder, NOW, Whole};
 
 /// So long an access token of the stand-in lives.
@@ -30,6 +30,11 @@ const LIFE: i64 = 600;
 
 /// The web client's page.
 const PAGE: &str = "https://app.example";
+
+/// Your app: it opens WebSockets, and answers everything else.
+fn chat(request: &Recorded) -> Reply {
+    if request.fields("upgrade").is_empty() { ok("ok") } else { Reply::Echo }
+}
 
 /// The shipped conf, running.
 struct Stage {
@@ -54,7 +59,7 @@ impl Stage {
         let address: SocketAddr = ([127, 0, 0, 1], 0).into();
         let clock = Arc::clone(&vendor_clock) as Arc<dyn Clock>;
         let vendor = DemoTapTalk::start(address, clock, Seconds(u32::try_from(LIFE).unwrap())).await.unwrap();
-        let (app, accounts) = (Upstream::start().await, SigningKey::generate(Algorithm::Es256).unwrap());
+        let (app, accounts) = (Upstream::scripted(chat).await, SigningKey::generate(Algorithm::Es256).unwrap());
         let folder = Folder::new();
         folder.write("accounts.jwk", accounts.public_jwk().unwrap().to_string());
         let files = [

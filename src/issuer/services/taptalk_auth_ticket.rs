@@ -1,7 +1,7 @@
 //! `serve: taptalk.auth_ticket`: a ticket for the user whom a back end names, as TapTalk's own endpoint gives one.
 //!
-//! `POST …/v1/server/auth_ticket/request` with the documented user data. The back end is whoever the rule has proven, by its
-//! Server-Key; the ticket is for one use within an hour, and carries what was said of the user, for the pair that it is exchanged for.
+//! `POST …/v1/server/auth_ticket/request` with the documented user data. The back end is whom the rule has proven by its Server-Key, and
+//! nobody else; the ticket is for one use within an hour, and carries what was said of the user, for the pair that it is exchanged for.
 //!
 //! Never here: a ticket for a caller whom nobody has proven; user data that was not judged, whether the rule names the system or not.
 //!
@@ -63,6 +63,9 @@ static SETTINGS: SectionSpec = SectionSpec {
         ),
     ],
 };
+
+/// The scheme of those who may say whom a ticket is for.
+const SERVER_KEY: &str = "server_key";
 
 /// The claim that says who asked for a ticket, as in tickets of `ticket.mint`.
 const MINTED_BY: &str = "minted_by";
@@ -137,6 +140,10 @@ impl fmt::Debug for AuthTicket {
 impl Service for AuthTicket {
     async fn serve(&self, call: &Call<'_>) -> Result<Reply, Refusal> {
         let server = call.identity.ok_or(Refusal::CredentialMissing)?;
+        // Whoever asks says whom the ticket is for. A user who could would be anybody.
+        if server.scheme != SERVER_KEY {
+            return Err(Refusal::PolicyDenied);
+        }
         let body = match self.ticket(call, server) {
             Ok((user, ticket)) => envelope::success(&json!({ "userID": user, "ticket": ticket })),
             Err(breach) => envelope::failure(&breach.code, &breach.says, &breach.field, 400),

@@ -71,9 +71,9 @@ pub(super) fn moved(query: Option<&str>, headers: &HeaderMap, token: Token) -> R
     let mut seen: Vec<HeaderName> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         let Some(meaning) = meaning(&name) else { continue };
-        let known = moved.remove_query.iter().any(|taken| *taken == name);
-        if !known {
-            moved.remove_query.push(Cow::Owned(name.into_owned()));
+        let name: Cow<'static, str> = Cow::Owned(name.into_owned());
+        if !moved.remove_query.contains(&name) {
+            moved.remove_query.push(name);
         }
         let field = match meaning {
             Meaning::Field(field) => field,

@@ -52,7 +52,7 @@ pub(super) fn meaning(reply: &Reply<'_>, codes: &[Box<str>]) -> Meaning {
     let says_so = |body: &[u8]| {
         // Hardly any reply has the number in it, and then nothing needs to be read.
         memchr::memmem::find(body, b"401").is_some()
-            && Received::read(body).is_some_and(|told| told.status == 401 && codes.iter().any(|code| *code == told.code))
+            && Received::read(body).is_some_and(|told| told.status == 401 && codes.contains(&told.code))
     };
     match reply.status {
         401 => Meaning::Expired,
@@ -73,8 +73,8 @@ pub(super) fn pair(reply: &Reply<'_>, clocking: Clocking) -> Option<Harvest> {
         life: told.data.member("accessTokenExpiry").and_then(Value::as_int).and_then(|expiry| clocking.life(expiry)),
         subject: told.data.at_path("user.userID").and_then(name_of),
         issued: None,
-        strip: None,
         rest: rest(body),
+        strip: None,
     })
 }
 

@@ -237,3 +237,35 @@ async fn a_browser_may_ask_before_it_calls() {
         assert_eq!(stage.whole.ask("OPTIONS", path, &evil).await.field("access-control-allow-origin"), None, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_web_clients_socket_opens_and_its_token_is_in_nobodys_log() {
+    let stage = Stage::start().await;
+    let (access, _) = stage.login("anna").await;
+    let app_key = base64("demo-app:demo-app-secret-9d04").replace('=', "%3D");
+    let mut client = stage.whole.client().await;
+    client
+        .send(format!(
+            "GET /connect?content_type=undefined&app_key={app_key}&authorization=Bearer%20{access}&device_identifier=d-1&device_model=Netscape&device_platform=web HTTP/1.1\r\n\
+             Host: {HOST}\r\nOrigin: {PAGE}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        ))
+        .await;
+    let opened = client.head().await.expect("an answer");
+    assert_eq!(opened.status, 101, "{opened:?}");
+    client.send("hello").await;
+    assert_eq!(&client.take(5).await[..], b"hello");
+    let seen = stage.app.records().pop().unwrap();
+    assert_eq!((seen.target(), seen.fields("x-auth-subject")), ("/connect", vec!["anna"]));
+    assert!(!seen.head.contains(&access));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_is_down_breaks_no_client_and_logs_nobody_out() {
+    let mut stage = Stage::start().await;
+    let (access, _) = stage.login("anna").await;
+    drop(std::mem::replace(&mut stage.app, crate::support::upstream::Upstream::start().await));
+    tokio::task::yield_now().await;
+    let answer = stage.with(CHAT, &access).await;
+    assert_eq!(told(&answer), (200, 502, "99999".to_owned()), "an envelope, where a page of any other proxy would be unreadable");
+    assert_eq!(answer.field("access-control-allow-origin"), Some(PAGE));
+}

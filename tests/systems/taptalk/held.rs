@@ -55,13 +55,32 @@ async fn two_clients_that_share_one_account_keep_working_across_twenty_expiries_
     let stage = Stage::start().await;
     let cookie = stage.session("anna").await;
     for round in 1..=20_i64 {
-        // The vendor's clock runs ahead: only the body of its 200 tells that the token has run out.
-        stage.vendor_clock.store(NOW + round * LIFE, Ordering::SeqCst);
-        stage.whole.set_clock(NOW + round * LIFE - 120);
+        stage.at(NOW + round * LIFE);
         let (one, other) = tokio::join!(stage.call(&cookie), stage.call(&cookie));
         assert_eq!((told(&one), told(&other)), (fine(), fine()), "round {round}");
         let asked = stage.vendor.asked();
         assert_eq!((asked.refreshed, asked.refused), (usize::try_from(round).unwrap(), 0), "one refresh for both, round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expiry_that_only_the_body_of_a_200_tells_is_renewed_for_and_the_call_repeated() {
+    let stage = Stage::start().await;
+    let cookie = stage.session("anna").await;
+    for round in 1..=5_i64 {
+        // The vendor's clock runs ahead: nothing but its answer tells that the token has run out.
+        stage.vendor_clock.store(NOW + round * LIFE, Ordering::SeqCst);
+        stage.whole.set_clock(NOW + round * LIFE - 120);
+        let before = stage.vendor.seen().len();
+        for client in ["one", "the other"] {
+            assert_eq!(told(&stage.call(&cookie).await), fine(), "{client}, round {round}");
+        }
+        let seen: Vec<String> = stage.vendor.seen().split_off(before).into_iter().map(|seen| seen.target).collect();
+        assert_eq!(
+            seen,
+            [CHAT, "/v1/auth/access_token/refresh", CHAT, CHAT],
+            "refused, renewed, repeated, and the next is good: round {round}"
+        );
     }
 }
 

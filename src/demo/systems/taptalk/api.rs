@@ -136,7 +136,7 @@ impl Office {
 
     fn ticket_for(&mut self, body: &Bytes, now: Timestamp) -> Result<Value, Refused> {
         let sent: Value = serde_json::from_slice(body).map_err(|_| (400, "40002", ""))?;
-        let text = |name: &'static str| sent[name].as_str().filter(|text| !text.is_empty()).ok_or((400, "40002", name));
+        let text = |name: &'static str| sent.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or((400, "40002", name));
         for name in ["userIPAddress", "userAgent", "userPlatform", "userDeviceID"] {
             text(name)?;
         }

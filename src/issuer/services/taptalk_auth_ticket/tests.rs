@@ -117,8 +117,13 @@ async fn what_is_wrong_is_told_in_the_published_form_and_no_ticket_is_given() {
 }
 
 #[tokio::test]
-async fn nobody_gets_nothing() {
+async fn nobody_gets_nothing_and_no_user_says_who_it_is() {
     let service = service(false, false);
+    for scheme in ["jwt", "session", "ticket"] {
+        let user = Arc::new(Identity { scheme, ..Identity::clone(&server()) });
+        let outcome = posted(&anna(), Some(&user), NOW, async |call| service.serve(call).await).await;
+        assert!(matches!(outcome, Err(Refusal::PolicyDenied)), "{scheme}: whoever may name a user may be anybody");
+    }
     let outcome = posted(&anna(), None, NOW, async |call| service.serve(call).await).await;
     assert!(matches!(outcome, Err(Refusal::CredentialMissing)));
 }
