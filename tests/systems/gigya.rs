@@ -1,5 +1,6 @@
 //! Gigya: the shipped conf between its clients, an app, and an API that judges every signature itself.
 
-mod app;
+mod account;
 mod api;
+mod app;
 mod stage;

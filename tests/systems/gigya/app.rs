@@ -94,8 +94,8 @@ async fn an_id_token_is_for_a_site_of_ours_and_its_key_may_rotate() {
         (token(json!({ "sub": "_guid_1", "apiKey": "3_other" })), Some(403_025), "with that of another site"),
         (token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_other/" })), Some(403_025), "of another site, under the same key"),
         (token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_demo-site" })), Some(403_025), "without the slash at the end"),
-        (token(json!({ "sub": "_guid_1", "exp": START - 120 })), Some(403_011), "two minutes past its end"),
-        (token(json!({ "sub": "_guid_1", "exp": START - 119 })), None, "a second less"),
+        (token(json!({ "sub": "_guid_1", "iat": START - 420, "exp": START - 120 })), Some(403_011), "two minutes past its end"),
+        (token(json!({ "sub": "_guid_1", "iat": START - 420, "exp": START - 119 })), None, "a second less"),
         (token(json!({ "sub": "_guid_1", "exp": START + 91 * 86_400 })), Some(403_025), "longer than any id token lives"),
         (token(json!({ "apiKey": DemoGigya::API_KEY })), Some(403_025), "for nobody"),
     ];
