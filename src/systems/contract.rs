@@ -209,4 +209,11 @@ pub trait System: Debug + Send + Sync {
         let _ = reply;
         None
     }
+
+    /// What changes on the head of a reply on its way to the client: a field and its value, replacing any of that name, or a field and
+    /// nothing, to take it off. `kept` says that the credential of the reply is kept here, for a client that is not to see it.
+    fn hand_on(&self, reply: &Reply<'_>, kept: bool) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let _ = (reply, kept);
+        Vec::new()
+    }
 }

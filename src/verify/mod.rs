@@ -13,9 +13,11 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
+pub mod hat;
 pub mod gigya_request;
 pub mod gigya_session;
 pub mod introspection;
+pub mod janrain_signature;
 pub mod key_pair;
 pub mod server_key;
 pub mod session;
@@ -31,6 +33,8 @@ pub const SCHEMES: &[&SchemeEntry] = &[
     &gigya::ENTRY,
     &gigya_session::ENTRY,
     &gigya_request::ENTRY,
+    &janrain_signature::ENTRY,
+    &hat::ENTRY,
     &ticket::ENTRY,
     &introspection::ENTRY,
     &session::ENTRY,

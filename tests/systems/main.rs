@@ -16,3 +16,7 @@ mod loopback;
 mod support;
 
 mod gigya;
+mod hat;
+mod janrain;
+mod taptalk;
+mod telematics;
