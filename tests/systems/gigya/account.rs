@@ -50,9 +50,10 @@ async fn a_login_becomes_a_session_and_no_token_reaches_the_page() {
 async fn a_session_is_renewed_once_for_each_expiry_by_the_login_it_keeps() {
     let stage = Stage::start().await;
     let (_, cookie) = log_in(&stage).await;
+    let held = [("Cookie", cookie.as_str())];
     for expiry in 1..=8_usize {
         stage.at(START + (DemoGigya::TOKEN_LIFE + 1) * i64::try_from(expiry).unwrap());
-        let ask = || stage.get(ME, INFO, &[("Cookie", &cookie)]);
+        let ask = || stage.get(ME, INFO, &held);
         let (first, second, third) = tokio::join!(ask(), ask(), ask());
         for answer in [first, second, third] {
             assert_eq!(told(&answer), (200, 0), "expiry {expiry}: {}", stage.whole.written());
