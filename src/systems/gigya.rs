@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
 use crate::domain::{Breach, Need, Refusal, Step};
 use crate::jose::base64url;
@@ -62,8 +62,10 @@ impl Gigya {
             check_site_of(identity)?;
         }
         let mut pass = Pass::default();
-        if let Some(sliding) = &self.plan.sliding {
-            pass.back.extend(sliding.field(guarded.identity, request.headers, guarded.now));
+        if let Some(sliding) = &self.plan.sliding
+            && let Some(field) = sliding.field(guarded.identity, request.headers, guarded.now)
+        {
+            pass.back.extend([field, (CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
         }
         let path = &*request.target.path;
         let signing = self.plan.signing.as_ref();

@@ -3,4 +3,5 @@
 mod account;
 mod api;
 mod app;
+mod pitfalls;
 mod stage;

@@ -68,12 +68,15 @@ async fn a_token_that_the_vendor_says_has_run_out_is_renewed_and_the_call_made_a
     let (_, cookie) = log_in(&stage).await;
     // The vendor's clock is ahead: to us the token still looks good.
     stage.vendor_at(START + DemoGigya::TOKEN_LIFE);
-    let answer = stage.post(ME, INFO, &[("Cookie", &cookie)], &form(&[("include", "profile")])).await;
+    let page = [("Cookie", cookie.as_str()), ("Sec-Fetch-Site", "same-origin")];
+    let answer = stage.post(ME, INFO, &page, &form(&[("include", "profile")])).await;
     assert_eq!(told(&answer), (200, 0), "{} {:?}", stage.whole.written(), stage.vendor.called());
     let codes: Vec<(String, u64)> = stage.vendor.called().into_iter().skip(1).map(|called| (called.method, called.error_code)).collect();
     let expected = [("accounts.getAccountInfo", 403_030), ("accounts.getJWT", 0), ("accounts.getAccountInfo", 0)];
     assert_eq!(codes, expected.map(|(method, code)| (method.to_owned(), code)), "told in the body of a 200, renewed once, asked once more");
     assert_eq!(stage.vendor.called().pop().unwrap().parameters["include"], "profile", "with the same body");
+    let other = stage.post(ME, INFO, &[("Cookie", &cookie), ("Sec-Fetch-Site", "cross-site")], "include=profile").await;
+    assert_eq!(told(&other), (200, 403_007), "a page of another site sends the cookie, and gets nothing by it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
