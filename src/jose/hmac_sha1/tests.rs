@@ -13,7 +13,12 @@ fn the_published_vectors_come_out() {
         // key bytes, message, signature, what the row shows
         (&[0x0b; 20][..], "Hi There", "thcxhlUFcmTii8C2+zeMjvFGvgA=", "RFC 2202 case 1"),
         (&b"Jefe"[..], "what do ya want for nothing?", "7/zfauXrL6LSdBbV8YTfnCWafHk=", "RFC 2202 case 2"),
-        (&[0xaa; 80][..], "Test Using Larger Than Block-Size Key - Hash Key First", "qkrl4VJy0A6VcFY3zoo7Ve1AIRI=", "RFC 2202 case 6, a key longer than a block"),
+        (
+            &[0xaa; 80][..],
+            "Test Using Larger Than Block-Size Key - Hash Key First",
+            "qkrl4VJy0A6VcFY3zoo7Ve1AIRI=",
+            "RFC 2202 case 6, a key longer than a block",
+        ),
     ];
     for (key, message, signature, shows) in cases {
         let key = Sha1Key::new(&Secret::new(key.to_vec())).unwrap();
@@ -71,7 +76,12 @@ fn a_secret_is_read_as_strictly_as_asked() {
         ("mkl34n5jb4356", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class C: one character dangles"),
         ("hdsvddhlrhtbs[]34o543]", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: foreign characters"),
         ("dsbfjsdkdsaivfdsk", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: dangling only"),
-        ("3e54ght879r8ei0[w-4t5", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: foreign characters and letters of another alphabet"),
+        (
+            "3e54ght879r8ei0[w-4t5",
+            Err(SecretFault::NotBase64),
+            Err(SecretFault::NotBase64),
+            "class D: foreign characters and letters of another alphabet",
+        ),
         ("=-`z0icd9ufohgutreb4kj342lnejpfud0", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: padding in front"),
         ("", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "no secret at all"),
     ];

@@ -9,8 +9,8 @@
 
 use bytes::Bytes;
 use chrono::DateTime;
-use http::header::CONTENT_TYPE;
 use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use serde_json::json;
 
 use crate::domain::{Breach, Refusal, Timestamp};

@@ -62,13 +62,8 @@ async fn a_signature_has_one_spelling() {
     assert_eq!(post_back(&stage, &uid, &good.replace('+', " ")).await, FORGED, "a plus that became a space is not repaired");
     assert_eq!(post_back(&stage, &uid, good.trim_end_matches('=')).await, FORGED, "no padding");
     assert_eq!(post_back(&stage, &uid, &hex).await, FORGED, "hex");
-    let opened = stage.post(
-        "app.example",
-        "/login",
-        &[],
-        &form(&[("UID", &uid), ("signatureTimestamp", &START.to_string()), ("UIDSignature", &good)]),
-    );
-    assert_eq!(opened.await.status, 303, "as Gigya writes it");
+    let body = form(&[("UID", &uid), ("signatureTimestamp", &START.to_string()), ("UIDSignature", &good)]);
+    assert_eq!(stage.post("app.example", "/login", &[], &body).await.status, 303, "as Gigya writes it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
