@@ -194,5 +194,6 @@ impl Verifier for JanrainSignatureVerifier {
     }
 }
 
+
 #[cfg(test)]
 mod tests;
