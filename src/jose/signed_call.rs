@@ -13,14 +13,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
+
+use crate::jose::form::pairs;
 
 /// Everything but letters, digits and `-._~`: RFC 3986 section 2.3.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The most parameters of one call.
-const MOST: usize = 512;
 
 /// Percent-encodes all but unreserved characters, hex digits in upper case.
 #[must_use]
@@ -66,11 +65,8 @@ impl<'t> Parameters<'t> {
     ///
     /// [`ParameterFault`], also when a name has been taken in before.
     pub fn read(&mut self, text: &'t str) -> Result<(), ParameterFault> {
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name).filter(|name| is_name(name)).ok_or(ParameterFault::Malformed)?;
-            let value = decode(value).ok_or(ParameterFault::Malformed)?;
-            if MOST <= self.0.len() {
+        for (name, value) in pairs(text).ok_or(ParameterFault::Malformed)? {
+            if !is_name(&name) {
                 return Err(ParameterFault::Malformed);
             }
             match self.0.entry(name) {
@@ -144,18 +140,6 @@ impl fmt::Debug for Parameters<'_> {
 /// A name that reads the same in a base string as it does decoded: no separator, no escape, nothing that is not seen.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"=&%+#".contains(&byte))
-}
-
-/// Decodes one part of a form; `None` when an escape is broken or the result is not UTF-8.
-fn decode(part: &str) -> Option<Cow<'_, str>> {
-    if !part.bytes().any(|byte| byte == b'%' || byte == b'+') {
-        return Some(Cow::Borrowed(part));
-    }
-    let sound = |piece: &str| piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-    if !part.split('%').skip(1).all(sound) {
-        return None;
-    }
-    percent_decode_str(&part.replace('+', " ")).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }
 
 /// Where the calls of a service go, as its clients see it: scheme, host, a port that is not the scheme's own, the path in front.

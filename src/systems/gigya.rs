@@ -20,15 +20,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
 use crate::domain::{Breach, Need, Refusal, Step};
 use crate::jose::base64url;
 use crate::jose::digest::digest;
+use crate::jose::form::{Parameters as BodyType, body_type};
 use crate::jose::signed_call::{ParameterFault, Parameters};
 use crate::settings::Shape;
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry};
-use crate::systems::gigya::envelope::is_form;
 use crate::systems::gigya::errors::{INVALID_VALUE, METHOD_REFUSED};
 use crate::systems::gigya::rules::{breach, check_call, check_link, check_site_of, links};
 use crate::systems::gigya::settings::{GigyaPlan, SETTINGS};
@@ -62,8 +62,10 @@ impl Gigya {
             check_site_of(identity)?;
         }
         let mut pass = Pass::default();
-        if let Some(sliding) = &self.plan.sliding {
-            pass.back.extend(sliding.field(guarded.identity, request.headers, guarded.now));
+        if let Some(sliding) = &self.plan.sliding
+            && let Some(field) = sliding.field(guarded.identity, request.headers, guarded.now)
+        {
+            pass.back.extend([field, (CACHE_CONTROL, HeaderValue::from_static("no-store"))]);
         }
         let path = &*request.target.path;
         let signing = self.plan.signing.as_ref();
@@ -145,8 +147,7 @@ fn body_of<'g>(guarded: &Guarded<'g>) -> Result<&'g str, Reading> {
     if bytes.is_empty() {
         return Ok("");
     }
-    let coded = request.headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if coded || !is_form(request.headers) {
+    if body_type(request.headers) != Some(BodyType::Form) {
         return Err(Reading::Foreign);
     }
     std::str::from_utf8(bytes).map_err(|_| Reading::Foreign)

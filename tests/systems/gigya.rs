@@ -1,5 +1,7 @@
 //! Gigya: the shipped conf between its clients, an app, and an API that judges every signature itself.
 
+mod account;
 mod api;
 mod app;
+mod pitfalls;
 mod stage;

@@ -75,6 +75,14 @@ fn a_secret_is_read_as_strictly_as_asked() {
         ("jkl234h53k2", Err(SecretFault::LenientOnly), Ok(8), "class B: no padding, bits to spare"),
         ("mkl34n5jb4356", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class C: one character dangles"),
         ("hdsvddhlrhtbs[]34o543]", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: foreign characters"),
+        ("dsbfjsdkdsaivfdsk", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: dangling only"),
+        (
+            "3e54ght879r8ei0[w-4t5",
+            Err(SecretFault::NotBase64),
+            Err(SecretFault::NotBase64),
+            "class D: foreign characters and letters of another alphabet",
+        ),
+        ("=-`z0icd9ufohgutreb4kj342lnejpfud0", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "class D: padding in front"),
         ("", Err(SecretFault::NotBase64), Err(SecretFault::NotBase64), "no secret at all"),
     ];
     for (text, canonical, lenient, shows) in cases {

@@ -9,8 +9,8 @@
 
 use bytes::Bytes;
 use chrono::DateTime;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 
 use crate::domain::{Breach, Refusal, Timestamp};
@@ -148,12 +148,4 @@ fn reason_of(status: u16) -> &'static str {
         504 => "Gateway Timeout",
         _ => "Internal Server Error",
     }
-}
-
-/// Whether `headers` say that the body is a form that we read.
-#[must_use]
-pub fn is_form(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
-    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    kinds.next().is_none() && kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

@@ -73,6 +73,11 @@ impl Stage {
         self.whole.set_clock(now);
     }
 
+    /// The vendor's clock alone stands at `now` from here on.
+    pub fn vendor_at(&self, now: i64) {
+        self.vendor_clock.store(now, Ordering::SeqCst);
+    }
+
     /// Posts a form to `host`.
     pub async fn post(&self, host: &str, target: &str, fields: &[(&str, &str)], form: &str) -> Answer {
         let own = [("Host", host), ("Content-Type", "application/x-www-form-urlencoded")];

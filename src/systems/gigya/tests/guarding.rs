@@ -1,6 +1,6 @@
 //! What the endpoints ask of their parameters.
 
-use http::header::SET_COOKIE;
+use http::header::{CACHE_CONTROL, HeaderName, SET_COOKIE};
 
 use super::stage::{Call, NOW, SECRET, form, identity, signature, system};
 use crate::domain::Value;
@@ -146,9 +146,12 @@ fn an_id_token_says_its_site_once_or_twice_alike() {
     }
 }
 
-/// The cookies that a pass hands back.
+/// The cookies that a pass hands back, with a reply that nobody keeps.
 fn cookies(pass: &Pass) -> Vec<&str> {
-    pass.back.iter().inspect(|(name, _)| assert_eq!(*name, SET_COOKIE)).map(|(_, value)| value.to_str().unwrap()).collect()
+    let values = |wanted: HeaderName| pass.back.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| value.to_str().unwrap());
+    let cookies: Vec<&str> = values(SET_COOKIE).collect();
+    assert_eq!(values(CACHE_CONTROL).collect::<Vec<_>>(), vec!["no-store"; cookies.len()]);
+    cookies
 }
 
 #[test]

@@ -13,7 +13,6 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::config::document::Document;
 use crate::domain::{Breach, Facts, Identity, Need, Refusal, RequestView, Secret, Step, Target, Timestamp, Value};
-use crate::jose::hmac_sha1::{Sha1Key, Strictness, decode_secret};
 use crate::settings::section::prove;
 use crate::settings::{Checking, Faults, Level, Material, Names};
 use crate::systems::contract::{Guarded, Pass, System, SystemPlan};
@@ -23,10 +22,6 @@ pub(super) const NOW: Timestamp = Timestamp(1_800_000_000);
 
 /// The partner secret of all tests, as the console shows it.
 pub(super) const SECRET: &str = "kln45j654l3kn5jb";
-
-pub(super) fn key() -> Sha1Key {
-    Sha1Key::new(&decode_secret(SECRET.as_bytes(), Strictness::Canonical).unwrap()).unwrap()
-}
 
 /// What becomes of settings: the plan, and every error as text.
 pub(super) fn plan(yaml: &str) -> Result<Box<dyn SystemPlan>, Vec<String>> {
