@@ -5,6 +5,8 @@
 pub mod assertion;
 pub mod contract;
 pub mod firewall;
+pub mod gigya_signature;
+pub mod hat_token;
 pub mod identity_headers;
 #[cfg(test)]
 #[path = "tests/stage.rs"]
@@ -14,4 +16,5 @@ pub mod upstream_credential;
 use crate::countersign::contract::CountersignerEntry;
 
 /// Every countersigner, by the name the conf calls it.
-pub const COUNTERSIGNERS: &[&CountersignerEntry] = &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY];
+pub const COUNTERSIGNERS: &[&CountersignerEntry] =
+    &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY, &hat_token::ENTRY, &gigya_signature::ENTRY];

@@ -3,7 +3,7 @@
 //! The conf says what is sent (method, URL, header fields, a JSON or form body with places for credentials), where the answer holds
 //! the pair, and which answers mean what. One exchange, over a connection of its own.
 //!
-//! Deliberately absent: credentials in the URL, which ends up in logs; redirects; a second try; anything but JSON in the answer.
+//! Deliberately absent: credentials in the URL, which ends up in logs; redirects; a second try; anything but JSON in the answer's body.
 
 pub mod reading;
 pub mod template;
@@ -24,7 +24,7 @@ use crate::renew::contract::{RenewError, RenewTools, Renewer, RenewerEntry, Rene
 use crate::renew::endpoint::{MAX_ANSWER, ask};
 use crate::renew::form::Form;
 use crate::renew::handling::{EARLY_KEY, FLIGHT_KEY, GRACE_KEY, HAND_BACK_KEY, REFRESH_FROM_KEY, RETRY_KEY, WAIT_KEY, is_framing};
-use crate::renew::http::reading::{End, Matcher, Pointer, Reading, Unit};
+use crate::renew::http::reading::{End, Matcher, Pointer, Reading, Spot, Unit};
 use crate::renew::http::template::{JsonTemplate, Names, Template, Unwritable};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
 
@@ -78,10 +78,17 @@ static SETTINGS: SectionSpec = SectionSpec {
 
 static ANSWER: SectionSpec = SectionSpec {
     title: "`answer`",
-    doc: "Where the answer holds the pair, as JSON Pointers (RFC 6901) such as `/data/token`.",
+    doc: "Where the answer holds the pair: JSON Pointers (RFC 6901) such as `/data/token`, or header fields.",
     keys: &[
-        KeySpec::required("access", Shape::Text, "The access credential."),
+        KeySpec::optional("access", Shape::Text, "The access credential. Either this or `access_header`."),
+        KeySpec::optional("access_header", Shape::HeaderName, "The header field of the answer whose whole value is the access credential."),
         KeySpec::optional("refresh", Shape::Text, "The refresh credential. Where the answer has none, the one that was spent stays good."),
+        KeySpec::optional(
+            "refresh_header",
+            Shape::HeaderName,
+            "The header field whose whole value is the refresh credential, in place of `refresh`. It may be that of `access_header`, for issuers \
+             whose one token is presented and renewed with itself.",
+        ),
         KeySpec::optional("expires_in", Shape::Section(&NUMBER), "How long the access credential lives."),
         KeySpec::optional("expires_at", Shape::Section(&NUMBER), "When it ends, since the Unix epoch. Either this or `expires_in`."),
     ],
@@ -263,8 +270,11 @@ fn body(section: &Section<'_>, method: &Method, names: &mut Names, checking: &mu
 fn reading(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Reading> {
     let before = checking.faults.errors();
     let answer = Section::open(&ANSWER, section.node("answer")?, checking.faults)?;
-    let access = pointer(&answer, "access", checking);
-    let refresh = answer.node("refresh").and_then(|_| pointer(&answer, "refresh", checking));
+    let access = spot(&answer, "access", "access_header", checking);
+    if answer.node("access").is_none() && answer.node("access_header").is_none() {
+        checking.faults.error(answer.span(), "`answer` says where the access credential stands: `access` or `access_header`");
+    }
+    let refresh = spot(&answer, "refresh", "refresh_header", checking);
     let end = match (answer.node("expires_in"), answer.node("expires_at")) {
         (Some(_), Some(at)) => {
             checking.faults.error(&at.span, "the end is said once, by `expires_in` or by `expires_at`; remove one");
@@ -282,6 +292,19 @@ fn reading(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Reading
     }
     let ends = section.node("fatal").is_some();
     Some(Reading { fatal, ends, transient, success: success?, access: access?, refresh, end })
+}
+
+/// Where a credential stands: under `pointer_key` of the body, or in the field that `field_key` names.
+fn spot(section: &Section<'_>, pointer_key: &str, field_key: &str, checking: &mut Checking<'_>) -> Option<Spot> {
+    match (section.node(pointer_key), section.node(field_key)) {
+        (Some(_), Some(field)) => {
+            checking.faults.error(&field.span, format!("a credential stands in one place, `{pointer_key}` or `{field_key}`; remove one"));
+            None
+        }
+        (Some(_), None) => pointer(section, pointer_key, checking).map(Spot::Body),
+        (None, Some(_)) => section.header(field_key).map(Spot::Field),
+        (None, None) => None,
+    }
 }
 
 fn pointer(section: &Section<'_>, key: &str, checking: &mut Checking<'_>) -> Option<Pointer> {

@@ -9,6 +9,7 @@ pub mod fitting;
 pub mod flight;
 pub mod form;
 pub mod handling;
+pub mod hat;
 pub mod http;
 pub mod local;
 pub mod oauth2;
@@ -21,4 +22,4 @@ mod stage;
 use crate::renew::contract::RenewerEntry;
 
 /// Every renewer, by the name the conf calls it.
-pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY, &local::ENTRY];
+pub const RENEWERS: &[&RenewerEntry] = &[&oauth2::ENTRY, &http::ENTRY, &local::ENTRY, &hat::ENTRY];

@@ -7,6 +7,7 @@
 //! No I/O: text and secret material are handed in.
 
 pub mod fault;
+pub mod host;
 pub mod material;
 pub mod node;
 pub mod revocation;

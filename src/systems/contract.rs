@@ -114,6 +114,8 @@ pub struct Pass {
     pub remove_query: Vec<Cow<'static, str>>,
     /// The body to send in place of the client's, its type unchanged unless `set` says otherwise.
     pub body: Option<Bytes>,
+    /// Fields to add to the reply, whatever it says: nobody may keep it then.
+    pub back: Vec<(HeaderName, HeaderValue)>,
     /// What must be remembered before the request goes on.
     pub notes: Vec<Mark>,
     /// What must have been remembered, and is forgotten now: each works once, for one request.
@@ -206,5 +208,12 @@ pub trait System: Debug + Send + Sync {
     fn harvest(&self, reply: &Reply<'_>) -> Option<Harvest> {
         let _ = reply;
         None
+    }
+
+    /// What changes on the head of a reply on its way to the client: a field and its value, replacing any of that name, or a field and
+    /// nothing, to take it off. `kept` says that the credential of the reply is kept here, for a client that is not to see it.
+    fn hand_on(&self, reply: &Reply<'_>, kept: bool) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let _ = (reply, kept);
+        Vec::new()
     }
 }

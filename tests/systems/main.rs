@@ -10,7 +10,13 @@
 )]
 #![allow(clippy::type_complexity, clippy::too_many_lines, reason = "rows of tables are written out")]
 
+#[path = "../support/loopback.rs"]
+mod loopback;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gigya;
+mod hat;
+mod janrain;
+mod taptalk;
 mod telematics;

@@ -30,7 +30,8 @@ impl Form {
         Self::parse(std::str::from_utf8(body).ok()?)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The form that `text` is, a query for instance; `None` when it has not exactly one reading.
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parameters: Vec<(String, Zeroizing<String>)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -70,7 +70,7 @@ impl Place {
 }
 
 /// Whether browsers read `path` as one of the very host that they are at.
-fn is_own_path(path: &str) -> bool {
+pub(super) fn is_own_path(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 

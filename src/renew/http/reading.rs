@@ -5,7 +5,9 @@
 //!
 //! Rules: RFC 6901 (JSON Pointer).
 
-use crate::domain::{Timestamp, TokenPair, Value};
+use http::HeaderName;
+
+use crate::domain::{Secret, Timestamp, TokenPair, Value};
 use crate::net::client::Reply;
 use crate::renew::contract::RenewError;
 use crate::renew::endpoint::{after, at, credential, is_html, object, whole};
@@ -92,6 +94,39 @@ pub enum End {
     At(Pointer, Unit),
 }
 
+/// Where a credential stands in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// In its body.
+    Body(Pointer),
+    /// In the field of this name, whole.
+    Field(HeaderName),
+}
+
+impl Spot {
+    /// The credential that stands there in `reply`, whose body says `said`; `None` when there is none.
+    fn read(&self, reply: &Reply, said: Option<&Value>, why: &'static str) -> Result<Option<Secret>, RenewError> {
+        match self {
+            Self::Body(pointer) => {
+                let said = said.ok_or(RenewError::Lost { why: "the answer is no JSON object" })?;
+                pointer.find(said).map(|text| credential(text, why)).transpose()
+            }
+            Self::Field(name) => {
+                let mut values = reply.headers.get_all(name).iter();
+                match (values.next(), values.next()) {
+                    (None, _) => Ok(None),
+                    (Some(value), None) => {
+                        let text = value.to_str().map_err(|_| RenewError::Lost { why })?;
+                        credential(&Value::from(text), why).map(Some)
+                    }
+                    // Which of them is meant, nobody can say.
+                    (Some(_), Some(_)) => Err(RenewError::Lost { why }),
+                }
+            }
+        }
+    }
+}
+
 /// How answers are read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -105,9 +140,9 @@ pub struct Reading {
     /// What brings a pair.
     pub success: Matcher,
     /// Where the access credential stands.
-    pub access: Pointer,
+    pub access: Spot,
     /// Where the refresh credential stands.
-    pub refresh: Option<Pointer>,
+    pub refresh: Option<Spot>,
     /// When the access credential ends.
     pub end: Option<End>,
 }
@@ -132,13 +167,23 @@ impl Reading {
         if !fits(&self.success) {
             return Err(RenewError::Lost { why: "the answer is none that the conf knows" });
         }
-        let said = said.ok_or(RenewError::Lost { why: "the answer is no JSON object" })?;
-        let access = self.access.find(&said).ok_or(RenewError::Lost { why: "there is nothing where the access credential should be" })?;
-        let refresh = self.refresh.as_ref().and_then(|pointer| pointer.find(&said));
+        if is_html(reply) {
+            return Err(RenewError::Lost { why: "the answer is a page" });
+        }
+        let said = said.as_ref();
+        let access = self.access.read(reply, said, "the access credential of the answer cannot be used")?;
+        let refresh = match &self.refresh {
+            None => None,
+            Some(spot) => spot.read(reply, said, "the refresh credential of the answer cannot be used")?,
+        };
+        let end = match &self.end {
+            None => None,
+            Some(end) => end.read(said.ok_or(RenewError::Lost { why: "the answer is no JSON object" })?, now)?,
+        };
         Ok(TokenPair {
-            access: credential(access, "the access credential of the answer cannot be used")?,
-            refresh: refresh.map(|text| credential(text, "the refresh credential of the answer cannot be used")).transpose()?,
-            access_until: self.end.as_ref().map_or(Ok(None), |end| end.read(&said, now))?,
+            access: access.ok_or(RenewError::Lost { why: "there is nothing where the access credential should be" })?,
+            refresh,
+            access_until: end,
             refresh_until: None,
             beside: Value::empty(),
         })

@@ -136,6 +136,46 @@ async fn the_rules_of_the_conf_say_what_an_answer_means() {
     }
 }
 
+#[tokio::test]
+async fn a_credential_may_stand_in_a_field_of_the_answer() {
+    let lost = || Err(RenewError::Lost { why: "" });
+    let fields = |written: &[(&str, &str)]| {
+        let fields = written.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Told::Answer(200, fields, br#"{"message":"Authenticated"}"#.to_vec())
+    };
+    let bare = |written: &[(&str, &str)]| {
+        let fields = written.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Told::Answer(200, fields, Vec::new())
+    };
+    let sliding = "answer: { access_header: X-Auth-Token, refresh_header: x-auth-token }";
+    let mixed = "answer: { access_header: X-Auth-Token, refresh: /message }";
+    let ends = "answer: { access_header: X-Auth-Token, expires_in: { pointer: /message, unit: seconds } }";
+    let rows: Vec<(&str, Told, Result<&str, RenewError>, &str)> = vec![
+        (sliding, fields(&[("X-Auth-Token", "a2")]), Ok("a2 a2 - -"), "one token that renews itself"),
+        (sliding, bare(&[("x-auth-token", "a2")]), Ok("a2 a2 - -"), "whatever the body is"),
+        (mixed, fields(&[("X-Auth-Token", "a2")]), Ok("a2 Authenticated - -"), "one in a field, one in the body"),
+        (sliding, fields(&[]), lost(), "no such field"),
+        (sliding, fields(&[("X-Auth-Token", "a2"), ("X-Auth-Token", "a3")]), lost(), "two of them"),
+        (sliding, fields(&[("X-Auth-Token", "")]), lost(), "an empty one"),
+        (sliding, fields(&[("X-Auth-Token", "a b")]), lost(), "one that no field of a request could carry"),
+        (sliding, fields(&[("X-Auth-Token", "a2"), ("content-type", "text/html")]), lost(), "on a page for people"),
+        (mixed, bare(&[("X-Auth-Token", "a2")]), lost(), "half of it in a body that is none"),
+        (ends, bare(&[("X-Auth-Token", "a2")]), lost(), "an end in a body that is none"),
+    ];
+    for (answer, told, expected, shows) in rows {
+        Rules::new(answer).expect(told, expected, shows).await;
+    }
+    for (answer, expected) in [
+        ("{ access: /a, access_header: X-A }", "one place"),
+        ("{ access: /a, refresh: /r, refresh_header: X-R }", "one place"),
+        ("{ refresh_header: X-R }", "where the access credential stands"),
+        ("{ access_header: 'a b' }", "header field name"),
+    ] {
+        let (plan, told) = plan(&ENTRY, &format!("{{ url: 'https://id.example/t', form: {{ r: '{{refresh}}' }}, answer: {answer} }}"));
+        assert!(plan.is_none() && told.iter().any(|says| says.contains(expected)), "{answer}: {told:?}");
+    }
+}
+
 /// A renewer with certain rules for answers.
 struct Rules(Scene);
 

@@ -7,7 +7,6 @@
 //!
 //! Never here: an issuer that is an IP address, a port that is spelled two ways, an empty list that allows everybody.
 
-pub mod host;
 mod shelf;
 
 use std::sync::Arc;
@@ -24,10 +23,10 @@ use crate::net::authorities::{Authorities, CA_KEY};
 use crate::net::client::{Client, Exchange};
 use crate::net::guard::Reach;
 use crate::net::single_flight::SingleFlight;
+use crate::settings::host::{Suffix, is_canonical};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::contract::Desk;
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeyHint, KeySearch, KeySourceEntry, KeySourcePlan, KeyTools, SignatureKeys};
-use crate::verify::keys::issuer_key::host::{Suffix, is_canonical};
 use crate::verify::keys::issuer_key::shelf::{Shelf, Standing};
 use crate::verify::keys::remote::MAX_STALE_KEY;
 use crate::verify::keys::ring::{Candidates, KeyRing};

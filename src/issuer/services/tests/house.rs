@@ -137,6 +137,32 @@ pub(crate) async fn post_at(
     service.serve(&Call { request: &request, identity, body: Bytes::copy_from_slice(body.as_bytes()), now: NOW }).await
 }
 
+/// What `service` answers to a GET with `query` and `fields` at `host`, from whoever is proven.
+pub(crate) async fn get_at(
+    host: &str,
+    service: &Arc<dyn Service>,
+    identity: Option<&Arc<Identity>>,
+    fields: &[(&str, &str)],
+    query: &str,
+) -> Result<Reply, Refusal> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    let target = Target { path: "/service".into(), query: (!query.is_empty()).then(|| query.into()) };
+    let request = RequestView {
+        method: "GET",
+        raw_target: "/service",
+        target: &target,
+        host,
+        headers: &headers,
+        client: std::net::Ipv4Addr::LOCALHOST.into(),
+        secure: true,
+        request_id: "",
+    };
+    service.serve(&Call { request: &request, identity, body: Bytes::new(), now: NOW }).await
+}
+
 /// The value of field `name`, when it stands there once.
 pub(crate) fn field<'r>(reply: &'r Reply, name: &str) -> Option<&'r str> {
     let mut values = reply.headers.iter().filter(|(known, _)| known == name);
