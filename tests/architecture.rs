@@ -120,6 +120,7 @@ const EXPOSE: &[&str] = &[
     "src/issuer/pairs/family.rs",
     "src/issuer/services/oauth.rs",
     "src/issuer/services/taptalk.rs",
+    "src/issuer/services/telematics.rs",
     "src/jose/hmac_sha1.rs",
     "src/jose/key.rs",
     "src/jose/mint.rs",

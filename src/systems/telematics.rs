@@ -7,15 +7,15 @@
 //! Source: docs.damoov.com, and what the vendor's own clients send. Where they leave something open, a setting has a default.
 //! Deliberately absent: a login in place of a refresh. Logins are few (five a day, by one of its pages), refreshes are not.
 
-mod body;
-mod breach;
+pub(crate) mod body;
+pub(crate) mod breach;
 mod calls;
 mod devices;
-mod envelope;
+pub(crate) mod envelope;
 mod guard;
 mod harvest;
 mod instance;
-mod login;
+pub(crate) mod login;
 mod named;
 mod quota;
 
