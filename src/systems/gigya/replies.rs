@@ -57,7 +57,7 @@ pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         }
     };
     let rest = Some(Bytes::from(Json::Object(envelope).to_string()));
-    Some(Harvest { access: Secret::new(access.into_bytes()), refresh, life, subject, issued, rest })
+    Some(Harvest { access: Secret::new(access.into_bytes()), refresh, life, subject, issued, strip: None, rest })
 }
 
 /// Takes the login token out of `sessionInfo`, and how long it lives where that is said.

@@ -73,6 +73,7 @@ pub(super) fn pair(reply: &Reply<'_>, clocking: Clocking) -> Option<Harvest> {
         life: told.data.member("accessTokenExpiry").and_then(Value::as_int).and_then(|expiry| clocking.life(expiry)),
         subject: told.data.at_path("user.userID").and_then(name_of),
         issued: None,
+        strip: None,
         rest: rest(body),
     })
 }
