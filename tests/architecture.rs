@@ -117,6 +117,7 @@ const EXPOSE: &[&str] = &[
     "src/edge/admin.rs",
     "src/gate/hand_back.rs",
     "src/gate/hygiene.rs",
+    "src/issuer/gatherer.rs",
     "src/issuer/pairs/family.rs",
     "src/issuer/services/oauth.rs",
     "src/issuer/services/taptalk.rs",
