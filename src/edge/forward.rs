@@ -3,7 +3,7 @@
 //! Runs after Pingora has taken hop-by-hop fields off, so that nothing a client nominates in `Connection` can remove what
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, SET_COOKIE, TRANSFER_ENCODING, VIA};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_RANGE, RANGE, SET_COOKIE, TRANSFER_ENCODING, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
@@ -44,6 +44,11 @@ pub fn apply(
     }
     for (name, value) in &admission.set {
         request.insert_header(name, value.clone())?;
+    }
+    if admission.keeper.is_some() {
+        // A part of a reply says nothing of what the whole of it brings.
+        request.remove_header(&RANGE);
+        request.remove_header(&IF_RANGE);
     }
     if let Some(body) = &admission.body {
         // Whatever the client said of its own body, and whatever else is set: there is one length, and it is true.

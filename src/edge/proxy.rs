@@ -398,6 +398,7 @@ impl ProxyHttp for Proxy {
             replay::renew(session, trip).await?;
         }
         gather::gather(session, response, trip).await?;
+        gather::hand_on(session, response, trip)?;
         Ok(())
     }
 

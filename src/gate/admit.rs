@@ -261,6 +261,7 @@ impl Gate {
                     admission.held = (needed && system.holds(request.method, &request.target.path)).then(|| Arc::clone(system));
                     admission.system = Some(Arc::clone(system));
                     admission.keeper.clone_from(&rule.keeper);
+                    admission.kept = harvests || forward.session_token.is_some();
                 }
                 if !trail.hand_back.is_empty() && matches!(request.method, "GET" | "HEAD") {
                     // A cache in between would write the fields of a 304 into what it keeps, for everyone (RFC 9111 section 3.2).
@@ -372,6 +373,7 @@ impl Gate {
             system: None,
             held: None,
             keeper: None,
+            kept: false,
             _made_by_the_gate: (),
         })
     }

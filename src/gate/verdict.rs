@@ -62,6 +62,8 @@ pub struct Admission {
     pub held: Option<Arc<dyn System>>,
     /// Who keeps the credential that the reply brings; `None` when it goes to the client.
     pub keeper: Option<Arc<dyn Harvester>>,
+    /// Whether the credential that the upstream asks for is held here, for a client that is not to see it.
+    pub kept: bool,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -88,6 +90,7 @@ impl Admission {
             system: None,
             held: None,
             keeper: None,
+            kept: false,
             _made_by_the_gate: (),
         }
     }

@@ -131,8 +131,12 @@ static QUOTA: SectionSpec = SectionSpec {
     title: "a quota",
     doc: "So many in any such length of time.",
     keys: &[
-        KeySpec::required("most", Shape::Count { min: 1, max: MAX_QUOTA }, "So many."),
-        KeySpec::required("per", Shape::Duration { min: 1, max: 2_592_000 }, "In any such length of time."),
+        KeySpec::required("most", Shape::Count { min: 1, max: MAX_QUOTA }, "How many calls are let through in that time."),
+        KeySpec::required(
+            "per",
+            Shape::Duration { min: 1, max: 2_592_000 },
+            "The length of time they are counted over; any such length, wherever it begins.",
+        ),
     ],
 };
 

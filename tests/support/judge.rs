@@ -3,9 +3,9 @@
 //! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
 //! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
 //! upstream not take it: it is shown as `x-credential`, first `old`, then `new`. Under `/held…` and `/weighed…` as well, and there a
-//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. What a reply brings under a target that has `/kept` is
-//! kept. A request whose target has
-//! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none.
+//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. What a reply brings is kept
+//! where the target has `/kept`. A request whose target has `/rewritten` goes on with a body of the judge's, and one that has
+//! `/emptied` with none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -70,7 +70,7 @@ impl System for Dialect {
     fn classify(&self, reply: &contract::Reply<'_>) -> Meaning {
         let body = reply.body.expect("asked only where it is there");
         assert!(!reply.path.contains("panics"), "the system was asked to");
-        let expired = body.windows(7).any(|word| word == b"expired");
+        let expired = memchr::memmem::find(body, b"expired").is_some();
         if expired { Meaning::Expired } else { self.weigh(reply) }
     }
 

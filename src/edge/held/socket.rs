@@ -8,6 +8,7 @@
 //!
 //! Not here: where a reply ends (`reply`), what it means (`edge::held`).
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use pingora::connectors::TransportConnector;
 use pingora::protocols::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
@@ -47,12 +48,12 @@ pub(super) struct HeldSocket {
     follower: Follower,
     /// Whether the reply is still being held.
     holding: bool,
-    /// Read and not given on.
+    /// Read, and held.
     ahead: BytesMut,
-    /// How many bytes of `ahead` may be given on.
-    free: usize,
-    /// Where in `ahead` the body begins, while it is held.
+    /// Where in `ahead` the body begins, once the final head is there.
     body_at: usize,
+    /// What may be given on, piece by piece.
+    free: VecDeque<Bytes>,
     /// For how long the upstream may say nothing; a reply is held for no longer either.
     patience: Option<Duration>,
     silence: Option<Pin<Box<Sleep>>>,
@@ -77,43 +78,47 @@ impl HeldSocket {
             follower: Follower::new(bodiless),
             holding: true,
             ahead: BytesMut::new(),
-            free: 0,
             body_at: 0,
+            free: VecDeque::new(),
             patience,
             silence: None,
             hold: None,
         }
     }
 
-    /// From now on everything goes on as it comes.
-    fn let_go(&mut self) {
+    /// From now on everything goes on as it comes. Returns what was held.
+    fn let_go(&mut self) -> Bytes {
         self.holding = false;
         self.hold = None;
-        self.free = self.ahead.len();
+        let held = self.ahead.split().freeze();
+        if !held.is_empty() {
+            self.free.push_back(held.clone());
+        }
+        held
     }
 
     /// The whole reply is there.
     fn keep(&mut self, chunked: bool) {
-        let body = self.ahead.get(self.body_at..).unwrap_or_default();
-        let content = if chunked { content_of_chunks(body) } else { Some(Bytes::copy_from_slice(body)) };
+        let held = self.let_go();
+        let body = held.slice(self.body_at.min(held.len())..);
+        let content = if chunked { content_of_chunks(&body) } else { Some(body) };
         if let Some(content) = content.filter(|content| content.len() <= HELD_REPLY) {
             self.reply.keep(content);
         }
-        self.let_go();
     }
 
     /// Looks at what was read; `ahead` held `before` bytes before that.
     fn study(&mut self, before: usize) {
         let mut followed = before;
         while self.follower.awaits_head() {
-            match self.follower.read_head(self.ahead.get(self.free..).unwrap_or_default()) {
+            match self.follower.read_head(&self.ahead) {
                 HeadFound::Part => return,
-                HeadFound::Interim(length) => self.free += length,
-                HeadFound::Final(length) => {
-                    self.body_at = self.free + length;
-                    followed = self.body_at;
+                HeadFound::Interim(length) => self.free.push_back(self.ahead.split_to(length).freeze()),
+                HeadFound::Final(length) => (self.body_at, followed) = (length, length),
+                HeadFound::Lost => {
+                    self.let_go();
+                    return;
                 }
-                HeadFound::Lost => return self.let_go(),
             }
         }
         let chunked = self.follower.is_chunked();
@@ -140,7 +145,7 @@ impl HeldSocket {
         }
         if self.follower.awaits_head() {
             // What there is of a head is worth nothing; Pingora knows what to make of none at all.
-            self.ahead.truncate(self.free);
+            self.ahead.clear();
             self.let_go();
             self.follower.lose();
             return Ok(());
@@ -159,7 +164,7 @@ impl HeldSocket {
         if silence.as_mut().poll(context).is_ready() {
             return Waited::Silent;
         }
-        if self.holding && self.free < self.ahead.len() {
+        if self.holding && !self.ahead.is_empty() {
             let hold = self.hold.get_or_insert_with(|| Box::pin(sleep(patience)));
             if hold.as_mut().poll(context).is_ready() {
                 return Waited::HeldLongEnough;
@@ -175,22 +180,23 @@ impl HeldSocket {
         }
     }
 
-    /// Gives on what may go.
-    fn give_on(&mut self, into: &mut ReadBuf<'_>) {
-        let length = self.free.min(into.remaining());
-        if let Some(bytes) = self.ahead.get(..length) {
-            into.put_slice(bytes);
+    /// Gives on what may go; false when there is nothing.
+    fn give_on(&mut self, into: &mut ReadBuf<'_>) -> bool {
+        let Some(piece) = self.free.front_mut() else { return false };
+        let part = piece.split_to(piece.len().min(into.remaining()));
+        into.put_slice(&part);
+        if piece.is_empty() {
+            self.free.pop_front();
         }
-        self.ahead.advance(length);
-        self.free -= length;
-        self.body_at = self.body_at.saturating_sub(length);
+        true
     }
 
-    /// Reads ahead; `None` when there is nothing to read yet.
+    /// Reads ahead.
     fn read_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(())) };
         let before = self.ahead.len();
-        self.ahead.reserve(PIECE);
+        // Twice as much each time, so that what is there is seldom moved.
+        self.ahead.reserve(PIECE.max(before));
         // Nothing is lost when it is dropped without having read.
         let read = pin!(connection.read_buf(&mut self.ahead)).poll(context);
         match read {
@@ -235,8 +241,7 @@ impl AsyncRead for HeldSocket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
-            if 0 < this.free {
-                this.give_on(into);
+            if this.give_on(into) {
                 return Poll::Ready(Ok(()));
             }
             if this.follower.is_over() {
@@ -245,11 +250,13 @@ impl AsyncRead for HeldSocket {
             }
             let read = if this.holding { this.read_ahead(context) } else { this.pass_on(context, into) };
             match read {
-                Poll::Ready(Ok(())) if this.holding || 0 < this.free => {}
+                Poll::Ready(Ok(())) if this.holding || !this.free.is_empty() => {}
                 Poll::Ready(done) => return Poll::Ready(done),
                 Poll::Pending => match this.wait(context) {
                     Waited::Still => return Poll::Pending,
-                    Waited::HeldLongEnough => this.let_go(),
+                    Waited::HeldLongEnough => {
+                        this.let_go();
+                    }
                     Waited::Silent => {
                         this.reply.note_late();
                         return Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)));

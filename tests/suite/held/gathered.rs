@@ -34,7 +34,6 @@ fn bringing(record: &Recorded) -> Reply {
             Reply::Bytes(format!("{head}X-Token: token-of-alice\r\nContent-Length: 5\r\n\r\nplain").into_bytes())
         }
         target if target.ends_with("/nothing") => ok("nothing of the kind"),
-        target if target.ends_with("/long") => ok(&format!("{BROUGHT}{}", " ".repeat(70_000))),
         _ => Reply::Bytes(format!("{head}Content-Length: {length}\r\n\r\n{BROUGHT}").into_bytes()),
     }
 }
@@ -83,11 +82,50 @@ async fn what_cannot_be_kept_is_not_shown_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_is_too_long_to_be_held_goes_on_as_it_came() {
+async fn a_reply_that_should_be_read_for_what_it_brings_and_cannot_be_does_not_go_on() {
+    let with = |fields: &str, body: &[u8]| {
+        [format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+    };
+    let long = format!("{BROUGHT}{}", " ".repeat(70_000));
+    let bomb = gzip(&format!("{BROUGHT}{}", " ".repeat(10_000_000)));
+    let twice = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\ne\r\ntoken-of-alice\r\n0\r\n\r\n".to_vec();
+    let failed = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{long}", long.len()).into_bytes();
+    let rows: [(&str, Vec<u8>, u16, &str); 8] = [
+        ("/held/kept", with("", long.as_bytes()), 502, "longer than is held"),
+        ("/held/kept", with("Content-Encoding: gzip\r\n", &bomb), 502, "a bomb"),
+        ("/held/kept", with("Content-Encoding: secret\r\n", BROUGHT.as_bytes()), 502, "a coding that nobody knows"),
+        ("/held/kept", with("Content-Encoding: br\r\n", BROUGHT.as_bytes()), 502, "one that is not there"),
+        ("/held/kept", twice, 502, "framing that two readers could read in two ways"),
+        ("/held/kept", failed, 404, "what failed brings nothing"),
+        ("/held/brought", with("", long.as_bytes()), 200, "where nobody keeps it, it is the client's"),
+        ("/weighed/kept", with("", long.as_bytes()), 200, "where it is not held, only the head is asked"),
+    ];
+    for (target, reply, status, shows) in rows {
+        let upstream = Upstream::scripted(move |_| Reply::Bytes(reply.clone())).await;
+        let (edge, _) = edge_before(&upstream, Renewal::Admits).await;
+        let mut client = edge.client().await;
+        client.send(get(target)).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().contains("token-of-alice")), (status, status != 502), "{shows}");
+        assert_eq!((answer.field("set-cookie"), upstream.hits()), (None, 1), "{shows}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_client_gets_at_a_credential_by_how_it_asks() {
     let upstream = Upstream::scripted(bringing).await;
     let (edge, _) = edge_before(&upstream, Renewal::Admits).await;
-    let mut client = edge.client().await;
-    client.send(get("/held/kept/long")).await;
-    let answer = client.answer().await;
-    assert_eq!((answer.status, answer.text().starts_with(BROUGHT), answer.field("set-cookie")), (200, true, None));
+    let handshake =
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (fields, status, shows) in [
+        ("Range: bytes=0-30\r\nIf-Range: \"a\"\r\n", 200, "a part of it is not asked for"),
+        (handshake, 502, "a reply to a handshake is not held, and so not read"),
+    ] {
+        let mut client = edge.client().await;
+        client.send(format!("GET /held/kept HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer good\r\n{fields}\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().contains("token-of-alice")), (status, false), "{shows}");
+        let told = upstream.records().pop().unwrap();
+        assert_eq!((told.fields("range"), told.fields("if-range")), (vec![], vec![]), "{shows}");
+    }
 }

@@ -70,6 +70,18 @@ async fn held_and_usual_replies_do_not_share_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_is_known_to_speak_http2_is_asked_over_http1_where_its_reply_is_held() {
+    let upstream = Upstream::scripted(wants_new).await;
+    let (edge, _) = edge_to(UpstreamOptions { http2: true, ..service(&[upstream.address]) }, Renewal::Admits).await;
+    let mut client = edge.client().await;
+    for (target, status) in [("/held", 200), ("/renewable", 502)] {
+        client.send(get(target)).await;
+        assert_eq!(client.answer().await.status, status, "{target}: this one speaks HTTP/1.1 only");
+    }
+    assert!(upstream.records().iter().filter(|record| record.line().ends_with("/held HTTP/1.1")).count() == 2, "{:?}", upstream.records());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_over_http2_gets_the_same() {
     let upstream = Upstream::scripted(|record| match record.target() {
         "/held/none" => Reply::Bytes(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
