@@ -27,7 +27,7 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
     ("policy", &["settings", "domain"], "a pure question"),
     ("verify", &["jose", "net", "state", "settings", "domain"], "a credential is judged alone"),
     ("countersign", &["jose", "settings", "domain"], "it sees an Identity, never a credential"),
-    ("issuer", &["systems::taptalk", "jose", "state", "settings", "domain"], "what we mint does not know who asked"),
+    ("issuer", &["systems::taptalk", "systems::telematics", "jose", "state", "settings", "domain"], "what we mint does not know who asked"),
     ("systems", &["jose", "settings", "domain"], "what a system says needs no look at the world"),
     ("renew", &["issuer", "net", "state", "jose", "settings", "domain"], "a renewal does not judge"),
     (
@@ -123,6 +123,7 @@ const EXPOSE: &[&str] = &[
     "src/issuer/pairs/family.rs",
     "src/issuer/services/oauth.rs",
     "src/issuer/services/taptalk.rs",
+    "src/issuer/services/telematics.rs",
     "src/jose/hmac_sha1.rs",
     "src/jose/key.rs",
     "src/jose/mint.rs",

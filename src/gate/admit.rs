@@ -237,6 +237,9 @@ impl Gate {
             }
             None => None,
         };
+        if let Some(pass) = &pass {
+            trail.hand_back.extend(pass.back.iter().cloned());
+        }
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 

@@ -7,15 +7,15 @@
 //! Source: docs.damoov.com, and what the vendor's own clients send. Where they leave something open, a setting has a default.
 //! Deliberately absent: a login in place of a refresh. Logins are few (five a day, by one of its pages), refreshes are not.
 
-mod body;
-mod breach;
+pub(crate) mod body;
+pub(crate) mod breach;
 mod calls;
 mod devices;
-mod envelope;
+pub(crate) mod envelope;
 mod guard;
 mod harvest;
 mod instance;
-mod login;
+pub(crate) mod login;
 mod named;
 mod quota;
 
@@ -131,8 +131,12 @@ static QUOTA: SectionSpec = SectionSpec {
     title: "a quota",
     doc: "So many in any such length of time.",
     keys: &[
-        KeySpec::required("most", Shape::Count { min: 1, max: MAX_QUOTA }, "So many."),
-        KeySpec::required("per", Shape::Duration { min: 1, max: 2_592_000 }, "In any such length of time."),
+        KeySpec::required("most", Shape::Count { min: 1, max: MAX_QUOTA }, "How many calls are let through in that time."),
+        KeySpec::required(
+            "per",
+            Shape::Duration { min: 1, max: 2_592_000 },
+            "The length of time they are counted over; any such length, wherever it begins.",
+        ),
     ],
 };
 

@@ -2,6 +2,7 @@
 
 mod guarded;
 mod held;
+mod issued;
 mod renewed;
 
 use std::net::SocketAddr;

@@ -23,6 +23,9 @@ mod taptalk;
 pub mod taptalk_access_token;
 pub mod taptalk_auth_ticket;
 pub mod taptalk_refresh;
+mod telematics;
+pub mod telematics_login;
+pub mod telematics_refresh;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
@@ -50,4 +53,6 @@ pub const SERVICES: &[&ServiceEntry] = &[
     &hat_login::ENTRY,
     &hat_callback::ENTRY,
     &hat_dataplug::ENTRY,
+    &telematics_login::ENTRY,
+    &telematics_refresh::ENTRY,
 ];

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::domain::Refusal;
 use crate::systems::contract::{Refused, Rendered};
@@ -65,6 +66,22 @@ pub(crate) fn render(case: Case, refused: &Refused<'_>) -> Option<Rendered> {
     Some(Rendered { status, headers: fields(status, refused), body })
 }
 
+/// A refusal by `status` that is about `key`, where we answer ourselves.
+pub(crate) fn failure(status: u16, key: &str, message: &str) -> Bytes {
+    let written = json!({ "Status": status, "Title": title(status), "Errors": [{ "Key": key, "Message": message }] });
+    Bytes::from(written.to_string())
+}
+
+/// What is given where we answer ourselves.
+pub(crate) fn success(result: &Json) -> Bytes {
+    Bytes::from(json!({ "Result": result, "Status": 200, "Title": "", "Errors": [] }).to_string())
+}
+
+/// What both are.
+pub(crate) fn content_type() -> (HeaderName, HeaderValue) {
+    (CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))
+}
+
 /// The status of `refused`, which is no breach of a guard.
 fn status(refused: &Refused<'_>) -> u16 {
     // What the pair that is brought to be refreshed is worth, the clients read from a 400.
@@ -72,7 +89,7 @@ fn status(refused: &Refused<'_>) -> u16 {
 }
 
 fn fields(status: u16, refused: &Refused<'_>) -> Vec<(HeaderName, HeaderValue)> {
-    let mut fields = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
+    let mut fields = vec![content_type()];
     // What the table of rules allows, the edge says. Every call whose method a guard minds is made with POST.
     if status == 405 && matches!(refused.refusal, Refusal::GuardRefused(_)) {
         fields.push((ALLOW, HeaderValue::from_static("POST")));

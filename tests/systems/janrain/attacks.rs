@@ -174,7 +174,12 @@ async fn a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_si
         }
     }
     let seen = house.app.records().pop().unwrap();
-    assert_eq!((seen.fields("x-auth-subject"), seen.fields("x-auth-scopes")), (vec!["reader"], vec!["direct_read_access"]), "{}", seen.head);
+    assert_eq!(
+        (seen.fields("x-auth-subject"), seen.fields("x-auth-scopes")),
+        (vec!["reader"], vec!["direct_read_access"]),
+        "{}",
+        seen.head
+    );
     assert!(seen.fields("authorization").is_empty() && seen.fields("date").is_empty(), "without the credential: {}", seen.head);
 }
 
