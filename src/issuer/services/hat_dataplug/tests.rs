@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ENTRY;
 use crate::domain::{Identity, Reason, Value};
+use crate::issuer::services::hat_dataplug::ENTRY;
 use crate::issuer::services::house::{House, field, get_at, identity};
 use crate::settings::NodeValue;
 use crate::verify::keys::testing::{map, node};
