@@ -134,7 +134,7 @@ pub(super) fn prove_key_stores(
 /// Shows that `store` holds the kind of key that `plan` needs, and one that fits an algorithm it accepts.
 fn prove_fit(plan: &AuthenticatorPlan, needed: &KeyUse, store: &KeyStorePlan, checking: &mut Checking<'_>) {
     let held = store.source.class();
-    if held != needed.class {
+    if !held.serves(needed.class) {
         let says = format!("`{}` needs {}, but `{}` holds {}", plan.name, needed.class.describe(), needed.store, held.describe());
         checking.faults.error(&needed.span, says);
         return;

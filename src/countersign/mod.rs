@@ -5,6 +5,7 @@
 pub mod assertion;
 pub mod contract;
 pub mod firewall;
+pub mod gigya_signature;
 pub mod hat_token;
 pub mod identity_headers;
 #[cfg(test)]
@@ -16,4 +17,4 @@ use crate::countersign::contract::CountersignerEntry;
 
 /// Every countersigner, by the name the conf calls it.
 pub const COUNTERSIGNERS: &[&CountersignerEntry] =
-    &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY, &hat_token::ENTRY];
+    &[&identity_headers::ENTRY, &assertion::ENTRY, &upstream_credential::ENTRY, &hat_token::ENTRY, &gigya_signature::ENTRY];

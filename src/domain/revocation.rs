@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 
 /// Schemes whose subject is the id of a key that we hold.
-pub const KEYED_SCHEMES: [&str; 2] = ["server_key", "key_pair"];
+pub const KEYED_SCHEMES: [&str; 3] = ["server_key", "key_pair", "janrain_signature"];
 
 /// What a revocation goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -114,6 +114,8 @@ pub struct Pass {
     pub remove_query: Vec<Cow<'static, str>>,
     /// The body to send in place of the client's, its type unchanged unless `set` says otherwise.
     pub body: Option<Bytes>,
+    /// Fields to add to the reply, whatever it says: nobody may keep it then.
+    pub back: Vec<(HeaderName, HeaderValue)>,
     /// What must be remembered before the request goes on.
     pub notes: Vec<Mark>,
     /// What must have been remembered, and is forgotten now: each works once, for one request.

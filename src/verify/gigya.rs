@@ -17,6 +17,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::domain::{Credential, Facts, Found, Identity, Place, RequestView, Step, Timestamp, Verified};
+use crate::jose::signed_uid::is_uid;
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
 use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::gigya::proof::{Kind, Prover, Rules};
@@ -235,6 +236,6 @@ impl Verifier for GigyaVerifier {
 
     fn claimed_id<'c>(&self, credential: &'c Credential<'_>) -> Option<Cow<'c, str>> {
         let uid = credential.part(0);
-        proof::is_uid(uid).then_some(Cow::Borrowed(uid))
+        is_uid(uid).then_some(Cow::Borrowed(uid))
     }
 }

@@ -120,11 +120,15 @@ fn matches_any(digest: &[u8; 32], known: [Option<[u8; 32]>; 2]) -> bool {
     found.into()
 }
 
-fn serves_host(record: &ServerKey, host: &str) -> bool {
+/// Whether `record` is good at `host`.
+#[must_use]
+pub fn serves_host(record: &ServerKey, host: &str) -> bool {
     record.hosts.is_empty() || record.hosts.iter().any(|served| served.eq_ignore_ascii_case(host))
 }
 
-fn in_force(record: &ServerKey, now: Timestamp) -> bool {
+/// Whether `record` is switched on, and between its beginning and its end.
+#[must_use]
+pub fn in_force(record: &ServerKey, now: Timestamp) -> bool {
     !record.disabled && record.not_before.is_none_or(|start| start <= now) && record.expires.is_none_or(|end| now < end)
 }
 

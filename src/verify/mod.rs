@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod contract;
+pub mod form_body;
 pub mod governor;
 pub mod jwt;
 pub mod keyholder;
@@ -13,7 +14,10 @@ pub mod presented;
 
 pub mod gigya;
 pub mod hat;
+pub mod gigya_request;
+pub mod gigya_session;
 pub mod introspection;
+pub mod janrain_signature;
 pub mod key_pair;
 pub mod server_key;
 pub mod session;
@@ -22,5 +26,16 @@ pub mod ticket;
 use crate::verify::contract::SchemeEntry;
 
 /// Every scheme, by the name the conf calls it.
-pub const SCHEMES: &[&SchemeEntry] =
-    &[&server_key::ENTRY, &key_pair::ENTRY, &jwt::JWT, &gigya::ENTRY, &ticket::ENTRY, &introspection::ENTRY, &session::ENTRY, &hat::ENTRY];
+pub const SCHEMES: &[&SchemeEntry] = &[
+    &server_key::ENTRY,
+    &key_pair::ENTRY,
+    &jwt::JWT,
+    &gigya::ENTRY,
+    &gigya_session::ENTRY,
+    &gigya_request::ENTRY,
+    &janrain_signature::ENTRY,
+    &hat::ENTRY,
+    &ticket::ENTRY,
+    &introspection::ENTRY,
+    &session::ENTRY,
+];

@@ -27,6 +27,8 @@ pub enum Source {
     Cookie(Box<str>),
     /// The query parameter of exactly this name, once decoded.
     Query(Box<str>),
+    /// The same, whose value is `Bearer TEXT`, as a field's would be: from clients that cannot set fields on a WebSocket.
+    QueryBearer(Box<str>),
 }
 
 /// The shape of a `from` key: a list of places, or a single one without brackets.
@@ -45,6 +47,11 @@ fn place_kinds() -> Vec<Choice> {
             shape: Shape::Text,
             doc: "A query parameter of exactly this name. URLs end up in logs and histories: prefer anything else.",
         },
+        Choice {
+            name: "query_bearer",
+            shape: Shape::Text,
+            doc: "A query parameter of exactly this name whose value is `Bearer TEXT`, from clients that cannot set fields on a WebSocket.",
+        },
     ]
 }
 
@@ -56,7 +63,7 @@ impl Source {
             Self::Bearer => Place::Header(AUTHORIZATION),
             Self::Header(name) => Place::Header(name.clone()),
             Self::Cookie(name) => Place::Cookie(name.clone()),
-            Self::Query(name) => Place::Query(name.clone()),
+            Self::Query(name) | Self::QueryBearer(name) => Place::Query(name.clone()),
         }
     }
 }
@@ -104,6 +111,7 @@ fn plan_source(node: &Node) -> Result<Source, String> {
         Some(("cookie", name)) if !name.is_empty() && name.bytes().all(is_token) => Ok(Source::Cookie(name.into())),
         Some(("cookie", name)) => Err(format!("`{name}` is not a cookie name (RFC 6265 section 4.1.1)")),
         Some(("query", name)) if !name.is_empty() && !name.chars().any(char::is_control) => Ok(Source::Query(name.into())),
+        Some(("query_bearer", name)) if !name.is_empty() && !name.chars().any(char::is_control) => Ok(Source::QueryBearer(name.into())),
         _ => Err("a place of a credential is `bearer`, { header: NAME }, { cookie: NAME } or { query: NAME }".to_owned()),
     }
 }
@@ -184,7 +192,14 @@ fn read<'r>(source: &Source, request: &RequestView<'r>) -> Reading<'r> {
         Source::Header(name) => header(name, request),
         Source::Cookie(name) => cookie(name, request),
         Source::Query(name) => query(name, request),
+        Source::QueryBearer(name) => query(name, request)?.map(|value| bearer_in(&value)).transpose(),
     }
+}
+
+/// The token68 of a whole `Bearer TEXT`.
+fn bearer_in(value: &str) -> Result<Cow<'static, str>, Doubt> {
+    let text = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, text)| text);
+    text.filter(|text| is_token68(text)).map(|text| Cow::Owned(text.to_owned())).ok_or(Doubt::Malformed)
 }
 
 /// The credentials of `Authorization` under auth-scheme `scheme`: one token68 after exactly one space.

@@ -3,6 +3,7 @@
 mod bounds;
 mod cost;
 mod failures;
+mod gathered;
 mod rewritten;
 mod ways;
 

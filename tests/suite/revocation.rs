@@ -622,7 +622,7 @@ fn every_scheme_over_server_keys_can_be_revoked_by_key() {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("conf/examples/{}.yaml", scheme.name));
         let plan = live::read(&example, &Machine).unwrap_or_else(|_| panic!("{}", scheme.name));
         let of_scheme = plan.authenticators.iter().filter(|authenticator| authenticator.scheme.scheme() == scheme.name);
-        if of_scheme.flat_map(|authenticator| authenticator.scheme.key_stores()).any(|used| used.class == KeyClass::ServerKeys) {
+        if of_scheme.flat_map(|authenticator| authenticator.scheme.key_stores()).any(|used| used.class.serves(KeyClass::ServerKeys)) {
             keyed.push(scheme.name);
         }
     }

@@ -3,22 +3,44 @@
 //! `/public…` is open; `/panic` panics; `/served` is answered; `/body` is judged by its body, which must be `good`; all else
 //! needs `Authorization: Bearer good`. Whoever comes in is `alice`. Under `/renewable…` the credential can be renewed should the
 //! upstream not take it: it is shown as `x-credential`, first `old`, then `new`. Under `/held…` and `/weighed…` as well, and there a
-//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. A request whose target has
+//! [`Dialect`] says when it has run out: for the one by the body of the reply, for the other by its head. What a reply brings under a target that has `/kept` is
+//! kept. A request whose target has
 //! `/rewritten` goes on with a body of the judge's, and one that has `/emptied` with none.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::domain::{Doubt, Refusal, SpentKey, Target, Timestamp};
+use countersign::domain::{Doubt, Identity, Refusal, Seconds, Secret, SpentKey, Target, Timestamp};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::contract::Judge;
 use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
+use countersign::issuer::contract::Harvester;
 use countersign::systems::contract::{self as contract, Meaning, Rendered, System};
 use http::{HeaderName, HeaderValue};
 
 /// Shows the upstream which credential the request goes by.
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
+
+/// What is left of a body whose credential is kept.
+pub const REST: &str = "the rest of it";
+
+/// Stands for whoever keeps credentials; it is the judge who does.
+#[derive(Debug)]
+struct Kept;
+
+#[async_trait]
+impl Harvester for Kept {
+    async fn keep(
+        &self,
+        _harvest: &contract::Harvest,
+        _caller: Option<&Identity>,
+        _host: &str,
+        _now: Timestamp,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        unreachable!()
+    }
+}
 
 /// What the judge has requests go on with.
 pub const REWRITTEN: &str = "in its place";
@@ -50,6 +72,22 @@ impl System for Dialect {
         assert!(!reply.path.contains("panics"), "the system was asked to");
         let expired = body.windows(7).any(|word| word == b"expired");
         if expired { Meaning::Expired } else { self.weigh(reply) }
+    }
+
+    /// A credential stands in the field `x-token`, or in a body that has `token`.
+    fn harvest(&self, reply: &contract::Reply<'_>) -> Option<contract::Harvest> {
+        const FIELD: HeaderName = HeaderName::from_static("x-token");
+        let in_field = reply.headers.get(FIELD).is_some();
+        let in_body = reply.body.is_some_and(|body| body.windows(5).any(|word| word == b"token"));
+        (in_field || in_body).then(|| contract::Harvest {
+            access: Secret::new(b"token".to_vec()),
+            refresh: None,
+            life: None,
+            subject: None,
+            issued: None,
+            strip: in_field.then_some(FIELD),
+            rest: in_body.then(|| REST.into()),
+        })
     }
 }
 
@@ -124,6 +162,9 @@ impl Gatekeeper {
         }
         admission.held = held.then(|| Arc::new(Dialect) as Arc<dyn System>);
         admission.system = (held || weighed).then(|| Arc::new(Dialect) as Arc<dyn System>);
+        if admission.target.path.contains("/kept") {
+            admission.keeper = Some(Arc::new(Kept));
+        }
         if admission.target.path.contains("/rewritten") {
             admission.body = Some(REWRITTEN.into());
         } else if admission.target.path.contains("/emptied") {
@@ -184,6 +225,21 @@ impl Judge for Gatekeeper {
             admission.set.push((CREDENTIAL, HeaderValue::from_static("old")));
         }
         Verdict { outcome, record, hand_back: Vec::new() }
+    }
+
+    async fn harvest(
+        &self,
+        admission: &Admission,
+        caller: Option<&Identity>,
+        _arrival: &Arrival<'_>,
+        harvest: &contract::Harvest,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
+        assert_eq!((harvest.access.expose(), caller.is_none()), (&b"token"[..], true));
+        assert!(!admission.target.path.contains("harvest-panics"), "the judge was asked to");
+        if admission.target.path.contains("lost") {
+            return Err(Refusal::StateUnavailable { retry_after: Seconds(5) });
+        }
+        Ok(vec![(http::header::SET_COOKIE, HeaderValue::from_static("session=ours; Path=/"))])
     }
 
     fn in_vain(&self, fresh: SpentKey) {

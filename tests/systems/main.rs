@@ -1,4 +1,4 @@
-//! The systems end to end: the proxy as it is shipped, the vendors' stand-ins behind it, and clients that send what the vendors' own send.
+//! The systems from outside: what their own clients send and expect, through the running proxy, against stand-ins of their servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,4 +15,8 @@ mod loopback;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gigya;
 mod hat;
+mod janrain;
+mod taptalk;
+mod telematics;

@@ -31,7 +31,15 @@ pub(super) fn plan(entry: &CountersignerEntry, yaml: &str) -> Planned {
     let document = Document::read("conf.yaml", yaml.as_bytes()).unwrap();
     let mut faults = Faults::default();
     prove(entry.shape, entry.name, &document.root, &mut faults);
-    let variables = [("SECRET", "s3cret"), ("BROKEN", "two\nlines"), ("EDGE", " spaced "), ("KEY", KEY)];
+    let variables = [
+        ("SECRET", "s3cret"),
+        ("BROKEN", "two\nlines"),
+        ("EDGE", " spaced "),
+        ("KEY", KEY),
+        ("GIGYA", "kln45j654l3kn5jb"),
+        ("GIGYA_LENIENT", "jkl234h53k2"),
+        ("RSA", include_str!("../../jose/mint/rsa.pkcs1.pem")),
+    ];
     let material = Material {
         base: PathBuf::new(),
         variables: variables.map(|(name, value)| (name.to_owned(), Some(Secret::new(value.as_bytes().to_vec())))).into(),

@@ -19,6 +19,10 @@ pub mod session_open;
 #[path = "tests/stage.rs"]
 mod stage;
 mod submission;
+mod taptalk;
+pub mod taptalk_access_token;
+pub mod taptalk_auth_ticket;
+pub mod taptalk_refresh;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
@@ -40,6 +44,9 @@ pub const SERVICES: &[&ServiceEntry] = &[
     &ticket_revoke::ENTRY,
     &session_open::ENTRY,
     &session_close::ENTRY,
+    &taptalk_auth_ticket::ENTRY,
+    &taptalk_access_token::ENTRY,
+    &taptalk_refresh::ENTRY,
     &hat_login::ENTRY,
     &hat_callback::ENTRY,
     &hat_dataplug::ENTRY,

@@ -9,16 +9,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use sha1::Sha1;
-
 use crate::domain::{Burn, Credential, Doubt, Identity, Seconds, Secret, Timestamp, Value, Verified};
-
-/// Longest user id, in bytes: the vendor's bound for a siteUID.
-const MAX_UID: usize = 252;
+use crate::jose::digest::digest;
+use crate::jose::hmac_sha1::{Sha1Key, any_verifies, generation_of, keys_of, read_tag};
+use crate::jose::signed_call::read_number;
+use crate::jose::signed_uid::is_uid;
 
 /// What was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +58,7 @@ pub struct Prover {
     authenticator: Arc<str>,
     store: Box<str>,
     /// Current first; each with its key set up once.
-    keys: Box<[Hmac<Sha1>]>,
+    keys: Box<[Sha1Key]>,
     generation: u64,
     rules: Rules,
 }
@@ -75,11 +70,7 @@ impl Prover {
     ///
     /// A sentence for the operator when there is no secret, or an empty one.
     pub fn new(scheme: &'static str, authenticator: &Arc<str>, store: &str, secrets: &[Secret], rules: Rules) -> Result<Self, String> {
-        if secrets.is_empty() || secrets.iter().any(Secret::is_empty) {
-            return Err(format!("`{store}` holds no secret, or an empty one; anyone could sign"));
-        }
-        let keys = secrets.iter().map(|secret| Hmac::<Sha1>::new_from_slice(secret.expose())).collect::<Result<_, _>>();
-        let keys = keys.map_err(|_| format!("`{store}` holds a secret that cannot be a key"))?;
+        let keys = keys_of(secrets).ok_or_else(|| format!("`{store}` holds no secret, or an empty one; anyone could sign"))?;
         let generation = generation_of(secrets);
         Ok(Self { scheme, authenticator: Arc::clone(authenticator), store: store.into(), keys, generation, rules })
     }
@@ -98,21 +89,15 @@ impl Prover {
     pub fn judge(&self, credential: &Credential<'_>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
         let (uid, time) = (credential.part(0), credential.part(1));
         let friend = (self.rules.kind == Kind::Friend).then(|| credential.part(3));
-        let signed = read_time(time).ok_or(Doubt::Malformed)?;
-        let signature = read_signature(credential.part(2)).ok_or(Doubt::Malformed)?;
+        let signed = read_number(time).map(Timestamp).ok_or(Doubt::Malformed)?;
+        let signature = read_tag(credential.part(2)).ok_or(Doubt::Malformed)?;
         if !self.accepts_uid(uid) || friend.is_some_and(|friend| !self.accepts_uid(friend)) {
             return Err(Doubt::Malformed);
         }
-        let mut authentic = false;
-        for key in &self.keys {
-            let mut mac = key.clone();
-            mac.update(time.as_bytes());
-            for part in friend.into_iter().chain([uid]) {
-                mac.update(b"_");
-                mac.update(part.as_bytes());
-            }
-            authentic |= mac.verify_slice(&signature).is_ok();
-        }
+        let authentic = match friend {
+            Some(friend) => any_verifies(&self.keys, &[time, "_", friend, "_", uid], &signature),
+            None => any_verifies(&self.keys, &[time, "_", uid], &signature),
+        };
         if !authentic {
             return Err(Doubt::SignatureInvalid);
         }
@@ -147,52 +132,7 @@ impl Prover {
             Kind::Site => "site",
             Kind::Friend => "friend",
         };
-        digest(&[
-            b"countersign gigya burn",
-            self.store.as_bytes(),
-            kind.as_bytes(),
-            time.as_bytes(),
-            uid.as_bytes(),
-            friend.unwrap_or("").as_bytes(),
-        ])
+        let parts = [self.store.as_bytes(), kind.as_bytes(), time.as_bytes(), uid.as_bytes(), friend.unwrap_or("").as_bytes()];
+        digest("countersign gigya burn", &parts)
     }
-}
-
-/// SHA-256 over `parts`, each with its length before it.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut key = [0; 32];
-    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    key
-}
-
-/// A number that changes with the secrets and their order. It stays in memory.
-fn generation_of(secrets: &[Secret]) -> u64 {
-    let parts: Vec<&[u8]> = std::iter::once(b"countersign gigya generation".as_slice()).chain(secrets.iter().map(Secret::expose)).collect();
-    digest(&parts).into_iter().take(8).fold(0, |number, byte| number << 8 | u64::from(byte))
-}
-
-/// Decimal seconds without sign or leading zero, at most 19 digits.
-fn read_time(text: &str) -> Option<Timestamp> {
-    let canonical = text == "0" || !text.starts_with('0');
-    let digits = !text.is_empty() && text.len() <= 19 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if canonical && digits { text.parse().ok().map(Timestamp) } else { None }
-}
-
-/// The 20 bytes of a signature: exactly 28 characters of padded standard base64, without stray bits.
-fn read_signature(text: &str) -> Option<[u8; 20]> {
-    if text.len() != 28 {
-        return None;
-    }
-    STANDARD.decode(text).ok()?.try_into().ok()
-}
-
-/// Whether `uid` can be a user id: visible ASCII with inner spaces, within the vendor's length.
-pub fn is_uid(uid: &str) -> bool {
-    let visible = uid.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    !uid.is_empty() && uid.len() <= MAX_UID && visible && !uid.starts_with(' ') && !uid.ends_with(' ')
 }

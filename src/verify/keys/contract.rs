@@ -22,6 +22,8 @@ pub enum KeyClass {
     Signature,
     /// Server keys: ids with digests of their secrets.
     ServerKeys,
+    /// The same with the secrets themselves, which some schemes sign with.
+    SigningClients,
     /// A key of our own for sealed tickets.
     Mac,
     /// A Gigya partner secret, base64-decoded.
@@ -35,9 +37,16 @@ impl KeyClass {
         match self {
             Self::Signature => "keys that verify token signatures",
             Self::ServerKeys => "server keys",
+            Self::SigningClients => "API clients with their secrets (`janrain_clients`)",
             Self::Mac => "a `mac` key",
             Self::GigyaSecret => "a `gigya_secret`",
         }
+    }
+
+    /// Whether a store of this class holds what is needed of class `needed`: whoever has the secrets can compare them too.
+    #[must_use]
+    pub fn serves(self, needed: Self) -> bool {
+        self == needed || (self == Self::SigningClients && needed == Self::ServerKeys)
     }
 }
 
@@ -212,6 +221,13 @@ pub trait ServerKeys: Desk {
 
     /// Digests `secret` as the records hold it: HMAC-SHA256 under the store's pepper over the length-prefixed id and the secret.
     fn digest(&self, id: &str, secret: &[u8]) -> [u8; 32];
+
+    /// The live secrets of `id` themselves, for schemes that sign with them. `None` for an id that nobody holds, and always in
+    /// stores that keep digests only.
+    fn secrets(&self, id: &str) -> Option<Arc<[Secret]>> {
+        let _ = id;
+        None
+    }
 
     /// Changes whenever a key is removed or changed.
     fn generation(&self) -> u64;

@@ -7,12 +7,8 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::alphabet::STANDARD as ALPHABET;
-use base64::engine::general_purpose::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-
 use crate::domain::Secret;
+use crate::jose::hmac_sha1::{SecretFault, Strictness, decode_secret};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, KeySourceEntry, KeySourcePlan, KeyTools};
 use crate::verify::keys::secrets::references;
@@ -49,29 +45,20 @@ struct GigyaSecretPlan {
     secrets: Arc<[Secret]>,
 }
 
-/// How strictly a secret is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// The one canonical text of some bytes.
-    Strict,
-    /// Padding may lack and trailing bits may be set.
-    LenientEnd,
-}
-
 fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn KeySourcePlan>> {
     let before = checking.faults.errors();
-    let (written, reading) = match node.get("secrets") {
-        None => (node, Reading::Strict),
+    let (written, strictness) = match node.get("secrets") {
+        None => (node, Strictness::Canonical),
         Some(_) => {
             let section = Section::open(&SETTINGS, node, checking.faults)?;
             let lenient = section.flag("lenient_trailing_bits");
-            (section.node("secrets")?, if lenient { Reading::LenientEnd } else { Reading::Strict })
+            (section.node("secrets")?, if lenient { Strictness::LenientEnd } else { Strictness::Canonical })
         }
     };
     let mut secrets = Vec::new();
     for reference in references(written) {
         let Some(text) = checking.secret(reference) else { continue };
-        match decode(text.expose(), reading) {
+        match decode_secret(text.expose(), strictness) {
             Ok(secret) => {
                 if secret.len() < SHORT {
                     checking
@@ -80,7 +67,7 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
                 }
                 secrets.push(secret);
             }
-            Err(says) => checking.faults.error(&reference.span, says),
+            Err(fault) => checking.faults.error(&reference.span, told(fault)),
         }
     }
     if before != checking.faults.errors() || secrets.is_empty() {
@@ -89,20 +76,13 @@ fn plan(_name: &str, node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn
     Some(Box::new(GigyaSecretPlan { secrets: secrets.into() }))
 }
 
-fn decode(text: &[u8], reading: Reading) -> Result<Secret, &'static str> {
-    const LENIENT: GeneralPurpose = GeneralPurpose::new(
-        &ALPHABET,
-        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    let lenient = LENIENT.decode(text).map(Secret::new);
-    match (STANDARD.decode(text).map(Secret::new), lenient) {
-        (Ok(secret), _) if !secret.is_empty() => Ok(secret),
-        (Err(_), Ok(secret)) if !secret.is_empty() && reading == Reading::LenientEnd => Ok(secret),
-        (Err(_), Ok(secret)) if !secret.is_empty() => Err(
+fn told(fault: SecretFault) -> &'static str {
+    match fault {
+        SecretFault::LenientOnly => {
             "this partner secret lacks its padding or has bits to spare at its end, so a character may be missing; if the console shows it \
-             like this, write `lenient_trailing_bits: true` beside it under `secrets`",
-        ),
-        _ => Err("this partner secret is not base64 as the console shows it; copy it again, whole and without quotes"),
+             like this, write `lenient_trailing_bits: true` beside it under `secrets`"
+        }
+        SecretFault::NotBase64 => "this partner secret is not base64 as the console shows it; copy it again, whole and without quotes",
     }
 }
 

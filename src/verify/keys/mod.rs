@@ -17,6 +17,7 @@ pub mod discovery;
 pub mod gigya_secret;
 pub mod issued;
 pub mod issuer_key;
+pub mod janrain_clients;
 pub mod jwks_url;
 pub mod mac;
 pub mod pinned;
@@ -36,4 +37,5 @@ pub const KEY_SOURCES: &[&KeySourceEntry] = &[
     &server_key_lookup::ENTRY,
     &mac::ENTRY,
     &gigya_secret::ENTRY,
+    &janrain_clients::ENTRY,
 ];

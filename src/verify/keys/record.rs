@@ -19,7 +19,7 @@ use crate::verify::keys::contract::ServerKey;
 use crate::verify::keys::digest::parse_digest;
 
 /// The most scopes or hosts of one key.
-const MAX_LIST: usize = 64;
+pub(super) const MAX_LIST: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +40,7 @@ struct Written<'a> {
 }
 
 /// Seconds since the epoch, or a date and time with its offset (RFC 3339).
-struct Moment(Timestamp);
+pub(super) struct Moment(pub(super) Timestamp);
 
 /// Reads one record.
 ///
@@ -95,7 +95,8 @@ fn is_scope(scope: &str) -> bool {
     !scope.is_empty() && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
-fn is_host(host: &str) -> bool {
+/// Whether `host` can stand in a list of hosts: a lower-case name or address without port and trailing dot.
+pub(super) fn is_host(host: &str) -> bool {
     let name = |host: &str| {
         !host.is_empty()
             && !host.starts_with('.')

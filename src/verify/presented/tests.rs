@@ -246,3 +246,28 @@ fn of_all_bytes_exactly_those_of_token68_pass_wherever_they_stand() {
         }
     }
 }
+
+#[test]
+fn a_bearer_in_the_query_is_one_as_in_a_field() {
+    let source = [Source::QueryBearer("authorization".into())];
+    let rows = [
+        ("authorization=Bearer%20tok.en", Read::Text("tok.en", 1), "as the web writes it"),
+        ("authorization=Bearer+tok.en", Read::Text("tok.en", 1), "a plus is a space"),
+        ("authorization=bearer%20tok.en", Read::Text("tok.en", 1), "the scheme's case does not matter"),
+        ("check=1", Read::Nothing, "not there"),
+        ("Authorization=Bearer%20tok.en", Read::Nothing, "another name"),
+        ("authorization=tok.en", MALFORMED, "no scheme"),
+        ("authorization=Basic%20dTpw", MALFORMED, "another scheme"),
+        ("authorization=Bearer%20", MALFORMED, "no token"),
+        ("authorization=Bearer%20a%20b", MALFORMED, "two words"),
+        ("authorization=Bearer%20a,b", MALFORMED, "two joined"),
+        ("authorization=", MALFORMED, "an empty one is not absent"),
+        ("authorization=Bearer%20a&authorization=Bearer%20a", CONFLICT, "twice, even alike"),
+    ];
+    for (query, expected, shows) in rows {
+        check(&source, &[], Some(query), expected, shows);
+    }
+    let both = [Source::Bearer, Source::QueryBearer("authorization".into())];
+    check(&both, &[("authorization", b"Bearer a")], Some("authorization=Bearer%20a"), Read::Text("a", 2), "in both, and in both removed");
+    check(&both, &[("authorization", b"Bearer a")], Some("authorization=Bearer%20b"), CONFLICT, "two that disagree");
+}
