@@ -166,7 +166,9 @@ impl TapTalk {
             "credential_invalid" | "credential_expired" => told(envelope::TOKEN_INVALID, "", "token is invalid"),
             "not_allowed" => told(envelope::FORBIDDEN, "", "not allowed"),
             "no_rule" => told(envelope::NOT_FOUND, "", "nothing is served here"),
-            "request_refused" if *refused.refusal == Refusal::BodyTooLarge => told(envelope::PARAMETER_INVALID, "", "the body is too large"),
+            "request_refused" if *refused.refusal == Refusal::BodyTooLarge => {
+                told(envelope::PARAMETER_INVALID, "", "the body is too large")
+            }
             "request_refused" => told(envelope::HEADER_INVALID, "", "the request cannot be accepted"),
             "throttled" => told(envelope::OTHER, "", "too many failed attempts"),
             _ => told(envelope::OTHER, "", "temporarily unavailable"),

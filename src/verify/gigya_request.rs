@@ -236,8 +236,7 @@ impl Verifier for GigyaRequestVerifier {
             Err(doubt) => return unreadable(doubt),
         };
         let part = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
-        let (Some(api_key), Some(time), Some(nonce), Some(signature)) =
-            (part("apiKey"), part("timestamp"), part("nonce"), part("sig"))
+        let (Some(api_key), Some(time), Some(nonce), Some(signature)) = (part("apiKey"), part("timestamp"), part("nonce"), part("sig"))
         else {
             return unreadable(Doubt::Malformed);
         };

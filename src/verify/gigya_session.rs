@@ -18,7 +18,7 @@ use crate::jose::algorithm::Algorithm;
 use crate::jose::login_expiry::{is_api_key, is_user_key, login_token, unescaped};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
 use crate::verify::contract::{Desks, KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
-use crate::verify::gigya_session::expiry::{PublicKeys, Prover, Signer};
+use crate::verify::gigya_session::expiry::{Prover, PublicKeys, Signer};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::cookie;
 
@@ -106,7 +106,8 @@ impl SchemePlan for GigyaSessionPlan {
     }
 
     fn key_stores(&self) -> Vec<KeyUse> {
-        let secret = |store: &str, span: &Span| KeyUse { store: store.to_owned(), class: KeyClass::GigyaSecret, span: span.clone(), shared: false };
+        let secret =
+            |store: &str, span: &Span| KeyUse { store: store.to_owned(), class: KeyClass::GigyaSecret, span: span.clone(), shared: false };
         let partner = self.partner.iter().map(|(store, span)| secret(store, span));
         let users = self.users.iter().map(|(_, store, span)| secret(store, span));
         let public = self.public.iter().map(|(store, span)| KeyUse {
@@ -141,12 +142,7 @@ impl GigyaSessionPlan {
     /// # Errors
     ///
     /// A sentence for the operator when a store does not hold what it must, or an empty secret.
-    pub fn verifier(
-        &self,
-        name: &Arc<str>,
-        keys: &BTreeMap<String, BuiltKeys>,
-        desks: &mut Desks,
-    ) -> Result<GigyaSessionVerifier, String> {
+    pub fn verifier(&self, name: &Arc<str>, keys: &BTreeMap<String, BuiltKeys>, desks: &mut Desks) -> Result<GigyaSessionVerifier, String> {
         let signer = |user_key: Option<&str>, store: &str| match keys.get(store) {
             Some(BuiltKeys::GigyaSecret(secrets)) => Signer::new(user_key, store, secrets),
             _ => Err(format!("`{store}` holds no {}", KeyClass::GigyaSecret.describe())),

@@ -194,6 +194,5 @@ impl Verifier for JanrainSignatureVerifier {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,9 @@ pub mod lasting;
 pub mod presented;
 
 pub mod gigya;
-pub mod hat;
 pub mod gigya_request;
 pub mod gigya_session;
+pub mod hat;
 pub mod introspection;
 pub mod janrain_signature;
 pub mod key_pair;

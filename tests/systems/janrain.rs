@@ -15,7 +15,13 @@ async fn a_page_logs_in_with_a_social_token_and_never_sees_a_credential() {
     let house = House::start().await;
     house.capture.user(ADDRESS, UUID);
     house.capture.social(SOCIAL, ADDRESS);
-    let says = form(&[("token", SOCIAL), ("client_id", "evil"), ("redirect_uri", "https://evil.example"), ("response_type", "token"), ("flow", "evil")]);
+    let says = form(&[
+        ("token", SOCIAL),
+        ("client_id", "evil"),
+        ("redirect_uri", "https://evil.example"),
+        ("response_type", "token"),
+        ("flow", "evil"),
+    ]);
     let answer = house.page("/oauth/auth_native", &says, None).await;
     let told = body(&answer);
     assert_eq!((answer.status, &told["stat"], &told["capture_user"]["uuid"]), (200, &json!("ok"), &json!(UUID)), "{told}");
@@ -65,7 +71,11 @@ async fn an_unknown_user_gets_310_untouched_and_registers_once_with_the_same_tok
     house.capture.social(SOCIAL, ADDRESS);
     let fields = [("form", "socialRegistrationForm"), ("token", SOCIAL), ("emailAddress", ADDRESS), ("displayName", "Jane")];
     let early = house.page("/oauth/register_native", &form(&fields), None).await;
-    assert_eq!((early.status, &body(&early)["code"], &body(&early)["error"]), (200, &json!(200), &json!("invalid_argument")), "not before auth_native");
+    assert_eq!(
+        (early.status, &body(&early)["code"], &body(&early)["error"]),
+        (200, &json!(200), &json!("invalid_argument")),
+        "not before auth_native"
+    );
     assert_eq!(house.capture.asked().registrations, 0, "and Capture never heard of it");
 
     let unknown = house.page("/oauth/auth_native", &form(&[("token", SOCIAL)]), None).await;
@@ -75,9 +85,14 @@ async fn an_unknown_user_gets_310_untouched_and_registers_once_with_the_same_tok
     assert!(unknown.field("set-cookie").is_none(), "nobody has logged in");
     assert_eq!(house.capture.asked().refreshed, 0, "and nothing is renewed");
 
-    let other = fields.map(|(name, value)| if name == "token" { (name, "ffab34cd56ef78gh90ij12kl34mn56op78qr90st") } else { (name, value) });
+    let other =
+        fields.map(|(name, value)| if name == "token" { (name, "ffab34cd56ef78gh90ij12kl34mn56op78qr90st") } else { (name, value) });
     let foreign = house.page("/oauth/register_native", &form(&other), None).await;
-    assert_eq!((&body(&foreign)["code"], house.capture.asked().registrations), (&json!(200), 0), "another token was not shown to auth_native");
+    assert_eq!(
+        (&body(&foreign)["code"], house.capture.asked().registrations),
+        (&json!(200), 0),
+        "another token was not shown to auth_native"
+    );
 
     let done = house.page("/oauth/register_native", &form(&fields), None).await;
     assert_eq!((&body(&done)["stat"], &body(&done)["is_new"]), (&json!("ok"), &json!(true)), "{}", done.text());
@@ -128,15 +143,26 @@ async fn an_app_says_which_client_it_is_and_a_client_signs() {
     let target = format!("/entity.find?{}", form(&[("filter", "lastUpdated >= '2016-01-01'"), ("type_name", "user")]));
     let fields = [("Authorization", field.as_str()), ("Date", at.as_str())];
     let answer = house.api("GET", &target, &fields, "").await;
-    assert_eq!((answer.status, &body(&answer)["result"]["client"]), (200, &json!("reader")), "Capture verifies it as well: {}", answer.text());
+    assert_eq!(
+        (answer.status, &body(&answer)["result"]["client"]),
+        (200, &json!("reader")),
+        "Capture verifies it as well: {}",
+        answer.text()
+    );
     let again = house.api("GET", &target, &fields, "").await;
     assert_eq!((again.status, &body(&again)["code"]), (200, &json!(402)), "each signature once");
     assert_eq!(house.whole.reason_of(&again).await, "replayed");
 
     let basic = format!("Basic {}", crate::support::rows::base64("issuer:issuer-secret"));
-    let denied = house.api("POST", "/oauth/token", &[("Authorization", &basic)], &form(&[("grant_type", "refresh_token"), ("refresh_token", "r0")])).await;
+    let denied = house
+        .api("POST", "/oauth/token", &[("Authorization", &basic)], &form(&[("grant_type", "refresh_token"), ("refresh_token", "r0")]))
+        .await;
     let told = body(&denied);
-    assert_eq!((denied.status, &told["error"]), (400, &json!("invalid_grant")), "Basic over the same store, and Capture's own answer: {told}");
+    assert_eq!(
+        (denied.status, &told["error"]),
+        (400, &json!("invalid_grant")),
+        "Basic over the same store, and Capture's own answer: {told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,11 +174,27 @@ async fn refusals_are_inside_a_200_but_at_the_token_endpoint() {
     let wrong = [("Authorization", wrong.as_str())];
     let code = form(&[("grant_type", "authorization_code"), ("code", "c"), ("redirect_uri", REDIRECT)]);
     let unknown = form(&[("client_id", "nobody"), ("token", SOCIAL)]);
-    let reads = form(&[("client_id", "reader"), ("flow", "f"), ("flow_version", "1"), ("locale", "l"), ("redirect_uri", REDIRECT), ("token", SOCIAL)]);
+    let reads = form(&[
+        ("client_id", "reader"),
+        ("flow", "f"),
+        ("flow_version", "1"),
+        ("locale", "l"),
+        ("redirect_uri", REDIRECT),
+        ("token", SOCIAL),
+    ]);
     let rows: [(&str, &str, &[(&str, &str)], &str, u16, u16, Value, &str); 11] = [
         ("GET", "/entity.find", &[], "", 200, 402, json!("invalid_client_credentials"), "nothing was brought"),
         ("GET", "/entity.find", &wrong, "", 200, 402, json!("invalid_client_credentials"), "a wrong secret"),
-        ("GET", "/entity.find", &[("Authorization", "Digest x")], "", 200, 205, json!("invalid_auth_method"), "a way that Capture does not know"),
+        (
+            "GET",
+            "/entity.find",
+            &[("Authorization", "Digest x")],
+            "",
+            200,
+            205,
+            json!("invalid_auth_method"),
+            "a way that Capture does not know",
+        ),
         ("POST", "/entity.update", &reader, "", 200, 403, json!("permission_error"), "a feature that the client lacks"),
         ("POST", "/oauth/auth_native", &[], &unknown, 200, 402, json!("invalid_client_credentials"), "a client that nobody knows"),
         ("POST", "/oauth/auth_native", &[], &reads, 200, 403, json!("permission_error"), "a client that logs nobody in"),
@@ -165,7 +207,11 @@ async fn refusals_are_inside_a_200_but_at_the_token_endpoint() {
     for (method, target, fields, text, status, code, error, shows) in rows {
         let answer = house.api(method, target, fields, text).await;
         let told = body(&answer);
-        assert_eq!((answer.status, &told["code"], &told["error"], &told["stat"]), (status, &json!(code), &error, &json!("error")), "{shows}: {told}");
+        assert_eq!(
+            (answer.status, &told["code"], &told["error"], &told["stat"]),
+            (status, &json!(code), &error, &json!("error")),
+            "{shows}: {told}"
+        );
         assert_eq!(told["request_id"].as_str().map(str::len), Some(16), "{shows}");
         assert_eq!((answer.field("content-type"), answer.field("cache-control")), (Some("application/json"), Some("no-store")), "{shows}");
     }
@@ -176,7 +222,10 @@ async fn refusals_are_inside_a_200_but_at_the_token_endpoint() {
 async fn the_conf_that_is_shipped_runs() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/");
     let read = |name: &str| std::fs::read_to_string(format!("{folder}{name}")).unwrap();
-    let conf = read("systems/janrain.yaml").replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:9901", "127.0.0.1:0").replace("../keys/", "");
+    let conf = read("systems/janrain.yaml")
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("127.0.0.1:9901", "127.0.0.1:0")
+        .replace("../keys/", "");
     let names = ["demo-ticket-current.key", "demo-janrain-clients.jsonl", "demo-janrain-secret.txt"];
     let files = names.map(|name| (name, read(&format!("keys/{name}"))));
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
@@ -185,7 +234,16 @@ async fn the_conf_that_is_shipped_runs() {
         let whole = &whole;
         async move {
             let fields = [("Host", host), ("Content-Type", "application/x-www-form-urlencoded")];
-            body(&whole.ask_with("POST", "/oauth/register_native", &fields, &form(&[("client_id", "demologinclientdemologinclient00"), ("token", SOCIAL)])).await)
+            body(
+                &whole
+                    .ask_with(
+                        "POST",
+                        "/oauth/register_native",
+                        &fields,
+                        &form(&[("client_id", "demologinclientdemologinclient00"), ("token", SOCIAL)]),
+                    )
+                    .await,
+            )
         }
     };
     assert_eq!(ask("app.example").await["argument_name"], json!("form"), "in front of the app, everything but the form is filled in");

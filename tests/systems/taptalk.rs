@@ -98,8 +98,11 @@ impl Stage {
             ("Content-Type", "text/plain;charset=UTF-8"),
             ("Origin", PAGE),
         ];
-        let fields: Vec<(&str, &str)> =
-            own.into_iter().filter(|(name, _)| !more.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))).chain(more.iter().copied()).collect();
+        let fields: Vec<(&str, &str)> = own
+            .into_iter()
+            .filter(|(name, _)| !more.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)))
+            .chain(more.iter().copied())
+            .collect();
         self.whole.ask_with("POST", path, &fields, body).await
     }
 }

@@ -244,8 +244,11 @@ fn fresh_key(kid: &str) -> Result<SigningKey, MintFault> {
 
 /// HMAC-SHA1 in base64, as the vendor writes it. Empty for a key that cannot be one.
 fn hmac_text(key: &[u8], text: &str) -> String {
-    Hmac::<Sha1>::new_from_slice(key).map_or_else(|_| String::new(), |mut mac| {
-        mac.update(text.as_bytes());
-        STANDARD.encode(mac.finalize().into_bytes())
-    })
+    Hmac::<Sha1>::new_from_slice(key).map_or_else(
+        |_| String::new(),
+        |mut mac| {
+            mac.update(text.as_bytes());
+            STANDARD.encode(mac.finalize().into_bytes())
+        },
+    )
 }

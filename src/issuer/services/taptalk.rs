@@ -51,11 +51,7 @@ pub(super) struct Manner {
 impl Manner {
     /// Reads the keys of `section`.
     pub(super) fn read(section: &Section<'_>, origins: Origins) -> Self {
-        Self {
-            bound: section.text("bind") != Some("none"),
-            milliseconds: section.text("expiry") != Some("seconds"),
-            origins,
-        }
+        Self { bound: section.text("bind") != Some("none"), milliseconds: section.text("expiry") != Some("seconds"), origins }
     }
 
     /// The client that sent `headers`; `None` where pairs are for whoever holds them.

@@ -36,7 +36,11 @@ static SETTINGS: SectionSpec = SectionSpec {
     doc: "Exchanges the ticket that the rule has proven for a pair, as TapTalk's `/v1/auth/access_token/request` does. Its authenticator \
           says `single_use: true`.",
     keys: &[
-        KeySpec::required("issuer", Shape::Name("issuers"), "The issuer that gives the pair. What its `claims` name of the user goes into tokens."),
+        KeySpec::required(
+            "issuer",
+            Shape::Name("issuers"),
+            "The issuer that gives the pair. What its `claims` name of the user goes into tokens.",
+        ),
         KeySpec::optional(
             "tickets",
             Shape::Name("authenticators"),

@@ -42,7 +42,12 @@ static SETTINGS: SectionSpec = SectionSpec {
             Shape::Name("authenticators"),
             "The authenticator of the scheme `ticket` that the tickets are for. Needed only where there are several.",
         ),
-        KeySpec::default("life", Shape::Duration { min: 1, max: 3_600 }, "1h", "How long a ticket lives; an hour at most, as TapTalk's do."),
+        KeySpec::default(
+            "life",
+            Shape::Duration { min: 1, max: 3_600 },
+            "1h",
+            "How long a ticket lives; an hour at most, as TapTalk's do.",
+        ),
         KeySpec::default(
             "bind",
             Shape::List { of: &Shape::OneOf(&["device", "address"]), lone: true, min: 0 },

@@ -13,7 +13,12 @@ fn the_published_vectors_come_out() {
         // key bytes, message, signature, what the row shows
         (&[0x0b; 20][..], "Hi There", "thcxhlUFcmTii8C2+zeMjvFGvgA=", "RFC 2202 case 1"),
         (&b"Jefe"[..], "what do ya want for nothing?", "7/zfauXrL6LSdBbV8YTfnCWafHk=", "RFC 2202 case 2"),
-        (&[0xaa; 80][..], "Test Using Larger Than Block-Size Key - Hash Key First", "qkrl4VJy0A6VcFY3zoo7Ve1AIRI=", "RFC 2202 case 6, a key longer than a block"),
+        (
+            &[0xaa; 80][..],
+            "Test Using Larger Than Block-Size Key - Hash Key First",
+            "qkrl4VJy0A6VcFY3zoo7Ve1AIRI=",
+            "RFC 2202 case 6, a key longer than a block",
+        ),
     ];
     for (key, message, signature, shows) in cases {
         let key = Sha1Key::new(&Secret::new(key.to_vec())).unwrap();

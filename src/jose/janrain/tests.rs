@@ -21,7 +21,14 @@ fn the_vectors_come_out() {
         ("bar", "/entity", DATE, &first, &["G3N5RxCVc0d6rDLmBRGvcg2hCVY="], "V-JR-1, of the vendor's own test"),
         ("bar", "/entity", DATE, &collides, &["G3N5RxCVc0d6rDLmBRGvcg2hCVY="], "V-JR-2, other parameters under the same signature"),
         (secret, "/entity.find", "2016-02-26 19:08:44", &[("entity_type", "user"), filter], &["+Bf5W9YKRhi5AoVTbxvhzuJXDUQ="], "V-JR-3"),
-        (secret, "/entity.find", "2016-02-26 19:08:44", &[filter, ("type_name", "user")], &["hKLLuIcKFYMZVzs6ovJ06GmSvUg="], "V-JR-3, type_name"),
+        (
+            secret,
+            "/entity.find",
+            "2016-02-26 19:08:44",
+            &[filter, ("type_name", "user")],
+            &["hKLLuIcKFYMZVzs6ovJ06GmSvUg="],
+            "V-JR-3, type_name",
+        ),
         ("bar", "/settings/items", DATE, &[], &["WSOAQljO1DtzSM5+8WOwvrPOEZE=", "gZadbVVlocyg5R2jkXXnstsF8C8="], "V-JR-4, no parameters"),
         (
             "bar",
@@ -31,8 +38,22 @@ fn the_vectors_come_out() {
             &["WSOAQljO1DtzSM5+8WOwvrPOEZE=", "gZadbVVlocyg5R2jkXXnstsF8C8="],
             "V-JR-4, with what is never signed",
         ),
-        ("bar", "/x", DATE, &[("a", "1"), ("a-b", "2")], &["soSAAi2ktQrLurOPcam0wZJupPw=", "exmQHgwaPSvqZvHAg6WvMO75Uis="], "V-JR-5, both orders"),
-        ("bar", "/x", DATE, &[("a-b", "2"), ("a", "1")], &["soSAAi2ktQrLurOPcam0wZJupPw=", "exmQHgwaPSvqZvHAg6WvMO75Uis="], "V-JR-5, sent in the other order"),
+        (
+            "bar",
+            "/x",
+            DATE,
+            &[("a", "1"), ("a-b", "2")],
+            &["soSAAi2ktQrLurOPcam0wZJupPw=", "exmQHgwaPSvqZvHAg6WvMO75Uis="],
+            "V-JR-5, both orders",
+        ),
+        (
+            "bar",
+            "/x",
+            DATE,
+            &[("a-b", "2"), ("a", "1")],
+            &["soSAAi2ktQrLurOPcam0wZJupPw=", "exmQHgwaPSvqZvHAg6WvMO75Uis="],
+            "V-JR-5, sent in the other order",
+        ),
     ];
     for (secret, path, date, pairs, expected, shows) in rows {
         assert_eq!(signatures(secret, path, date, pairs), expected, "{shows}");

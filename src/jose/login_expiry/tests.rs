@@ -13,10 +13,7 @@ fn key() -> Sha1Key {
 /// Derived with the algorithm of the vendor's libraries.
 #[test]
 fn both_signed_forms_come_out_and_are_read_back() {
-    let cases = [
-        (None, "1700000000_VtbRfJoRL0tqwQxOSXZgBP4A/JA="),
-        (Some("AUserKey"), "1700000000_AUserKey_9+CyLEDsI77IsH/7IVQhlwDsWBo="),
-    ];
+    let cases = [(None, "1700000000_VtbRfJoRL0tqwQxOSXZgBP4A/JA="), (Some("AUserKey"), "1700000000_AUserKey_9+CyLEDsI77IsH/7IVQhlwDsWBo=")];
     for (user_key, expected) in cases {
         assert_eq!(sign(&key(), "LOGINTOKEN", EXP, user_key).as_deref(), Some(expected));
         let read = LoginExpiry::read(expected).unwrap();

@@ -219,7 +219,9 @@ impl Reader {
         match key {
             Ok(Some(key)) => Some(key),
             Ok(None) | Err(SecretFault::NotBase64) => {
-                checking.faults.error(&node.span, "this secret is not base64 as the console shows it; copy it again, whole and without quotes");
+                checking
+                    .faults
+                    .error(&node.span, "this secret is not base64 as the console shows it; copy it again, whole and without quotes");
                 None
             }
             Err(SecretFault::LenientOnly) => {

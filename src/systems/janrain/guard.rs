@@ -262,7 +262,9 @@ impl Call<'_> {
         self.flow()?;
         let of = |name| self.parameters.get(name).unwrap_or_default();
         let now = self.guarded.now;
-        let Some(date) = read_date(of("date")) else { return Err(breach("342", "date", "this is no date of the form YYYY-MM-DD HH:MM:SS")) };
+        let Some(date) = read_date(of("date")) else {
+            return Err(breach("342", "date", "this is no date of the form YYYY-MM-DD HH:MM:SS"));
+        };
         let window = self.rules.window;
         if now < date.minus(window) || date.plus(window) < now {
             return Err(breach("200", "date", "the date is too far from the time here"));
@@ -374,7 +376,6 @@ impl Call<'_> {
 const REGISTER: &str = "countersign janrain register";
 const MERGE: &str = "countersign janrain merge";
 const REFRESHED: &str = "countersign janrain refresh";
-
 
 fn missing(names: &[&'static str]) -> Breach {
     let says = format!("missing arguments: {}", names.join(", "));

@@ -207,7 +207,10 @@ impl Rules {
         let features = mapped(&section, "features");
         for (path, _) in &features {
             if !is_path(path.strip_suffix("/**").unwrap_or(path)) {
-                checking.faults.error(section.span_of("features"), format!("`{path}` is no path of Capture's, such as `/entity.find` or `/clients/**`"));
+                checking.faults.error(
+                    section.span_of("features"),
+                    format!("`{path}` is no path of Capture's, such as `/entity.find` or `/clients/**`"),
+                );
             }
         }
         let holds_secret = application.as_ref().is_some_and(|application| application.client_secret.is_some());

@@ -122,7 +122,8 @@ impl Call {
             request_id: "0123456789abcdef0123456789abcdef",
         };
         let mut facts = Facts::default();
-        let ask = |facts: &Facts| guard(rules, &Guarded { request: &request, identity: self.identity.as_ref(), facts, now: Timestamp(self.now) });
+        let ask =
+            |facts: &Facts| guard(rules, &Guarded { request: &request, identity: self.identity.as_ref(), facts, now: Timestamp(self.now) });
         let mut step = ask(&facts);
         if matches!(step, Step::Need(_)) {
             facts.add_body(Bytes::from(self.body.clone()));

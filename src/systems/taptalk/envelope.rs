@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_failure_has_the_published_form_byte_for_byte() {
-        let published = r#"{"status":400,"error":{"code":"40002","message":"Customer user ID is required","field":"customerUserID"},"data":{}}"#;
+        let published =
+            r#"{"status":400,"error":{"code":"40002","message":"Customer user ID is required","field":"customerUserID"},"data":{}}"#;
         assert_eq!(failure(PARAMETER_INVALID, "Customer user ID is required", "customerUserID", 500), published);
     }
 

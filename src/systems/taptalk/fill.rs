@@ -100,7 +100,9 @@ impl Filling {
         }
         let given = |name: &str, sources: &[(&str, Source)]| sources.iter().any(|(known, _)| *known == name);
         if !given(USER, &sources) && checking.faults.errors() == before {
-            checking.faults.error(&written.span, "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by");
+            checking
+                .faults
+                .error(&written.span, "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by");
         }
         for (name, source) in [(ADDRESS, Source::ClientAddress), (AGENT, Source::Header(http::header::USER_AGENT))] {
             if !given(name, &sources) {

@@ -16,7 +16,12 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
     title: "the system `taptalk`",
     doc: "TapTalk's clients and back ends are answered as TapTalk answers, and its endpoints are guarded.",
     keys: &[
-        KeySpec::default("base", Shape::Text, "/", "What stands in front of `/v1` and `/connect` in paths: `/`, or `/api` for older bases."),
+        KeySpec::default(
+            "base",
+            Shape::Text,
+            "/",
+            "What stands in front of `/v1` and `/connect` in paths: `/`, or `/api` for older bases.",
+        ),
         KeySpec::optional(
             "apps",
             Shape::List { of: &Shape::Text, lone: true, min: 1 },

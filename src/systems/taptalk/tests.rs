@@ -27,9 +27,9 @@ fn node(value: &Json) -> Node {
         Json::Number(number) => NodeValue::Int(number.as_i64().unwrap()),
         Json::String(text) => NodeValue::Text(text.clone()),
         Json::Array(items) => NodeValue::List(items.iter().map(node).collect()),
-        Json::Object(members) => NodeValue::Map(
-            members.iter().map(|(key, value)| Entry { key: key.clone(), span: span(), node: node(value) }).collect(),
-        ),
+        Json::Object(members) => {
+            NodeValue::Map(members.iter().map(|(key, value)| Entry { key: key.clone(), span: span(), node: node(value) }).collect())
+        }
     };
     Node { span: span(), value }
 }
@@ -163,17 +163,41 @@ fn every_refusal_is_an_envelope_over_http_200_with_the_code_that_clients_go_by()
         (&lapsed, 401, "credential_expired", CHAT, 401, "40104", "the one code at which the web client refreshes"),
         (&lapsed, 401, "credential_expired", "/connect?check=1", 401, "40104", "the look at a token refreshes too"),
         (&lapsed, 401, "credential_expired", "/v1/auth/access_token/request", 401, "40104", "a ticket of more than an hour ago"),
-        (&lapsed, 401, "credential_expired", "/v1/auth/access_token/refresh", 401, "40103", "a refresh token that is over is not refreshed"),
+        (
+            &lapsed,
+            401,
+            "credential_expired",
+            "/v1/auth/access_token/refresh",
+            401,
+            "40103",
+            "a refresh token that is over is not refreshed",
+        ),
         (&Refusal::RenewalRefused, 401, "credential_expired", CHAT, 401, "40103", "nor is what the proxy could not renew"),
         (&Refusal::CredentialMissing, 401, "credential_missing", TICKET, 491, "49101", "no Server-Key"),
         (&Refusal::Doubted(Doubt::SecretWrong), 401, "credential_invalid", TICKET, 491, "49102", "a wrong Server-Key, or an unknown one"),
-        (&Refusal::Doubted(Doubt::KeyDisabled), 401, "credential_invalid", TICKET, 491, "49102", "one that was switched off looks the same"),
+        (
+            &Refusal::Doubted(Doubt::KeyDisabled),
+            401,
+            "credential_invalid",
+            TICKET,
+            491,
+            "49102",
+            "one that was switched off looks the same",
+        ),
         (&lapsed, 401, "credential_expired", TICKET, 491, "49106", "one that has run out"),
         (&Refusal::PolicyDenied, 403, "not_allowed", CHAT, 403, "40301", "a known caller who may not"),
         (&Refusal::BodyTooLarge, 413, "request_refused", CHAT, 400, "40002", "too much"),
         (&Refusal::HeadMalformed, 400, "request_refused", CHAT, 400, "40001", "a head with two readings"),
         (&Refusal::NoRule, 404, "no_rule", CHAT, 404, "40401", "nothing here"),
-        (&Refusal::Throttled { retry_after: Seconds(1) }, 429, "throttled", CHAT, 429, "99999", "too often; no code makes a client log out"),
+        (
+            &Refusal::Throttled { retry_after: Seconds(1) },
+            429,
+            "throttled",
+            CHAT,
+            429,
+            "99999",
+            "too often; no code makes a client log out",
+        ),
         (&later, 503, "unavailable", CHAT, 503, "99999", "an outage logs nobody out"),
         (&Refusal::UpstreamTimeout, 504, "unavailable", CHAT, 504, "99999", "nor does one behind us"),
     ];
@@ -213,7 +237,9 @@ fn a_page_may_read_its_refusal_where_its_origin_is_named() {
 #[test]
 fn what_is_not_documented_about_refusals_is_a_setting() {
     let named = system(&json!({ "codes": "names", "http_status": "told" }));
-    let breach = |code: &'static str| Refusal::GuardRefused(Box::new(Breach { code: code.into(), field: "xcUserID".into(), says: "is required".into() }));
+    let breach = |code: &'static str| {
+        Refusal::GuardRefused(Box::new(Breach { code: code.into(), field: "xcUserID".into(), says: "is required".into() }))
+    };
     let rows = [
         (breach("40001"), 400, "HeaderValidationFailed"),
         (breach("40002"), 400, "ParamValidationFailed"),
@@ -287,7 +313,11 @@ fn fields_that_the_conf_asks_for_must_stand_there_once() {
         (&[("Device-Identifier", "d-1"), ("Device-Platform", "web")], "", "both"),
         (&[("Device-Identifier", "d-1")], "device-platform", "one is missing"),
         (&[("Device-Identifier", ""), ("Device-Platform", "web")], "device-identifier", "one is empty"),
-        (&[("Device-Identifier", "d-1"), ("Device-Identifier", "d-1"), ("Device-Platform", "web")], "device-identifier", "one stands there twice"),
+        (
+            &[("Device-Identifier", "d-1"), ("Device-Identifier", "d-1"), ("Device-Platform", "web")],
+            "device-identifier",
+            "one stands there twice",
+        ),
     ];
     for (fields, field, shows) in rows {
         let fields: Vec<_> = fields.iter().copied().chain([("App-Key", APP_KEY)]).collect();
@@ -327,7 +357,8 @@ fn the_web_clients_connect_goes_on_with_fields_and_a_clean_query() {
     assert_eq!(pass.remove_query.len(), 5, "nothing of it is left in a log");
     assert_eq!(pass.remove, ["device_model"], "nor anything that some servers would take for one of them");
 
-    let elsewhere = Asked { method: "GET", fields: &[], identity: Some(&bound), ..client_asks(&target.replace("d-1", "d-2")) }.code(taptalk.as_ref());
+    let elsewhere =
+        Asked { method: "GET", fields: &[], identity: Some(&bound), ..client_asks(&target.replace("d-1", "d-2")) }.code(taptalk.as_ref());
     assert_eq!(elsewhere, "40105", "a token is bound in the query as in a field");
     let check = Asked { method: "GET", ..client_asks("/connect?check=1") };
     assert_eq!(check.pass(taptalk.as_ref()), Pass::default(), "the look at a token has its credentials in fields");
@@ -410,7 +441,9 @@ fn what_the_session_lacks_is_missed_and_not_taken_from_the_client() {
     let long = Identity { subject: "a".repeat(51).into(), ..anna(&[("name", "Anna")]) };
     let fields = [("User-Agent", "Mozilla/5.0"), ("Device-Identifier", "d-1")];
     let body = r#"{"userPlatform":"web","fullName":"Root"}"#;
-    for (identity, field, shows) in [(&nameless, "fullName", "a name that nobody proved"), (&long, "xcUserID", "a subject that is too long")] {
+    for (identity, field, shows) in
+        [(&nameless, "fullName", "a name that nobody proved"), (&long, "xcUserID", "a subject that is too long")]
+    {
         let asked = Asked { fields: &fields, body: Some(body), identity: Some(identity), ..client_asks(TICKET) };
         assert_eq!(asked.breach(taptalk.as_ref()).unwrap().field, field, "{shows}");
     }

@@ -81,9 +81,9 @@ pub(crate) fn object(headers: &HeaderMap, body: &[u8]) -> Result<Value, Refusal>
     if kind(headers)? != Kind::Json {
         return Err(wrong_type());
     }
-    document(body).filter(|value| matches!(value, Value::Map(_))).ok_or_else(|| {
-        invalid("", "The body must be one JSON object in which no name stands twice, in whatever case.")
-    })
+    document(body)
+        .filter(|value| matches!(value, Value::Map(_)))
+        .ok_or_else(|| invalid("", "The body must be one JSON object in which no name stands twice, in whatever case."))
 }
 
 /// What `object` holds under `name`, which is folded.

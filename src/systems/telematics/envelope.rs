@@ -58,12 +58,8 @@ pub(crate) fn render(case: Case, refused: &Refused<'_>) -> Option<Rendered> {
         _ => (status(refused), refused.public, says(refused.public)),
     };
     let text = match case {
-        Case::Upper => {
-            serde_json::to_vec(&UpperEnvelope { status, title: title(status), errors: [UpperError { key, message }] }).ok()?
-        }
-        Case::Lower => {
-            serde_json::to_vec(&LowerEnvelope { status, title: title(status), errors: [LowerError { key, message }] }).ok()?
-        }
+        Case::Upper => serde_json::to_vec(&UpperEnvelope { status, title: title(status), errors: [UpperError { key, message }] }).ok()?,
+        Case::Lower => serde_json::to_vec(&LowerEnvelope { status, title: title(status), errors: [LowerError { key, message }] }).ok()?,
     };
     let body = if refused.method == "HEAD" { Bytes::new() } else { Bytes::from(text) };
     Some(Rendered { status, headers: fields(status, refused), body })

@@ -282,9 +282,7 @@ fn caller(who: &Who, guarded: &Guarded<'_>) -> [u8; 32] {
         Who::Operator(name) => (b"operator".as_slice(), fold(name)),
     };
     match guarded.identity {
-        Some(identity) => {
-            digest("telematics logins", &[kind, identity.issuer.as_bytes(), identity.subject.as_bytes(), name.as_bytes()])
-        }
+        Some(identity) => digest("telematics logins", &[kind, identity.issuer.as_bytes(), identity.subject.as_bytes(), name.as_bytes()]),
         None => digest("telematics logins", &[b"stranger", &prefix(guarded.request.client)]),
     }
 }

@@ -122,7 +122,11 @@ mod tests {
         let device = || Some(Who::Device(DEVICE.into()));
         let operator = || Some(Who::Operator("anna@example.com".into()));
         let rows = [
-            (r#"{"LoginFields":"{\"Devicetoken\":\"8b1cf7f9-0000-4000-8000-000000000001\"}","Password":"k"}"#, device(), "the vendor's page"),
+            (
+                r#"{"LoginFields":"{\"Devicetoken\":\"8b1cf7f9-0000-4000-8000-000000000001\"}","Password":"k"}"#,
+                device(),
+                "the vendor's page",
+            ),
             (r#"{"LoginFields":{"Devicetoken":"8b1cf7f9-0000-4000-8000-000000000001"},"Password":"k"}"#, device(), "the same as an object"),
             (r#"{"loginFields":{"DeviceToken":"8b1cf7f9-0000-4000-8000-000000000001"},"password":"k"}"#, device(), "its Android code"),
             (r#"{"LOGINFIELDS":"{\"DEVICETOKEN\":\"8b1cf7f9-0000-4000-8000-000000000001\"}"}"#, device(), "capitals, and no password"),
@@ -133,7 +137,11 @@ mod tests {
             (r#"{"LoginFields":{"Devicetoken":"8b1cf7f9-0000-4000-8000-000000000001","email":"a@b"}}"#, None, "two who could be meant"),
             (r#"{"LoginFields":"{\"email\":\"a@b\",\"Email\":\"c@d\"}"}"#, None, "the same name twice"),
             (r#"{"LoginFields":"{\"email\":\"a@b\"","Password":"k"}"#, None, "an inner document that breaks off"),
-            (r#"{"LoginFields":"{\"email\":\"a\",\"Devicetoken\":\"8b1cf7f9-0000-4000-8000-000000000001\"}"}"#, None, "what a quote in an address writes"),
+            (
+                r#"{"LoginFields":"{\"email\":\"a\",\"Devicetoken\":\"8b1cf7f9-0000-4000-8000-000000000001\"}"}"#,
+                None,
+                "what a quote in an address writes",
+            ),
             (r#"{"LoginFields":"{\"email\":\"a@b\"} {}"}"#, None, "something behind it"),
             (r#"{"LoginFields":"\"{}\""}"#, None, "a string in the string"),
             (r#"{"LoginFields":[],"Password":"k"}"#, None, "a list"),

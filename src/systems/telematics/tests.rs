@@ -198,7 +198,11 @@ fn the_body_of_a_registration_is_what_is_documented() {
     let create = |body: &str| post("/v1/Registration/create", body).keyed();
     let rows = [
         (create("{}"), "pass", "an empty object"),
-        (create(r#"{"UserFields":{"ClientId":"c","EnableTracking":true,"Enabled":null},"CreateAccessToken":true}"#), "pass", "as documented"),
+        (
+            create(r#"{"UserFields":{"ClientId":"c","EnableTracking":true,"Enabled":null},"CreateAccessToken":true}"#),
+            "pass",
+            "as documented",
+        ),
         (create(r#"{"GenerateAccessToken":false,"FirstName":"A","Whatever":[1]}"#), "pass", "older and other members"),
         (create(&json!({ "CustomToken": ELSE }).to_string()), "pass", "a token of one's own choice: the key's owner may name any"),
         (create(r#"{"CustomToken":"x"}"#), "422 CustomToken", "which is a UUID"),
@@ -279,11 +283,19 @@ fn the_key_is_added_to_registrations_and_logins_of_proven_callers_only() {
     let rows = [
         (post("/v1/Auth/Login", &absent), "pass", "no password at all"),
         (post("/v1/Registration/create", "").nobody(), "403 InstanceKey", "a registration of nobody"),
-        (Asked { identity: Some(Identity { subject: "".into(), ..user() }), ..post("/v1/Auth/Login", &absent) }, "403 DeviceToken", "of one without a device"),
+        (
+            Asked { identity: Some(Identity { subject: "".into(), ..user() }), ..post("/v1/Auth/Login", &absent) },
+            "403 DeviceToken",
+            "of one without a device",
+        ),
         (post("/v1/Auth/Login", &login(&device(ELSE), "")), "403 DeviceToken", "somebody else's device: the key would open it"),
         (post("/v1/Registration/create", &json!({ "CustomToken": ELSE }).to_string()), "403 DeviceToken", "another's name for a new user"),
         (post("/v1/Registration/create", &json!({ "CustomToken": OWN }).to_string()), "pass", "their own name for a new user"),
-        (post("/v1/Registration/CreateMany", &json!([{ "CustomToken": OWN }, { "CustomToken": ELSE }]).to_string()), "403 DeviceToken", "one of many"),
+        (
+            post("/v1/Registration/CreateMany", &json!([{ "CustomToken": OWN }, { "CustomToken": ELSE }]).to_string()),
+            "403 DeviceToken",
+            "one of many",
+        ),
         (post("/v1/Registration/create", "").keyed().in_the_clear("192.0.2.7"), "403 InstanceKey", "a key over http, needed or not"),
         (post("/v1/Auth/Login", &login(&json!({ "email": "a@b" }), "p")), "pass", "an operator needs no key"),
     ];
@@ -428,7 +440,11 @@ fn a_refresh_brings_both_tokens_and_nothing_else() {
         (post("/v1/Auth/RefreshToken", r#"{"AccessToken":"a","RefreshToken":"b","refreshtoken":"c"}"#), "422", "one of them twice"),
         (post("/v1/Auth/RefreshToken?RefreshToken=b", r#"{"AccessToken":"a","RefreshToken":"b"}"#), "422", "in the address"),
         (get("/v1/Auth/RefreshToken"), "405", "another method"),
-        (refresh(json!({ "AccessToken": "a", "RefreshToken": "b" })).keyed().in_the_clear("192.0.2.7"), "403 InstanceKey", "the key over http"),
+        (
+            refresh(json!({ "AccessToken": "a", "RefreshToken": "b" })).keyed().in_the_clear("192.0.2.7"),
+            "403 InstanceKey",
+            "the key over http",
+        ),
         (refresh(json!({ "AccessToken": "a", "RefreshToken": "b" })).in_the_clear("192.0.2.7"), "pass", "no key is carried"),
     ];
     check(&*system, &rows);

@@ -164,16 +164,31 @@ fn the_vectors_are_judged() {
     let signed_plain = signature("/entity", &[("param1", "this is a string"), ("param2", "10")]);
     let sample = "apkrahlfumwse2e9nvrrotv6vchuptzw";
     let third = |raw: &str, signature: &str| {
-        Sent::get(raw).with("authorization", format!("Signature {sample}:{signature}")).with("date", "2016-02-26 19:08:44").at(1_456_513_724)
+        Sent::get(raw)
+            .with("authorization", format!("Signature {sample}:{signature}"))
+            .with("date", "2016-02-26 19:08:44")
+            .at(1_456_513_724)
     };
     let filter = "filter=lastUpdated+%3E%3D+%272016-01-01%27";
     let rows = [
-        (Sent::form("/entity", first).signed("foo", "G3N5RxCVc0d6rDLmBRGvcg2hCVY="), "credential_malformed", "V-JR-1: a line break in a value, refused since V-JR-2 has the same signature"),
-        (Sent::form("/entity", collides).signed("foo", "G3N5RxCVc0d6rDLmBRGvcg2hCVY="), "foo", "V-JR-2: of the two, the one that can be signed in no other way"),
+        (
+            Sent::form("/entity", first).signed("foo", "G3N5RxCVc0d6rDLmBRGvcg2hCVY="),
+            "credential_malformed",
+            "V-JR-1: a line break in a value, refused since V-JR-2 has the same signature",
+        ),
+        (
+            Sent::form("/entity", collides).signed("foo", "G3N5RxCVc0d6rDLmBRGvcg2hCVY="),
+            "foo",
+            "V-JR-2: of the two, the one that can be signed in no other way",
+        ),
         (Sent::form("/entity", plain).signed("foo", &signed_plain), "foo", "V-JR-1 without the parameter in question"),
         (third(&format!("/entity.find?entity_type=user&{filter}"), "+Bf5W9YKRhi5AoVTbxvhzuJXDUQ="), sample, "V-JR-3"),
         (third(&format!("/entity.find?{filter}&type_name=user"), "hKLLuIcKFYMZVzs6ovJ06GmSvUg="), sample, "V-JR-3, type_name"),
-        (third(&format!("/entity.find?entity_type=user&{filter}"), "rRSudiGtMM5hEHYcwP49kt18jNk="), "signature_invalid", "V-JR-3: what the vendor's page prints belongs to nothing"),
+        (
+            third(&format!("/entity.find?entity_type=user&{filter}"), "rRSudiGtMM5hEHYcwP49kt18jNk="),
+            "signature_invalid",
+            "V-JR-3: what the vendor's page prints belongs to nothing",
+        ),
         (Sent::get("/settings/items").signed("foo", NO_PARAMETERS[0]), "foo", "V-JR-4, two lines"),
         (Sent::get("/settings/items").signed("foo", NO_PARAMETERS[1]), "foo", "V-JR-4, with one more line break"),
         (Sent::get("/x?a=1&a-b=2").signed("foo", "soSAAi2ktQrLurOPcam0wZJupPw="), "foo", "V-JR-5, sorted by lines"),
@@ -195,25 +210,57 @@ fn a_signature_covers_path_date_and_parameters() {
         (query.clone().signed("foo", &good), "foo", "in the query"),
         (form("entity_type=user"), "foo", "in a form"),
         (Sent::form("/entity.find?entity_type=user", "").signed("foo", &good), "foo", "an empty form beside a query"),
-        (Sent::get("/entity.find?entity_type=user&access_token=a&client_id=foo").signed("foo", &good), "foo", "beside what is never signed"),
+        (
+            Sent::get("/entity.find?entity_type=user&access_token=a&client_id=foo").signed("foo", &good),
+            "foo",
+            "beside what is never signed",
+        ),
         (Sent::get("/entity.find?entity_type=admin").signed("foo", &good), "signature_invalid", "another value"),
         (Sent::get("/entity.find?entity_type=user&max=1").signed("foo", &good), "signature_invalid", "one parameter more"),
         (Sent::get("/entity.find").signed("foo", &good), "signature_invalid", "one less"),
         (Sent::get("/entity.count?entity_type=user").signed("foo", &good), "signature_invalid", "another path"),
         (Sent::get("/entity.find?Entity_type=user").signed("foo", &good), "signature_invalid", "a name in another case"),
-        (query.clone().with("authorization", format!("Signature foo:{good}")).with("date", "2000-01-01 01:01:02"), "signature_invalid", "another date"),
+        (
+            query.clone().with("authorization", format!("Signature foo:{good}")).with("date", "2000-01-01 01:01:02"),
+            "signature_invalid",
+            "another date",
+        ),
         (query.clone().signed("turning", &good), "turning", "the second of two live secrets"),
-        (query.clone().signed("turning", &signatures("new", "/entity.find", DATE, &[("entity_type", "user")])[0]), "turning", "the first of them"),
+        (
+            query.clone().signed("turning", &signatures("new", "/entity.find", DATE, &[("entity_type", "user")])[0]),
+            "turning",
+            "the first of them",
+        ),
         (query.clone().signed("nobody", &good), "signature_invalid", "an id that nobody holds is told like a wrong signature"),
         (query.clone().signed("hosted", &good), "signature_invalid", "a client of another host: no signature covers that"),
         (query.clone().signed("off", &good), "key_disabled", "a client that is switched off"),
         (query.clone().signed("ended", &good), "key_disabled", "one past its end"),
         (Sent::get("/entity.find?entity_type=user&entity_type=user").signed("foo", &good), "credential_conflict", "a name twice"),
-        (Sent::form("/entity.find?entity_type=user", "entity_type=user").signed("foo", &good), "credential_conflict", "a name in query and body"),
-        (Sent::get("/entity.find?entity_type=user&client_id=other").signed("foo", &good), "credential_conflict", "another client than the one that signed"),
-        (Sent::get("/entity.find?entity_type=user&client_secret=x").signed("foo", &good), "credential_conflict", "a secret beside the signature"),
-        (Sent::form("/entity.find?entity_type=user", "{\"a\":1}").signed("foo", &good).with("content-type", "text/plain"), "credential_malformed", "two types"),
-        (Sent { body: "{}".into(), ..query.clone() }.signed("foo", &good).with("content-type", "application/json"), "credential_malformed", "a body that no signature covers"),
+        (
+            Sent::form("/entity.find?entity_type=user", "entity_type=user").signed("foo", &good),
+            "credential_conflict",
+            "a name in query and body",
+        ),
+        (
+            Sent::get("/entity.find?entity_type=user&client_id=other").signed("foo", &good),
+            "credential_conflict",
+            "another client than the one that signed",
+        ),
+        (
+            Sent::get("/entity.find?entity_type=user&client_secret=x").signed("foo", &good),
+            "credential_conflict",
+            "a secret beside the signature",
+        ),
+        (
+            Sent::form("/entity.find?entity_type=user", "{\"a\":1}").signed("foo", &good).with("content-type", "text/plain"),
+            "credential_malformed",
+            "two types",
+        ),
+        (
+            Sent { body: "{}".into(), ..query.clone() }.signed("foo", &good).with("content-type", "application/json"),
+            "credential_malformed",
+            "a body that no signature covers",
+        ),
         (Sent { body: "x".into(), ..query.clone() }.signed("foo", &good), "credential_malformed", "a body of no type"),
         (Sent::get("/entity.find?entity_type=%zz").signed("foo", &good), "credential_malformed", "a query without a reading"),
         (Sent::get("/entity.find?entity%3Dtype=user").signed("foo", &good), "credential_malformed", "an equals sign in a name"),
@@ -251,7 +298,13 @@ fn the_field_has_one_grammar() {
         (Sent::get("/settings/items").with("date", DATE), "-", "a date alone is nothing"),
         (Sent::get("/settings/items").with("authorization", format!("Signature foo:{good}")), "credential_malformed", "no date"),
         (field(&format!("Signature foo:{good}")).with("date", DATE), "credential_conflict", "two dates"),
-        (Sent::get("/settings/items").with("authorization", format!("Signature foo:{good}")).with("date", "Sat, 01 Jan 2000 01:01:01 GMT"), "credential_malformed", "a date of HTTP, as something on the way may write it"),
+        (
+            Sent::get("/settings/items")
+                .with("authorization", format!("Signature foo:{good}"))
+                .with("date", "Sat, 01 Jan 2000 01:01:01 GMT"),
+            "credential_malformed",
+            "a date of HTTP, as something on the way may write it",
+        ),
     ];
     for (sent, expected, shows) in rows {
         assert_eq!(sent.told(&verifier), expected, "{shows}");
@@ -276,8 +329,16 @@ fn a_date_is_good_within_its_window_and_each_signature_once() {
     let burn = first.burn.clone().unwrap();
     assert_eq!((burn.made, burn.until), (Timestamp(NOW), Timestamp(NOW + 301)), "remembered as long as it could be presented");
     assert_eq!(identity(&sent.clone().at(NOW + 7)).burn.as_ref().unwrap().key, burn.key, "the same again is the same burn");
-    assert_ne!(identity(&Sent::get("/settings/items").signed("turning", NO_PARAMETERS[0])).burn.as_ref().unwrap().key, burn.key, "another client's is another");
-    assert_ne!(identity(&Sent::get("/settings/items").signed("foo", NO_PARAMETERS[1])).burn.as_ref().unwrap().key, burn.key, "another signature is another");
+    assert_ne!(
+        identity(&Sent::get("/settings/items").signed("turning", NO_PARAMETERS[0])).burn.as_ref().unwrap().key,
+        burn.key,
+        "another client's is another"
+    );
+    assert_ne!(
+        identity(&Sent::get("/settings/items").signed("foo", NO_PARAMETERS[1])).burn.as_ref().unwrap().key,
+        burn.key,
+        "another signature is another"
+    );
     assert_eq!((&*first.issuer, first.scheme, first.scopes.len()), ("clients", "janrain_signature", 1), "features are scopes");
     assert!(first.scopes.iter().any(|scope| **scope == *"owner"));
     let reused = self::verifier(vec![("burn", NodeValue::Bool(false)), ("window", text("30s"))]);
@@ -313,7 +374,8 @@ fn body_credentials_and_bare_ids_are_read_where_the_conf_says_so() {
     let public = verifier(vec![("from", text("public"))]);
     let all = verifier(vec![("from", list(&["signature", "body", "public"]))]);
     let form = |text: &str| Sent::form("/oauth/token", text);
-    let json = |text: &str| Sent { method: "POST", body: text.into(), ..Sent::get("/oauth/auth_native") }.with("content-type", "application/json");
+    let json =
+        |text: &str| Sent { method: "POST", body: text.into(), ..Sent::get("/oauth/auth_native") }.with("content-type", "application/json");
     let rows = [
         (&body, form("client_id=foo&client_secret=bar&code=c"), "foo", "id and secret in a form"),
         (&body, form("client_id=foo&client_secret=baz"), "secret_wrong", "a wrong secret"),

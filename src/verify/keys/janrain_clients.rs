@@ -144,7 +144,11 @@ fn read_file(path: &str, written: &Span, clients: &mut Table, checking: &mut Che
             Err(says) => fault(checking, number, &says),
             Ok(client) => {
                 if clients.insert(client.record.id.clone(), client).is_some() {
-                    fault(checking, number, "this `client_id` stands in an earlier line already; whose secret counts must not depend on order");
+                    fault(
+                        checking,
+                        number,
+                        "this `client_id` stands in an earlier line already; whose secret counts must not depend on order",
+                    );
                 }
             }
         }

@@ -147,7 +147,11 @@ fn what_was_signed_must_arrive_and_nothing_else() {
         (posted(&form.replace(&NOW.to_string(), &(NOW + 1).to_string())), INVALID, "another time"),
         (Client { url: "http://accounts.us1.gigya.com/accounts.getAccountInfo", ..client.clone() }.post(), INVALID, "signed for http"),
         (Client { url: "https://accounts.eu1.gigya.com/accounts.getAccountInfo", ..client.clone() }.post(), INVALID, "for another host"),
-        (Client { url: "https://accounts.us1.gigya.com:443/accounts.getAccountInfo", ..client.clone() }.post(), INVALID, "with a port that is left out"),
+        (
+            Client { url: "https://accounts.us1.gigya.com:443/accounts.getAccountInfo", ..client.clone() }.post(),
+            INVALID,
+            "with a port that is left out",
+        ),
         (posted(&format!("{form}&UID=x")), CONFLICT, "a name twice"),
         (posted(&form).query("UID=x"), CONFLICT, "once in the query and once in the body"),
         (posted(&form).query(&form), CONFLICT, "the whole request twice"),

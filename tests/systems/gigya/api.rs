@@ -103,7 +103,11 @@ async fn a_site_uid_is_linked_when_the_site_has_signed_it() {
         assert!(!answer.text().contains(&sig), "{shows}");
     }
     stage.at(START + 301);
-    assert_eq!(told(&link(&[("siteUID", "anna-7"), ("UIDTimestamp", &now), ("UIDSig", &sig)]).await), (200, 400_128), "five minutes and a second");
+    assert_eq!(
+        told(&link(&[("siteUID", "anna-7"), ("UIDTimestamp", &now), ("UIDSig", &sig)]).await),
+        (200, 400_128),
+        "five minutes and a second"
+    );
     assert_eq!(stage.vendor.called().len(), calls, "the vendor has seen none of them");
 }
 

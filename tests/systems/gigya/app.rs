@@ -50,7 +50,11 @@ async fn a_signed_user_is_refused_in_gigyas_words() {
         (&[], 400_002, "nothing was brought"),
         (&[("UID", "anna"), ("signatureTimestamp", &now), ("UIDSignature", &good.replace('=', "A"))], 403_003, "a forged signature"),
         (&[("UID", "Anna"), ("signatureTimestamp", &now), ("UIDSignature", &good)], 403_003, "an id in another case"),
-        (&[("UID", "anna"), ("signatureTimestamp", &now), ("UIDSignature", &hmac(&user_secret, &format!("{now}_anna")))], 403_003, "another secret"),
+        (
+            &[("UID", "anna"), ("signatureTimestamp", &now), ("UIDSignature", &hmac(&user_secret, &format!("{now}_anna")))],
+            403_003,
+            "another secret",
+        ),
         (&[("UID", "anna"), ("signatureTimestamp", &old), ("UIDSignature", &old_sig)], 400_128, "too late by a second"),
         (&[("UID", "anna"), ("signatureTimestamp", &now), ("UIDSignature", &friend)], 403_003, "the proof of a friendship"),
         (&[("siteUID", "anna"), ("UIDTimestamp", &now), ("UIDSig", &good)], 400_002, "the names of another kind are not looked at"),
@@ -62,7 +66,10 @@ async fn a_signed_user_is_refused_in_gigyas_words() {
         assert_eq!(told(&answer), (200, code), "{shows}");
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{shows}");
         let text = answer.text();
-        assert!(!text.contains(&good) && !text.contains(&format!("{now}_anna")), "{shows}: no answer shows what it should have been: {text}");
+        assert!(
+            !text.contains(&good) && !text.contains(&format!("{now}_anna")),
+            "{shows}: no answer shows what it should have been: {text}"
+        );
         stage.keeps_its_secrets(&answer);
     }
     let spaced = form(&[("UID", "anna"), ("signatureTimestamp", &now)]) + "&UIDSignature=" + &good;
@@ -92,8 +99,16 @@ async fn an_id_token_is_for_a_site_of_ours_and_its_key_may_rotate() {
         (token(json!({ "sub": "_guid_1" })), None, "without an apiKey"),
         (token(json!({ "sub": "_guid_1", "apiKey": DemoGigya::API_KEY })), None, "with the right one"),
         (token(json!({ "sub": "_guid_1", "apiKey": "3_other" })), Some(403_025), "with that of another site"),
-        (token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_other/" })), Some(403_025), "of another site, under the same key"),
-        (token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_demo-site" })), Some(403_025), "without the slash at the end"),
+        (
+            token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_other/" })),
+            Some(403_025),
+            "of another site, under the same key",
+        ),
+        (
+            token(json!({ "sub": "_guid_1", "iss": "https://fidm.gigya.com/jwt/3_demo-site" })),
+            Some(403_025),
+            "without the slash at the end",
+        ),
         (token(json!({ "sub": "_guid_1", "exp": START - 120 })), Some(403_011), "two minutes past its end"),
         (token(json!({ "sub": "_guid_1", "exp": START - 119 })), None, "a second less"),
         (token(json!({ "sub": "_guid_1", "exp": START + 91 * 86_400 })), Some(403_025), "longer than any id token lives"),
@@ -131,7 +146,11 @@ async fn a_login_whose_end_is_signed_is_let_in_until_then() {
         (cookies(&signed(&token, START + 3_601, &secret)), Some(403_011), "too far ahead: authentic, and told like one that is over"),
         (cookies(&signed(&token, START + 300, &user_secret)), Some(403_001), "by another secret"),
         (cookies(&signed("st2.s.other", START + 300, &secret)), Some(403_001), "for another login"),
-        (format!("glt_3_demo-site={START}; gltexp_3_demo-site={}", signed(&START.to_string(), START + 300, &secret)), Some(403_001), "a user's proof"),
+        (
+            format!("glt_3_demo-site={START}; gltexp_3_demo-site={}", signed(&START.to_string(), START + 300, &secret)),
+            Some(403_001),
+            "a user's proof",
+        ),
         ("a=1".to_owned(), Some(403_012), "none"),
     ];
     for (cookie, refused, shows) in rows {

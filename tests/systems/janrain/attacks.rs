@@ -21,7 +21,13 @@ async fn a_signed_request_is_taken_as_it_was_signed_or_not_at_all() {
         (format!("/entity?{query}&max=1"), &good, &at, "signature_invalid", "a parameter more"),
         (format!("/entity?{query}&uuid=b"), &good, &at, "credential_conflict", "a parameter twice"),
         (format!("/entity.count?{query}"), &good, &at, "signature_invalid", "another path"),
-        ("/entity?type_name=user%0Auuid%3Da".to_owned(), &two_lines, &at, "credential_malformed", "a line break, by which one list becomes another"),
+        (
+            "/entity?type_name=user%0Auuid%3Da".to_owned(),
+            &two_lines,
+            &at,
+            "credential_malformed",
+            "a line break, by which one list becomes another",
+        ),
         (format!("/entity?{query}&client_id=issuer"), &good, &at, "credential_conflict", "another client beside the one that signed"),
         (format!("/entity?{query}"), &stale, &old, "window_exceeded", "too old"),
     ];
@@ -45,7 +51,14 @@ async fn a_signed_request_is_taken_as_it_was_signed_or_not_at_all() {
 async fn an_open_redirect_uri_and_a_secret_in_a_url_go_nowhere() {
     let house = House::start().await;
     let call = |uri: &str| {
-        form(&[("client_id", CLIENT), ("flow", "standard"), ("flow_version", "20160420-1"), ("locale", "en-US"), ("redirect_uri", uri), ("token", SOCIAL)])
+        form(&[
+            ("client_id", CLIENT),
+            ("flow", "standard"),
+            ("flow_version", "20160420-1"),
+            ("locale", "en-US"),
+            ("redirect_uri", uri),
+            ("token", SOCIAL),
+        ])
     };
     for (uri, code) in [("https://evil.example", 420), ("https://app.example/done/../x", 420), ("javascript:alert(1)", 200)] {
         let told = body(&house.api("POST", "/oauth/auth_native", &[], &call(uri)).await);
@@ -103,7 +116,8 @@ async fn no_secret_and_no_token_is_seen_where_it_has_no_business() {
     told.push(house.get("/home", &cookie).await);
     house.set_clock(NOW + 700);
     told.push(house.get("/entity", &cookie).await);
-    let body_credentials = form(&[("grant_type", "refresh_token"), ("refresh_token", "r0"), ("client_id", "issuer"), ("client_secret", "issuer-secret")]);
+    let body_credentials =
+        form(&[("grant_type", "refresh_token"), ("refresh_token", "r0"), ("client_id", "issuer"), ("client_secret", "issuer-secret")]);
     told.push(house.api("POST", "/oauth/token", &[], &body_credentials).await);
     told.push(house.api("POST", "/oauth/token", &[], &body_credentials.replace("issuer-secret", "marked-wrong-secret")).await);
 
@@ -118,7 +132,10 @@ async fn no_secret_and_no_token_is_seen_where_it_has_no_business() {
     let audit = house.whole.written();
     for secret in secrets.iter().map(String::as_str).chain(["issuer-secret", "marked-wrong-secret", cookie.as_str(), SOCIAL]) {
         assert!(!audit.contains(secret), "no record holds {secret}");
-        assert!(house.app.records().iter().all(|record| !format!("{}{:?}", record.head, record.body).contains(secret)), "the app sees no {secret}");
+        assert!(
+            house.app.records().iter().all(|record| !format!("{}{:?}", record.head, record.body).contains(secret)),
+            "the app sees no {secret}"
+        );
     }
     let seen = house.capture.seen();
     let with_secret: Vec<&str> = seen
@@ -126,6 +143,12 @@ async fn no_secret_and_no_token_is_seen_where_it_has_no_business() {
         .filter(|seen| format!("{seen:?}").contains(SECRET) || format!("{seen:?}").contains(&base64(format!("{CLIENT}:{SECRET}"))))
         .map(|seen| seen.line.as_str())
         .collect();
-    assert!(!with_secret.is_empty() && with_secret.iter().all(|line| *line == "POST /oauth/token"), "the secret goes to the token endpoint: {with_secret:?}");
-    assert!(seen.iter().all(|seen| seen.cookie.as_deref().is_none_or(|field| !field.contains("__Host-session"))), "our cookie is nobody else's");
+    assert!(
+        !with_secret.is_empty() && with_secret.iter().all(|line| *line == "POST /oauth/token"),
+        "the secret goes to the token endpoint: {with_secret:?}"
+    );
+    assert!(
+        seen.iter().all(|seen| seen.cookie.as_deref().is_none_or(|field| !field.contains("__Host-session"))),
+        "our cookie is nobody else's"
+    );
 }

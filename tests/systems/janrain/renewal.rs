@@ -51,7 +51,11 @@ async fn a_refresh_whose_answer_was_lost_is_not_repeated_blindly() {
         assert_eq!((&told["stat"], &told["code"]), (&json!("error"), &json!(414)), "log in again, in the vendor's words: {told}");
     }
     let after = house.capture.asked();
-    assert_eq!((after.refreshed - before.refreshed, after.refused - before.refused), (1, 0), "the token may be spent, so it is not shown again");
+    assert_eq!(
+        (after.refreshed - before.refreshed, after.refused - before.refused),
+        (1, 0),
+        "the token may be spent, so it is not shown again"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

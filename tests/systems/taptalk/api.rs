@@ -16,7 +16,11 @@ const TICKET: &str = "/v1/server/auth_ticket/request";
 impl Stage {
     /// A token of our own accounts for `user`.
     fn account(&self, user: &str) -> String {
-        let claims = with(with(with(claims("https://id.example", Timestamp(NOW)), "sub", user), "name", "Anna Example"), "email", "anna@app.example");
+        let claims = with(
+            with(with(claims("https://id.example", Timestamp(NOW)), "sub", user), "name", "Anna Example"),
+            "email",
+            "anna@app.example",
+        );
         format!("Bearer {}", self.accounts.sign_compact(&[], &claims).unwrap())
     }
 }
@@ -64,7 +68,8 @@ async fn clients_that_hold_their_pairs_pass_through_untouched_and_guarded() {
     let late = stage.post(PHONES, "/v1/chat/message/send", &[("Authorization", &bearer(&access))], "\"\"").await;
     assert_eq!(told(&late), refused(401, "40104"), "the vendor's own words reach its own client");
     let hits = stage.vendor.seen().len();
-    let leaked = stage.post(PHONES, "/v1/chat/message/send", &[("Authorization", &bearer(&access)), ("Server-Key", "c2lkOnNzZWM=")], "\"\"").await;
+    let leaked =
+        stage.post(PHONES, "/v1/chat/message/send", &[("Authorization", &bearer(&access)), ("Server-Key", "c2lkOnNzZWM=")], "\"\"").await;
     assert_eq!(told(&leaked), refused(491, "49104"));
     let keyless = stage.post(PHONES, "/v1/client/project_configs", &[("App-Key", "")], "\"\"").await;
     assert_eq!(told(&keyless), refused(491, "49101"));
@@ -72,7 +77,8 @@ async fn clients_that_hold_their_pairs_pass_through_untouched_and_guarded() {
 
     let app_key = base64(format!("{}:{}", DemoTapTalk::APP.0, DemoTapTalk::APP.1)).replace('=', "%3D");
     stage.at(NOW);
-    let target = format!("/connect?app_key={app_key}&authorization=Bearer%20{access}&device_identifier=d-1&device_model=x&device_platform=web");
+    let target =
+        format!("/connect?app_key={app_key}&authorization=Bearer%20{access}&device_identifier=d-1&device_model=x&device_platform=web");
     let connected = stage.whole.ask("GET", &target, &[("Host", PHONES)]).await;
     assert_eq!(told(&connected), fine(), "the vendor takes by fields what the client had in its query");
     let seen = stage.vendor.seen().pop().unwrap();

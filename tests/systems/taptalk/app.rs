@@ -205,7 +205,19 @@ async fn connect_has_its_credentials_in_the_query_and_the_app_never_sees_them_th
     assert_eq!(told(&answer), refused(401, "40105"), "it is bound in the query as well");
     let two = [("Host", HOST), ("Authorization", "Bearer other")];
     assert_eq!(told(&stage.whole.ask("GET", &target, &two).await), refused(401, "40102"), "two tokens that disagree");
-    let check = stage.whole.ask("GET", "/connect?check=1", &[("Host", HOST), ("App-Key", &base64("demo-app:x")), ("Device-Identifier", "d-1"), ("Authorization", &format!("Bearer {access}"))]).await;
+    let check = stage
+        .whole
+        .ask(
+            "GET",
+            "/connect?check=1",
+            &[
+                ("Host", HOST),
+                ("App-Key", &base64("demo-app:x")),
+                ("Device-Identifier", "d-1"),
+                ("Authorization", &format!("Bearer {access}")),
+            ],
+        )
+        .await;
     assert_eq!(check.status, 200, "the look at a token has them in fields: {check:?}");
     assert_eq!(stage.app.records().pop().unwrap().target(), "/connect?check=1");
 }

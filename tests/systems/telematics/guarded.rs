@@ -31,7 +31,11 @@ async fn the_instance_key_is_widely_visible_in_apps_so_it_never_is_in_ours() {
         assert_eq!(answer.status, 200, "{shows}: {answer:?} {}", stage.whole.written());
         let seen = stage.vendor.seen().pop().unwrap();
         let sent = (seen.id.as_deref(), seen.key.as_deref(), seen.authorization.as_deref());
-        assert_eq!(sent, (Some(DemoTelematics::INSTANCE), Some(DemoTelematics::KEY), None), "{shows}: the instance's own, and nothing else");
+        assert_eq!(
+            sent,
+            (Some(DemoTelematics::INSTANCE), Some(DemoTelematics::KEY), None),
+            "{shows}: the instance's own, and nothing else"
+        );
         assert_eq!(seen.body, body.to_string(), "{shows}: the body goes on as it came");
         assert!(!format!("{answer:?}").contains(DemoTelematics::KEY), "{shows}: the client sees no key");
     }
@@ -58,7 +62,13 @@ async fn registrations_are_refused_in_the_vendors_words() {
         (&BACKEND, "/v1/Registration/create", json!({ "CustomToken": 7 }), (422, 422, "CustomToken"), "a token that is none"),
         (&account, "/v1/Registration/create", json!({ "CustomToken": OTHER }), (403, 403, "DeviceToken"), "another user's token"),
         (&BACKEND, "/v1/Registration/create?InstanceKey=x", json!({}), (422, 422, ""), "a key in the address"),
-        (&account, "/v1/Auth/Login", json!({ "LoginFields": { "email": "a@b" }, "Password": "p" }), (403, 403, "LoginFields"), "an operator"),
+        (
+            &account,
+            "/v1/Auth/Login",
+            json!({ "LoginFields": { "email": "a@b" }, "Password": "p" }),
+            (403, 403, "LoginFields"),
+            "an operator",
+        ),
     ];
     for (fields, target, body, (status, stated, key), shows) in rows {
         let answer = stage.post(target, fields, &body).await;
@@ -74,7 +84,8 @@ async fn another_spelling_of_a_path_leads_past_no_rule() {
     let stage = Stage::start().await;
     let account = stage.account(USER);
     // None of these is a path of the two rules; all of them are registrations or logins to the vendor.
-    for target in ["/v1/registration/CREATE", "/V1/Registration/create", "/v1/AUTH/login", "/v1/Registration/createmany", "/v1/auth/Login/"] {
+    for target in ["/v1/registration/CREATE", "/V1/Registration/create", "/v1/AUTH/login", "/v1/Registration/createmany", "/v1/auth/Login/"]
+    {
         let answer = stage.post(target, &[BACKEND[0], BACKEND[1], ("Authorization", &account)], &json!({})).await;
         assert_eq!(told(&answer), (401, 401, "credential_missing".to_owned()), "{target}: that rule takes sessions only");
     }
@@ -104,7 +115,8 @@ async fn nobody_names_somebody_elses_device_to_the_app() {
     let (access, refresh) = stage.vendor.pair(USER, countersign::domain::Timestamp(crate::support::whole::NOW)).unwrap();
     let bearer = format!("Bearer {access}");
     let ask = async |target: &str, more: &[(&str, &str)], body: &str| {
-        let fields: Vec<(&str, &str)> = [("Authorization", bearer.as_str()), ("X-Refresh-Token", &refresh)].into_iter().chain(more.iter().copied()).collect();
+        let fields: Vec<(&str, &str)> =
+            [("Authorization", bearer.as_str()), ("X-Refresh-Token", &refresh)].into_iter().chain(more.iter().copied()).collect();
         stage.whole.ask_with("POST", target, &fields, body).await
     };
     let json = ("Content-Type", "application/json");

@@ -70,7 +70,10 @@ async fn a_refresh_that_fails_ends_the_pair_or_does_not() {
         stage.at(NOW + i64::from(LIFE) + 180);
         let answer = phone.ask(&stage).await;
         // What the client was told by a 401 is to log in; the pair may be good to the vendor, and is asked for once more later.
-        assert!(answer.status == after || trouble == Trouble::RefreshFails(401) || trouble == Trouble::RefreshFails(400), "{shows}: {answer:?}");
+        assert!(
+            answer.status == after || trouble == Trouble::RefreshFails(401) || trouble == Trouble::RefreshFails(400),
+            "{shows}: {answer:?}"
+        );
         assert_eq!(stage.vendor.asked().logins, 0, "{shows}: never by a login");
     }
 }

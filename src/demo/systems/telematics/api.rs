@@ -50,7 +50,9 @@ impl Office {
             return error(422, "One or more validation errors occurred.", "", "no JSON object");
         }
         let device = match body.get("CustomToken").and_then(Value::as_str) {
-            Some(custom) if self.users.contains_key(custom) => return error(422, "One or more validation errors occurred.", "CustomToken", "taken"),
+            Some(custom) if self.users.contains_key(custom) => {
+                return error(422, "One or more validation errors occurred.", "CustomToken", "taken");
+            }
             Some(custom) => custom.to_owned(),
             None => format!("8b1cf7f9-0000-4000-8000-{:012x}", self.users.len().saturating_add(1)),
         };
@@ -137,7 +139,8 @@ impl Office {
 
     fn data(&mut self, request: &Request<Bytes>, now: Timestamp) -> Answer {
         self.asked.data = self.asked.data.saturating_add(1);
-        let bearer = request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
+        let bearer =
+            request.headers().get("authorization").and_then(|value| value.to_str().ok()).and_then(|text| text.strip_prefix("Bearer "));
         let is_good = |pair: &Pair| bearer == Some(&pair.access) && now < pair.until;
         let of = self.users.iter().find(|(_, user)| user.pair.as_ref().is_some_and(is_good)).map(|(device, _)| device.clone());
         match of {

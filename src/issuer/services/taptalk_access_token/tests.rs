@@ -54,7 +54,10 @@ async fn a_ticket_brings_a_pair_as_the_clients_read_one() {
     assert_eq!(data["accessTokenExpiry"], (NOW.0 + 900) * 1_000, "milliseconds, as a number");
     assert_eq!(data["refreshTokenExpiry"], (NOW.0 + 86_400) * 1_000);
     assert_eq!((&data["user"]["userID"], &data["user"]["xcUserID"]), (&json!("ann"), &json!("ann")));
-    assert!(data["user"]["username"].is_string() && data["user"]["imageURL"]["thumbnail"].is_string(), "texts, also where nothing is known");
+    assert!(
+        data["user"]["username"].is_string() && data["user"]["imageURL"]["thumbnail"].is_string(),
+        "texts, also where nothing is known"
+    );
     let access = claims(data["accessToken"].as_str().unwrap());
     assert_eq!((&access["sub"], &access["client_id"]), (&json!("ann"), &json!("taptalk:5:appid:d-1")), "it says to whom it was given");
 }

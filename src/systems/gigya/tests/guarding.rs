@@ -39,7 +39,11 @@ fn a_site_uid_brings_its_time_and_signature_or_is_refused() {
         (link(&[("siteUID", "anna")]), told(400_002, "UIDTimestamp"), "no time"),
         (link(&[("siteUID", "anna"), ("UIDTimestamp", &now)]), told(400_002, "UIDSig"), "no signature"),
         (link(&[("siteUID", "anna"), ("UIDTimestamp", &now), ("UIDSig", "")]), told(400_002, "UIDSig"), "an empty one"),
-        (link(&[("siteUID", "anna"), ("UIDTimestamp", "1.8e9"), ("UIDSig", &good)]), told(400_006, "UIDTimestamp"), "a time of another form"),
+        (
+            link(&[("siteUID", "anna"), ("UIDTimestamp", "1.8e9"), ("UIDSig", &good)]),
+            told(400_006, "UIDTimestamp"),
+            "a time of another form",
+        ),
         (link(&[("siteUID", "berta"), ("UIDTimestamp", &now), ("UIDSig", &good)]), told(403_003, "UIDSig"), "of another user"),
         (link(&[("siteUID", "Anna"), ("UIDTimestamp", &now), ("UIDSig", &good)]), told(403_003, "UIDSig"), "the case of an id is its own"),
         (
@@ -107,7 +111,11 @@ fn parameters_of_every_method_are_held_to_their_rules() {
         (call(&[("format", "jsonp")]), told(400_006, "callback"), "none where one is needed"),
         (Call::form("/accounts.getAccountInfo", "a=1&a=2"), told(400_006, ""), "a name twice"),
         (Call::form("/accounts.getAccountInfo", "a%3D1%26b=2"), told(400_006, ""), "a name that reads as two"),
-        (Call { body: "{}".into(), ..call(&[]).field("content-type", "application/json") }, None, "another kind of body, where nothing depends on it"),
+        (
+            Call { body: "{}".into(), ..call(&[]).field("content-type", "application/json") },
+            None,
+            "another kind of body, where nothing depends on it",
+        ),
         (Call { target: "/profile?a=1&a=2".into(), ..call(&[]) }, None, "a path that is no method of the vendor's"),
     ];
     for (call, expected, shows) in cases {

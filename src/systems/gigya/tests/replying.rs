@@ -82,7 +82,11 @@ fn an_id_token_or_a_login_is_brought_and_not_passed_on() {
     assert!(!String::from_utf8(brought.rest.clone().unwrap().to_vec()).unwrap().contains("LT3_token"));
     assert_eq!(brought.life, None, "nobody says how long");
     let both = harvest(200, &json!({ "errorCode": 0, "id_token": token, "sessionInfo": info })).unwrap();
-    assert_eq!((both.access.expose(), both.refresh.unwrap().expose()), (token.as_bytes(), &b"LT3_token"[..]), "the login brings the next token");
+    assert_eq!(
+        (both.access.expose(), both.refresh.unwrap().expose()),
+        (token.as_bytes(), &b"LT3_token"[..]),
+        "the login brings the next token"
+    );
     assert!(!String::from_utf8(both.rest.unwrap().to_vec()).unwrap().contains("LT3_token"), "and neither goes to the client");
     let mobile = json!({ "errorCode": 0, "sessionInfo": { "sessionToken": "st2", "sessionSecret": "s", "expires_in": 60 } });
     assert_eq!(harvest(200, &mobile).unwrap().life, Some(Life::For(Seconds(60))));

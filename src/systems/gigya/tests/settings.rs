@@ -14,7 +14,11 @@ fn settings_are_proven_and_show_no_secret() {
         ("api_keys: []", "at least 1", "none at all"),
         ("api_keys: ['3 site']", "an API key has", "no API key"),
         ("site: { secrets: { env: PARTNER } }", "", "a partner secret"),
-        ("site: { secrets: [{ env: PARTNER }, { env: LENIENT }] }", "lenient_trailing_bits", "class B of secrets is taken only where the conf says so"),
+        (
+            "site: { secrets: [{ env: PARTNER }, { env: LENIENT }] }",
+            "lenient_trailing_bits",
+            "class B of secrets is taken only where the conf says so",
+        ),
         ("{ site: { secrets: [{ env: PARTNER }, { env: LENIENT }] }, lenient_trailing_bits: true }", "", "as here"),
         ("{ site: { secrets: { env: DANGLING } }, lenient_trailing_bits: true }", "not base64", "class C never"),
         ("{ site: { secrets: { env: FOREIGN } }, lenient_trailing_bits: true }", "not base64", "class D never"),
@@ -24,7 +28,11 @@ fn settings_are_proven_and_show_no_secret() {
         ("sign: {}", "nothing would be signed", "nothing to sign"),
         ("sign: { uid: { secret: { env: PARTNER }, whose: anybody } }", "must be one of", "nobody's id"),
         ("sign: { request: { base: 'https://a.example', api_key: 3_a, secret: { env: PARTNER } } }", "", "the least of a signed request"),
-        ("sign: { request: { base: 'https://a.example?b=1', api_key: 3_a, secret: { env: PARTNER } } }", "nothing else", "a base with a query"),
+        (
+            "sign: { request: { base: 'https://a.example?b=1', api_key: 3_a, secret: { env: PARTNER } } }",
+            "nothing else",
+            "a base with a query",
+        ),
         (
             "sign: { request: { base: 'https://a.example', api_key: 3_a, user_key: '12', secret: { env: PARTNER } } }",
             "user key",

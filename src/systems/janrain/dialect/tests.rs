@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use crate::domain::{Breach, Doubt, Refusal, Seconds};
 use crate::domain::Timestamp;
+use crate::domain::{Breach, Doubt, Refusal, Seconds};
 use crate::systems::contract::Refused;
 use crate::systems::janrain::dialect::render;
 use crate::systems::janrain::rules::Rules;
@@ -86,7 +86,10 @@ fn a_refusal_is_a_code_inside_a_200() {
         assert_eq!(told.as_ref().map(|(status, _)| *status), code.map(|_| 200), "{refusal:?}");
         let Some((_, body)) = told else { continue };
         assert_eq!((&body["stat"], &body["code"]), (&json!("error"), &json!(code.unwrap())), "{refusal:?}");
-        assert!(body["error"].is_string() && body["error_description"].is_string() && body.get("sub_error").is_none(), "{refusal:?}: {body}");
+        assert!(
+            body["error"].is_string() && body["error_description"].is_string() && body.get("sub_error").is_none(),
+            "{refusal:?}: {body}"
+        );
         assert_eq!(body["request_id"], "0123456789abcdef", "sixteen characters of ours");
     }
 }
@@ -140,7 +143,8 @@ fn a_breach_is_told_with_what_its_clients_look_for() {
 
 #[test]
 fn a_way_of_authenticating_that_capture_does_not_know_is_told_as_that() {
-    let code = |authorization| told_by(&Rules::default(), &Refusal::CredentialMissing, "/entity", authorization, ID).unwrap().1["code"].clone();
+    let code =
+        |authorization| told_by(&Rules::default(), &Refusal::CredentialMissing, "/entity", authorization, ID).unwrap().1["code"].clone();
     for (authorization, expected, shows) in [
         (None, 402, "nothing"),
         (Some("Negotiate abc"), 205, "one that it does not know"),
@@ -154,7 +158,9 @@ fn a_way_of_authenticating_that_capture_does_not_know_is_told_as_that() {
 
 #[test]
 fn a_request_id_has_the_vendors_form_whatever_ours_is() {
-    let id = |ours| told_by(&Rules::default(), &Refusal::PolicyDenied, "/entity", None, ours).unwrap().1["request_id"].as_str().unwrap().to_owned();
+    let id = |ours| {
+        told_by(&Rules::default(), &Refusal::PolicyDenied, "/entity", None, ours).unwrap().1["request_id"].as_str().unwrap().to_owned()
+    };
     assert_eq!(id("6F9619FF-8B86-D011-B42D-00CF4FC964FF"), "6f9619ff8b86d011", "of a UUID, its beginning");
     assert_eq!((id("short").len(), id("").len()), (16, 16), "of a short one, a digest");
     assert_ne!(id("short"), id("shorter"), "which tells them apart");

@@ -63,7 +63,10 @@ fn every_required_argument_is_missed_by_its_name() {
         ("/oauth/verify_email_native", &["client_id", "flow", "flow_version", "locale", "redirect_uri", "form"]),
         ("/oauth/update_profile_native", &["client_id", "flow", "flow_version", "locale", "redirect_uri", "form", "access_token"]),
         ("/oauth/link_account_native", &["client_id", "flow", "flow_version", "locale", "redirect_uri", "token", "access_token"]),
-        ("/oauth/unlink_account_native", &["client_id", "flow", "flow_version", "locale", "redirect_uri", "identifier_to_remove", "access_token"]),
+        (
+            "/oauth/unlink_account_native",
+            &["client_id", "flow", "flow_version", "locale", "redirect_uri", "identifier_to_remove", "access_token"],
+        ),
         ("/access/useVerificationCode", &["client_id", "verification_code"]),
     ];
     for (path, arguments) in rows {
@@ -97,12 +100,20 @@ fn native_calls_are_refused_for_what_the_vendor_refuses() {
         (query("/oauth/register_native?"), Ok(()), "a question mark alone says nothing"),
         (query("/oauth/Register_native"), code("200", ""), "another spelling of the endpoint"),
         (query("/oauth/register_native/"), code("200", ""), "a slash at its end"),
-        (Call { media: Some("application/json"), body: r#"{"client_id":"x"}"#.into(), ..register(String::new()) }, code("200", ""), "JSON, which only auth_native takes"),
+        (
+            Call { media: Some("application/json"), body: r#"{"client_id":"x"}"#.into(), ..register(String::new()) },
+            code("200", ""),
+            "JSON, which only auth_native takes",
+        ),
         (Call { media: Some("text/plain"), ..register(form::written(registration())) }, code("200", ""), "no form"),
         (Call { media: None, ..register(form::written(registration())) }, code("200", ""), "a body of no type"),
         (register(format!("{}&locale=de", form::written(registration()))), code("201", ""), "an argument twice"),
         (register(with("redirect_uri", "app.example")), code("200", "redirect_uri"), "an address that begins otherwise"),
-        (register(with("redirect_uri", "javascript:alert(1)//http:")), code("200", "redirect_uri"), "one that only holds what it should begin with"),
+        (
+            register(with("redirect_uri", "javascript:alert(1)//http:")),
+            code("200", "redirect_uri"),
+            "one that only holds what it should begin with",
+        ),
         (register(with("redirect_uri", "https://app.example/\r\nx")), code("200", "redirect_uri"), "a line break in an address"),
         (register(with("redirect_uri", "https:")), Ok(()), "no more than the vendor asks for"),
         (register(with("flow_version", "HEAD")), code("500", "flow_version"), "HEAD"),
@@ -113,9 +124,21 @@ fn native_calls_are_refused_for_what_the_vendor_refuses() {
         (register(with("token", "12ab34cd56ef78gh90ij12kl34mn56op78qr90st1")), code("200", "token"), "41 characters"),
         (register(with("token", "12ab34cd56ef78gh90ij12kl34mn56op78qr90s-")), code("200", "token"), "a mark in it"),
         (Call { identity: None, ..register(form::written(registration())) }, code("403", "login_client"), "by nobody"),
-        (register(form::written(registration())).by(caller("janrain_signature", CLIENT, &["owner"])), code("403", "login_client"), "a client without the feature"),
-        (register(form::written(registration())).by(caller("session", CLIENT, &["login_client"])), code("403", "login_client"), "a user is no client, whatever the name"),
-        (register(form::written(registration())).by(caller("janrain_signature", "other", &["login_client"])), code("402", "client_id"), "another client than the body says"),
+        (
+            register(form::written(registration())).by(caller("janrain_signature", CLIENT, &["owner"])),
+            code("403", "login_client"),
+            "a client without the feature",
+        ),
+        (
+            register(form::written(registration())).by(caller("session", CLIENT, &["login_client"])),
+            code("403", "login_client"),
+            "a user is no client, whatever the name",
+        ),
+        (
+            register(form::written(registration())).by(caller("janrain_signature", "other", &["login_client"])),
+            code("402", "client_id"),
+            "another client than the body says",
+        ),
     ];
     for (call, expected, shows) in rows {
         assert_eq!(call.told(&rules), expected, "{shows}");
@@ -197,13 +220,17 @@ fn a_merge_token_must_have_failed_here_at_the_same_client() {
     assert_eq!(call("/oauth/auth_native", merging(TOKEN)).told(&rules), code("200", "merge_token"), "with itself nothing is merged");
     assert_eq!(call("/oauth/auth_native", merging("short")).told(&rules), code("200", "merge_token"), "what is no token");
     let register = call("/oauth/register_native", registration()).asked(&rules).unwrap();
-    assert!(!keys(&failed.notes).is_empty() && register.demands[0].mark.key != keys(&failed.notes)[1], "one mark is for registering, another for merging");
+    assert!(
+        !keys(&failed.notes).is_empty() && register.demands[0].mark.key != keys(&failed.notes)[1],
+        "one mark is for registering, another for merging"
+    );
 }
 
 #[test]
 fn auth_native_takes_json_too() {
     let rules = Rules::default();
-    let body: serde_json::Map<String, serde_json::Value> = registration().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let body: serde_json::Map<String, serde_json::Value> =
+        registration().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     let call = Call { media: Some("application/json"), ..Call::post("/oauth/auth_native", serde_json::Value::from(body).to_string()) };
     assert_eq!(call.by(login_client()).told(&rules), Ok(()));
 }
@@ -242,7 +269,9 @@ fn what_the_conf_says_of_the_application_is_never_the_pages_to_say() {
     let rows = [
         (format!("token={TOKEN}"), "the token alone"),
         (
-            format!("token={TOKEN}&client_id=evil&flow=evil&flow_version=HEAD&locale=x&redirect_uri=https%3A%2F%2Fevil.example&response_type=token&client_secret=s"),
+            format!(
+                "token={TOKEN}&client_id=evil&flow=evil&flow_version=HEAD&locale=x&redirect_uri=https%3A%2F%2Fevil.example&response_type=token&client_secret=s"
+            ),
             "whatever the page says",
         ),
     ];
@@ -292,9 +321,12 @@ fn a_page_of_another_site_logs_nobody_in() {
 #[test]
 fn the_secret_of_the_application_goes_to_the_token_endpoint_and_nowhere_else() {
     let rules = applied();
-    let pass = Call::post("/oauth/token", "grant_type=authorization_code&code=abc&redirect_uri=https%3A%2F%2Fevil.example&client_id=x&client_secret=y")
-        .asked(&rules)
-        .unwrap();
+    let pass = Call::post(
+        "/oauth/token",
+        "grant_type=authorization_code&code=abc&redirect_uri=https%3A%2F%2Fevil.example&client_id=x&client_secret=y",
+    )
+    .asked(&rules)
+    .unwrap();
     let (name, value) = &pass.set[0];
     assert_eq!(name, "authorization");
     assert!(value.is_sensitive(), "it is not for logs");
@@ -337,7 +369,9 @@ fn the_token_endpoint_is_for_clients_that_may_redeem() {
     }
     let refresh = Call::post("/oauth/token", "grant_type=refresh_token&refresh_token=r");
     assert_eq!(refresh.told(&applied()), code("403", "grant_type"), "with our secret, whoever found a refresh token does not renew it");
-    let allowed = proven(&json!({ "application": { "client_id": CLIENT, "client_secret": { "file": "secret" } }, "grants": "refresh_token" })).unwrap();
+    let allowed =
+        proven(&json!({ "application": { "client_id": CLIENT, "client_secret": { "file": "secret" } }, "grants": "refresh_token" }))
+            .unwrap();
     assert_eq!(refresh.told(&allowed), Ok(()), "unless the conf says so");
 }
 
@@ -364,7 +398,11 @@ fn a_mobile_refresh_has_its_form_its_time_and_comes_once() {
         (mobile(DATE, "E8QabawW_StAk3GZiy6WgD0yBmo="), code("200", "signature"), "another alphabet"),
         (mobile(DATE, "E8QabawW/StAk3GZiy6WgD0yBm"), code("200", "signature"), "too short"),
         (mobile(DATE, ""), code("100", "signature"), "none"),
-        (mobile(DATE, SIGNATURE).by(caller("janrain_signature", CLIENT, &["owner"])), code("403", "login_client"), "by a client that logs nobody in"),
+        (
+            mobile(DATE, SIGNATURE).by(caller("janrain_signature", CLIENT, &["owner"])),
+            code("403", "login_client"),
+            "by a client that logs nobody in",
+        ),
     ];
     for (call, expected, shows) in rows {
         assert_eq!(call.told(&rules), expected, "{shows}");
@@ -382,7 +420,8 @@ fn other_endpoints_are_for_clients_with_the_feature_and_for_users() {
     let get = |target: &str, identity: Option<Identity>| Call { method: "GET", target: target.to_owned(), identity, ..Call::post("", "") };
     let client = |feature| Some(caller("janrain_signature", CLIENT, &[feature]));
     let user = || caller("session", "67890def", &[]);
-    let both = Identity { also: vec![("app".into(), std::sync::Arc::new(caller("janrain_signature", CLIENT, &["login_client"])))], ..user() };
+    let both =
+        Identity { also: vec![("app".into(), std::sync::Arc::new(caller("janrain_signature", CLIENT, &["login_client"])))], ..user() };
     let rows = [
         (get("/capture/entity?attribute_name=x", client("direct_read_access")), Ok(()), "a reader reads"),
         (get("/capture/entity.update", client("direct_read_access")), code("403", ""), "and does not write"),

@@ -19,7 +19,8 @@ fn meaning(status: u16, body: &str) -> Meaning {
 
 #[test]
 fn only_code_414_inside_a_200_says_that_a_token_has_run_out() {
-    let error = |code: &str| format!(r#"{{"stat":"error","code":{code},"error":"x","error_description":"y","request_id":"f5q326y8ef2tmfcq"}}"#);
+    let error =
+        |code: &str| format!(r#"{{"stat":"error","code":{code},"error":"x","error_description":"y","request_id":"f5q326y8ef2tmfcq"}}"#);
     let rows = [
         (200, error("414"), Meaning::Expired, "access_token_expired"),
         (200, error("310"), Meaning::Fine, "310 does not mean that nobody is logged in"),
@@ -60,10 +61,12 @@ fn brought(rules: &Rules, path: &str, status: u16, body: &Value) -> Option<Told>
 fn tokens_are_taken_out_of_replies_that_bring_them() {
     let rules = Rules::default();
     let pair = json!({ "stat": "ok", "access_token": "z0y98xv76u5t4rs3", "refresh_token": "r", "expires_in": 3600 });
-    let expected = ("z0y98xv76u5t4rs3".into(), Some("r".into()), Some(Life::For(Seconds(3600))), None, json!({ "stat": "ok", "expires_in": 3600 }));
+    let expected =
+        ("z0y98xv76u5t4rs3".into(), Some("r".into()), Some(Life::For(Seconds(3600))), None, json!({ "stat": "ok", "expires_in": 3600 }));
     assert_eq!(brought(&rules, "/oauth/token", 200, &pair), Some(expected), "a pair");
     let user = json!({ "uuid": "67890def-6789-defg-6789-67890defgh67", "created": "2016-04-20 17:02:18.649505 +0000" });
-    let login = json!({ "capture_user": user, "is_new": false, "stat": "ok", "access_token": "z0y98xv76u5t4rs3", "authorization_code": "c" });
+    let login =
+        json!({ "capture_user": user, "is_new": false, "stat": "ok", "access_token": "z0y98xv76u5t4rs3", "authorization_code": "c" });
     let rest = json!({ "capture_user": user, "is_new": false, "stat": "ok", "authorization_code": "c" });
     let subject = Some("67890def-6789-defg-6789-67890defgh67".to_owned());
     for path in ["/oauth/auth_native", "/oauth/register_native", "/oauth/auth_native_traditional", "/oauth/register_native_traditional"] {

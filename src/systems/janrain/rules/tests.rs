@@ -29,7 +29,11 @@ fn settings_are_proven() {
         (json!({ "application": { "client_secret": { "file": "secret" } } }), false, "an application without an id"),
         (json!({ "application": { "client_id": "a:b" } }), false, "an id that Basic cannot carry"),
         (json!({ "application": { "client_id": "abc", "flow_version": "HEAD" } }), false, "HEAD for every call"),
-        (json!({ "application": { "client_id": "abc", "redirect_uri": "app.example" } }), false, "an address that does not begin as it must"),
+        (
+            json!({ "application": { "client_id": "abc", "redirect_uri": "app.example" } }),
+            false,
+            "an address that does not begin as it must",
+        ),
         (json!({ "application": { "client_id": "abc", "origins": "https://www.app.example" } }), true, "pages elsewhere"),
         (json!({ "application": { "client_id": "abc", "origins": ["https://www.app.example/"] } }), false, "an origin with a path"),
         (json!({ "application": { "client_id": "abc", "origins": ["*"] } }), false, "every page there is"),

@@ -101,15 +101,8 @@ pub(super) fn proven(
     {
         return Err("`expires` is not after `not_before`, so the client would never be good".to_owned());
     }
-    let record = ServerKey {
-        id: id.into(),
-        digests: [None, None],
-        not_before,
-        expires,
-        disabled,
-        scopes: features.into(),
-        hosts: hosts.into(),
-    };
+    let record =
+        ServerKey { id: id.into(), digests: [None, None], not_before, expires, disabled, scopes: features.into(), hosts: hosts.into() };
     Ok(Client { record, secrets: secrets.into() })
 }
 

@@ -9,13 +9,18 @@ use crate::verify::keys::janrain_clients::plan;
 use crate::verify::keys::janrain_clients::record::parse_client;
 use crate::verify::keys::testing::{map, node, planned_node, prove, span, tools, written};
 
-const GOOD: &str = r#"{"client_id":"12345abcde12345abcde12345abcde12","secrets":["rylicq8ydkz0vmki3gqaoxbk4gyrr05t"],"features":["login_client"]}"#;
+const GOOD: &str =
+    r#"{"client_id":"12345abcde12345abcde12345abcde12","secrets":["rylicq8ydkz0vmki3gqaoxbk4gyrr05t"],"features":["login_client"]}"#;
 
 #[test]
 fn a_line_is_a_client_or_says_what_is_wrong() {
     let rows = [
         (GOOD, true, "one as the vendor gives it"),
-        (r#"{"client_id":"a","secrets":["abc","abd"],"features":[],"hosts":["capture.example"],"not_before":1,"expires":"2030-01-01T00:00:00Z","disabled":true}"#, true, "everything written"),
+        (
+            r#"{"client_id":"a","secrets":["abc","abd"],"features":[],"hosts":["capture.example"],"not_before":1,"expires":"2030-01-01T00:00:00Z","disabled":true}"#,
+            true,
+            "everything written",
+        ),
         (r#"{"client_id":"a","secrets":["abc"]}"#, true, "no feature"),
         (r#"{"client_id":"","secrets":["abc"]}"#, false, "no id"),
         (r#"{"client_id":"a:b","secrets":["abc"]}"#, false, "an id with a colon, which ends it in the header"),
@@ -41,7 +46,8 @@ fn a_line_is_a_client_or_says_what_is_wrong() {
 
 fn file(content: &str) -> Result<Arc<dyn ServerKeys>, Vec<String>> {
     let (_, material) = written(&[], &[("clients", content.as_bytes())]);
-    prove(plan, &node(map(vec![("file", NodeValue::Text("clients".into()))])), &material).map(|plan| store(&plan.build(&"clients".into(), &tools()).unwrap()))
+    prove(plan, &node(map(vec![("file", NodeValue::Text("clients".into()))])), &material)
+        .map(|plan| store(&plan.build(&"clients".into(), &tools()).unwrap()))
 }
 
 fn store(built: &BuiltKeys) -> Arc<dyn ServerKeys> {
@@ -80,7 +86,8 @@ fn clients_may_stand_in_the_conf_with_their_secrets_elsewhere() {
         let features = NodeValue::Text(features.into());
         NodeValue::Map(vec![Entry { key: "abc".into(), span: span(), node: node(map(vec![("secret", secrets), ("features", features)])) }])
     };
-    let plan_of = |secrets: &[&[u8]], features: &'static str| planned_node(plan, secrets, |secrets| vec![("clients", client(secrets, features))]);
+    let plan_of =
+        |secrets: &[&[u8]], features: &'static str| planned_node(plan, secrets, |secrets| vec![("clients", client(secrets, features))]);
     let built = plan_of(&[b"one", b"two"], "owner").unwrap().build(&"clients".into(), &tools()).unwrap();
     assert_eq!(store(&built).secrets("abc").unwrap().len(), 2);
     assert!(plan_of(&[b"one", b"one"], "owner").is_err(), "one secret twice");
