@@ -208,12 +208,12 @@ fn read_kind(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Kind>
             Some(Kind::Owner { scopes: texts("access_scopes"), resources })
         }
         "application" => {
-            let id = section.text("application");
-            if id.is_none() {
+            let ids = texts("application");
+            if ids.is_empty() {
                 let says = "kind `application` needs `application`: without it the token of any application would do";
                 checking.faults.error(section.span(), says);
             }
-            if id.is_some_and(|id| !is_application(id)) {
+            if !ids.iter().all(|id| is_application(id)) {
                 checking.faults.error(section.span_of("application"), NO_APPLICATION);
             }
             let minimum = section.text("minimum_version").map(Version::read);
@@ -221,7 +221,7 @@ fn read_kind(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Kind>
                 let says = "`minimum_version` is up to four numbers with dots between, in quotes where it could be a number: \"1.2\"";
                 checking.faults.error(section.span_of("minimum_version"), says);
             }
-            Some(Kind::Application { id: id?.into(), minimum: minimum.flatten() })
+            Some(Kind::Application { ids, minimum: minimum.flatten() })
         }
         _ => {
             let resources = texts("resource");

@@ -44,6 +44,11 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(CONF).await
+    }
+
+    /// The same with another conf, in which the same addresses stand for the same.
+    async fn with(conf: &str) -> Self {
         let clock = Arc::new(AtomicI64::new(NOW));
         let hats = Hats::new(&[ADA, BOB], Arc::<AtomicI64>::clone(&clock) as Arc<dyn countersign::domain::Clock>).unwrap();
         hats.set_up("my-app", &["facebook"]);
@@ -53,7 +58,7 @@ impl Scene {
         let behind = hats.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let outbound =
             format!("outbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}\nstate: {{ memory: {{}} }}\n", server.address);
-        let yaml = CONF
+        let yaml = conf
             .replace("listeners: [{ address: 127.0.0.1:8080 }]", "listeners: [{ address: 127.0.0.1:0 }]")
             .replace("admin: { address: 127.0.0.1:9901 }\n", &outbound)
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
@@ -482,4 +487,57 @@ async fn a_hat_behind_the_proxy_speaks_to_its_clients_as_it_always_did() {
     let fields = [("Host", ADA), ("Accept", "application/json"), ("X-Auth-Token", app.as_str()), ("Content-Type", "application/json")];
     let written = scene.proxy.ask_with("POST", "/api/v2.6/data/my-app/notes", &fields, &large).await;
     assert_eq!(written.status, 201, "a body that is not looked at may be large: {}", written.text());
+}
+
+/// The proxy before a HAT, with the tokens of its owners kept here.
+const KEEPING: &str = r#"
+listeners: [{ address: 127.0.0.1:8080 }]
+admin: { address: 127.0.0.1:9901 }
+upstreams: { hat: http://127.0.0.1:9100 }
+keys: { sessions: { mac: { file: ../keys/demo-ticket-current.key } } }
+authenticators: { holder: { session: { keys: sessions, life: 30d, idle: 0s }, renew: sliding } }
+renewers: { sliding: { hat: { issuers: hubat.net, early: 24h } } }
+rules:
+  - { name: login, match: { paths: [/users/access_token], methods: [GET] }, authenticate: none, system: hat, harvest: { session: holder }, forward: hat }
+  - name: api
+    match: { paths: [/users/access_token/validate, "/api/v2.6/**"] }
+    authenticate: holder
+    system: hat
+    harvest: { session: holder }
+    # Nothing stands before the token: a value begins behind the space (RFC 9110 section 5.5).
+    forward: { upstream: hat, session_token: { header: X-Auth-Token, prefix: " " } }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_kept_for_its_owner_never_reaches_the_browser() {
+    let scene = Scene::with(KEEPING).await;
+    let fields = [("Host", ADA), ("Accept", "application/json"), ("username", OWNER.0), ("password", OWNER.1)];
+    let login = scene.proxy.ask("GET", "/users/access_token", &fields).await;
+    assert_eq!((login.status, login.text().as_str()), (200, r#"{"userId":"ada"}"#), "neither in the body");
+    assert_eq!(login.field("x-auth-token"), None, "nor in a field");
+    assert_eq!(login.field("cache-control"), Some("no-store"));
+    let session = cookie_of(&login, "__Host-session").unwrap();
+    let ask =
+        async |target: &str| scene.proxy.ask("GET", target, &[("Host", ADA), ("Accept", "application/json"), ("Cookie", &session)]).await;
+    for hours in [0, 61, 61 + 61, 61 + 61 + 61] {
+        scene.at(START + hours * 3_600);
+        let data = ask("/api/v2.6/data/anything/notes").await;
+        assert_eq!(
+            (data.status, data.field("x-auth-token"), data.field("set-cookie")),
+            (200, None, None),
+            "after {hours} h: {}",
+            data.text()
+        );
+        assert_eq!(data.field("cache-control"), Some("no-store"), "a reply that a HAT has put a token on is nobody's to store");
+    }
+    assert_eq!(scene.hats.asked(VALIDATE), 3, "one question each time that it was about to idle");
+    let nobody = scene.proxy.ask("GET", "/api/v2.6/data/anything/notes", &[("Host", ADA), ("Accept", "application/json")]).await;
+    assert_eq!((nobody.status, nobody.text().as_str()), (401, NOT_AUTHENTICATED));
+    let planted = scene.hats.owner(ADA).unwrap();
+    let fields = [("Host", ADA), ("Accept", "application/json"), ("X-Auth-Token", planted.as_str())];
+    assert_eq!(
+        scene.proxy.ask("GET", "/api/v2.6/data/anything/notes", &fields).await.status,
+        401,
+        "a token of the client's own opens nothing here"
+    );
 }

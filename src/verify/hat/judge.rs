@@ -76,7 +76,7 @@ impl Judge {
     /// Puts proven rules to work.
     #[must_use]
     pub fn new(name: Arc<str>, rules: Arc<Rules>, keys: Arc<dyn SignatureKeys>, desk: DeskId, exchange: Option<Exchange>) -> Self {
-        let exchanged = exchange.as_ref().map(|exchange| Kind::Application { id: exchange.application.clone(), minimum: None });
+        let exchanged = exchange.as_ref().map(|exchange| Kind::Application { ids: [exchange.application.clone()].into(), minimum: None });
         Self { name, rules, keys, desk, exchange, exchanged }
     }
 

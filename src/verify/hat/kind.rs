@@ -18,8 +18,8 @@ pub enum Kind {
     },
     /// An application's.
     Application {
-        /// What `application` must be.
-        id: Box<str>,
+        /// What `application` may be. At least one.
+        ids: Box<[Box<str>]>,
         /// The oldest `applicationVersion`.
         minimum: Option<Version>,
     },
@@ -52,12 +52,12 @@ impl Kind {
                 let ours = resources.as_ref().map_or(resource == issuer, |known| known.iter().any(|known| **known == *resource));
                 if ours { Ok(()) } else { Err(Doubt::AudienceMismatch) }
             }
-            Self::Application { id, minimum } => {
+            Self::Application { ids, minimum } => {
                 // With an `accessScope` it would be an owner's, to whoever looks at that alone.
                 let (Some(application), Some(version), None) = (said.application, said.version, said.scope) else {
                     return Err(Doubt::ClaimMissing);
                 };
-                if *application != **id {
+                if !ids.iter().any(|id| **id == *application) {
                     return Err(Doubt::AudienceMismatch);
                 }
                 match minimum {
@@ -157,7 +157,7 @@ mod tests {
         let owner = Kind::Owner { scopes: ["owner".into()].into(), resources: None };
         let platform =
             Kind::Owner { scopes: ["owner".into(), "platform".into()].into(), resources: Some([Box::from("https://us.example")].into()) };
-        let application = Kind::Application { id: "app".into(), minimum: Version::read("1.2.7") };
+        let application = Kind::Application { ids: ["app".into(), "app2".into()].into(), minimum: Version::read("1.2.7") };
         let validate = Kind::Validate { resources: ["https://us.example/hat".into()].into() };
         let of_owner = json!({ "accessScope": "owner", "resource": HAT });
         let of_app = json!({ "application": "app", "applicationVersion": "1.2.7" });
@@ -183,6 +183,7 @@ mod tests {
             (&platform, json!({ "accessScope": "platform", "resource": "https://us.example" }), Ok(()), "a scope and a service that are"),
             (&platform, of_owner.clone(), elsewhere.clone(), "then the HAT itself is not"),
             (&application, of_app.clone(), Ok(()), "our application's, of the oldest version"),
+            (&application, json!({ "application": "app2", "applicationVersion": "2" }), Ok(()), "another of ours"),
             (&application, json!({ "application": "app", "applicationVersion": "1.10" }), Ok(()), "numbers, not letters"),
             (&application, json!({ "application": "app", "applicationVersion": "1.2.6" }), missing.clone(), "too old"),
             (&application, json!({ "application": "app", "applicationVersion": "1.2.7-beta" }), malformed.clone(), "no version"),

@@ -38,11 +38,11 @@ impl Bearer {
         compact.prove(Algorithm::Rs256, &[key])?;
         let payload = base64url::decode(token.split('.').nth(1)?)?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
-        let (issued, expires) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?);
-        if claims["iss"] != hat || issued + IDLE < now.0 || expires < now.0 {
+        let (issued, expires) = (claims.get("iat")?.as_i64()?, claims.get("exp")?.as_i64()?);
+        if claims.get("iss")?.as_str() != Some(hat) || issued + IDLE < now.0 || expires < now.0 {
             return None;
         }
-        let kind = match (claims["application"].as_str(), claims["accessScope"].as_str()) {
+        let kind = match (claims.get("application").and_then(Value::as_str), claims.get("accessScope").and_then(Value::as_str)) {
             (Some(id), None) => Kind::Application(id.to_owned()),
             (None, Some("validate")) => Kind::Validate,
             (None, Some("owner")) => Kind::Owner,
@@ -54,7 +54,9 @@ impl Bearer {
     /// The same with a new `iat`, and the same end.
     pub(super) fn slid(&self, key: &SigningKey, now: Timestamp) -> Result<String, MintFault> {
         let mut claims = self.claims.clone();
-        claims["iat"] = now.0.into();
+        if let Some(claims) = claims.as_object_mut() {
+            claims.insert("iat".to_owned(), now.0.into());
+        }
         key.sign_compact(&[], &claims)
     }
 }
@@ -68,7 +70,7 @@ pub(super) fn presented(request: &Request<Bytes>) -> Option<String> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let body = || match kind.split(';').next().unwrap_or_default().trim() {
         "application/x-www-form-urlencoded" => in_form(request.body()),
-        "application/json" => serde_json::from_slice::<Value>(request.body()).ok()?[NAME].as_str().map(str::to_owned),
+        "application/json" => serde_json::from_slice::<Value>(request.body()).ok()?.get(NAME)?.as_str().map(str::to_owned),
         _ => None,
     };
     query.or_else(field).or_else(body)
