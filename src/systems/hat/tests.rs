@@ -217,7 +217,9 @@ fn a_reply_brings_the_token_to_go_on_with() {
 
 #[test]
 fn a_reply_with_a_token_is_stored_by_nobody_and_read_by_whom_it_is_for() {
-    let rows: [(&[(&'static str, &str)], bool, bool, &[(&str, Option<&str>)], &str); 8] = [
+    /// The fields of a reply, whether they may be shown and are kept, what changes, what it shows.
+    type Row<'r> = (&'r [(&'static str, &'r str)], bool, bool, &'r [(&'r str, Option<&'r str>)], &'r str);
+    let rows: [Row<'_>; 8] = [
         (&[], false, true, &[], "no token"),
         (&[("x-auth-token", "t")], false, true, &[("cache-control", Some("no-store"))], "a token; no page of another origin reads it"),
         (

@@ -109,7 +109,6 @@ async fn an_id_token_is_for_a_site_of_ours_and_its_key_may_rotate() {
             Some(403_025),
             "without the slash at the end",
         ),
-<<<<<<< HEAD
         (token(json!({ "sub": "_guid_1", "iat": START - 420, "exp": START - 120 })), Some(403_011), "two minutes past its end"),
         (token(json!({ "sub": "_guid_1", "iat": START - 420, "exp": START - 119 })), None, "a second less"),
         (
@@ -117,11 +116,6 @@ async fn an_id_token_is_for_a_site_of_ours_and_its_key_may_rotate() {
             Some(403_011),
             "longer than any id token lives: authentic, so told like one that is over",
         ),
-=======
-        (token(json!({ "sub": "_guid_1", "exp": START - 120 })), Some(403_011), "two minutes past its end"),
-        (token(json!({ "sub": "_guid_1", "exp": START - 119 })), None, "a second less"),
-        (token(json!({ "sub": "_guid_1", "exp": START + 91 * 86_400 })), Some(403_025), "longer than any id token lives"),
->>>>>>> hat
         (token(json!({ "apiKey": DemoGigya::API_KEY })), Some(403_025), "for nobody"),
     ];
     for (token, refused, shows) in rows {

@@ -151,7 +151,6 @@ async fn no_secret_and_no_token_is_seen_where_it_has_no_business() {
         seen.iter().all(|seen| seen.cookie.as_deref().is_none_or(|field| !field.contains("__Host-session"))),
         "our cookie is nobody else's"
     );
-<<<<<<< HEAD
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,6 +197,4 @@ async fn a_page_of_another_site_logs_nobody_in() {
     let answer = house.whole.ask_with("POST", "/oauth/auth_native", &fields, &form(&[("token", SOCIAL)])).await;
     assert_eq!((&body(&answer)["code"], answer.field("set-cookie")), (&json!(403), None), "{}", answer.text());
     assert_eq!(house.capture.asked().logins, 0);
-=======
->>>>>>> hat
 }

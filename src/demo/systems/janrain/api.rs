@@ -122,15 +122,10 @@ fn register(office: &mut Office, now: Timestamp, call: &Call) -> Reply {
 /// What a login or registration brings.
 fn welcome(office: &mut Office, now: Timestamp, call: &Call, user: &str, is_new: bool) -> Reply {
     let client = call.of("client_id").to_owned();
-<<<<<<< HEAD
     let mut body = Map::new();
     body.insert("stat".into(), "ok".into());
     body.insert("is_new".into(), is_new.into());
     body.insert("capture_user".into(), json!({ "uuid": user, "created": "2016-04-20 17:02:18.649505 +0000" }));
-=======
-    let mut body =
-        json!({ "stat": "ok", "is_new": is_new, "capture_user": { "uuid": user, "created": "2016-04-20 17:02:18.649505 +0000" } });
->>>>>>> hat
     let asked = Some(call.of("response_type")).filter(|asked| !asked.is_empty()).unwrap_or("token");
     if !["token", "code", "code_and_token"].contains(&asked) {
         return failed(200, "invalid_argument", "no such response_type");
