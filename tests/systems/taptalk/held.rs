@@ -18,7 +18,8 @@ impl Stage {
     async fn session(&self, user: &str) -> String {
         let ticket = self.vendor.ticket(user, "Anna", Timestamp(NOW)).unwrap();
         let bearer = format!("Bearer {ticket}");
-        let answer = self.post(SITE, "/v1/auth/access_token/request", &[("Authorization", &bearer)], "\"\"").await;
+        let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
+        let answer = self.post(SITE, "/v1/auth/access_token/request", &fields, "\"\"").await;
         assert_eq!(told(&answer), fine(), "{answer:?}");
         let cookie = answer.field("set-cookie").unwrap_or_else(|| panic!("no session: {answer:?}"));
         cookie.split(';').next().unwrap().to_owned()
@@ -35,7 +36,14 @@ impl Stage {
 async fn a_page_gets_a_session_and_never_sees_a_token() {
     let stage = Stage::start().await;
     let ticket = stage.vendor.ticket("anna", "Anna", Timestamp(NOW)).unwrap();
-    let answer = stage.post(SITE, "/v1/auth/access_token/request", &[("Authorization", &format!("Bearer {ticket}"))], "\"\"").await;
+    let bearer = format!("Bearer {ticket}");
+    for elsewhere in [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site"), ("Origin", "https://evil.example")] {
+        let answer = stage.post(SITE, "/v1/auth/access_token/request", &[("Authorization", &bearer), elsewhere], "\"\"").await;
+        assert_eq!(told(&answer), refused(403, "40301"), "{elsewhere:?}: a page of another site logs nobody in");
+        assert_eq!(answer.field("set-cookie"), None);
+    }
+    let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
+    let answer = stage.post(SITE, "/v1/auth/access_token/request", &fields, "\"\"").await;
     let data = said(&answer)["data"].clone();
     assert_eq!((data["accessToken"].as_str(), data["refreshToken"].as_str()), (Some("held-by-the-proxy"), Some("held-by-the-proxy")));
     assert_eq!(data["user"]["userID"], "tt-anna", "everything else is as the vendor wrote it");
