@@ -109,7 +109,9 @@ fn the_demo_shows_what_it_says() {
     let requests = document["requests"].as_array().unwrap();
     let differing: Vec<&Value> = requests.iter().filter(|request| request["differs"] != serde_json::json!([])).collect();
     assert_eq!((output.status.code(), differing), (Some(0), vec![]), "{}", complained(&output));
-    for scheme in countersign::verify::SCHEMES {
+    // What only a system's clients send is tried in tests/systems; the demo does not have the systems yet.
+    let of_systems = ["gigya_session", "gigya_request", "janrain_signature", "hat", "token_check"];
+    for scheme in countersign::verify::SCHEMES.iter().filter(|scheme| !of_systems.contains(&scheme.name)) {
         let of: Vec<&Value> = requests.iter().filter(|request| request["about"] == scheme.name).collect();
         assert!(of.iter().any(|request| request["got"]["status"] == 200), "no request of `{}` succeeds", scheme.name);
         assert!(of.iter().any(|request| request["got"]["reason"].is_string()), "no request of `{}` is refused", scheme.name);

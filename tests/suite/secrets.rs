@@ -325,7 +325,9 @@ rules:
         cookies.iter().find_map(|value| value.split(';').next().filter(|pair| pair.starts_with("__Host-"))).expect("a session").to_owned();
     let value = cookie.split_once('=').unwrap().1.to_owned();
     ask(200, "GET", "/member/x", &[("Cookie", &cookie), same], "").await;
-    let near: String = cookie.chars().rev().collect::<String>().replacen(|_: char| true, "A", 1).chars().rev().collect();
+    // Its last character holds bits that no id has, so the first of the id is changed.
+    let (name, id) = cookie.split_once('=').unwrap();
+    let near = format!("{name}={}{}", if id.starts_with('A') { "B" } else { "A" }, &id[1..]);
     ask(401, "GET", "/member/x", &[("Cookie", &near), same], "").await;
     secrets.extend([access.clone(), refresh.clone(), value]);
     let socket = tokio::net::TcpStream::connect(process.address).await.unwrap();
