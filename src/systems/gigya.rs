@@ -1,8 +1,8 @@
 //! Gigya (SAP Customer Data Cloud): its envelope, what its endpoints ask for, and what is signed on behalf of the app.
 //!
-//! Refusals are written as the vendor's clients read them ([`envelope`], [`errors`]); parameters are held to the vendor's rules
-//! ([`rules`]); calls are signed with a secret that the app never sees ([`signing`]); a login goes on with every reply ([`sliding`]);
-//! replies are read by their codes ([`replies`]).
+//! Refusals are written as the vendor's clients read them (`envelope`, `errors`); parameters are held to the vendor's rules
+//! (`rules`); calls are signed with a secret that the app never sees (`signing`); a login goes on with every reply (`sliding`);
+//! replies are read by their codes (`replies`).
 //!
 //! Never here: a proof of who is calling (schemes `gigya`, `gigya_session`, `gigya_request`, and `jwt` for id tokens); the expected
 //! signature or what it was made over, in any answer.
