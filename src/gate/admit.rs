@@ -12,8 +12,8 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Event, Facts, Harvest, Identity, Outage, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds, SpentKey,
-    Timestamp,
+    Answer, Event, Facts, Harvest, Identity, Outage, Place, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds,
+    SpentKey, Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
@@ -349,13 +349,15 @@ impl Gate {
         let judged = proven.places.iter().filter(|_| !forward.keep_credential);
         // Nor does a session of ours, from a rule that does not ask for it: whoever has the cookie is the session.
         let own = self.own_cookies.iter().filter(|place| !(forward.keep_credential && proven.places.contains(place)));
-        let gone = self.spendable.iter().chain(own).chain(judged);
+        // What the client writes where the upstream looks for the session's token is nobody's word, in any spelling.
+        let shown_in = forward.session_token.as_ref().map(|shown| Place::Header(shown.header.clone()));
+        let gone = self.spendable.iter().chain(own).chain(judged).chain(&shown_in);
         hygiene::remove_credentials(request, gone, &mut target, &mut remove, &mut set);
         for (renewed, places) in proven.fresh.iter().filter(|_| forward.keep_credential) {
             hygiene::replace_credential(request, places, &renewed.pair.access, &mut target, &mut set)?;
         }
         if let Some(shown) = &forward.session_token {
-            hygiene::show_held(shown, proven.held.as_ref(), &mut remove, &mut set)?;
+            hygiene::show_held(shown, proven.held.as_ref(), &mut set)?;
         }
         for countersigner in &forward.countersigners {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
@@ -421,14 +423,10 @@ impl Gate {
 
     /// Spends what may be used once only. Everything else has said yes by now.
     async fn burn(&self, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
-        const RETRY: Seconds = Seconds(5);
         for burn in &proven.burns {
-            let burned = self.state.burn(burn, now).await;
-            self.observer.note(Event::State { operation: "burn", ok: burned.is_ok() });
-            match burned {
-                Ok(Burned::First) => {}
-                Ok(Burned::Again | Burned::Forgotten) => return Err(crate::domain::Doubt::Replayed.into()),
-                Err(_outage) => return Err(Refusal::StateUnavailable { retry_after: RETRY }),
+            match self.spend(burn, now).await? {
+                Burned::First => {}
+                Burned::Again | Burned::Forgotten => return Err(crate::domain::Doubt::Replayed.into()),
             }
         }
         Ok(())

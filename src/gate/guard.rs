@@ -43,8 +43,7 @@ impl Gate {
             }
         }
         for Demand { mark, breach } in &pass.burns {
-            let burned = self.state.burn(&Burn { key: mark.key, made: mark.made, until: mark.until }, now).await;
-            if self.told("burn", burned)? != Burned::First {
+            if self.spend(&Burn { key: mark.key, made: mark.made, until: mark.until }, now).await? != Burned::First {
                 return Err(Refusal::GuardRefused(Box::new(breach.clone())));
             }
         }
@@ -54,6 +53,11 @@ impl Gate {
             self.told("write", written)?;
         }
         Ok(())
+    }
+
+    /// Spends `burn`, for whoever says what it means that it had been spent.
+    pub(super) async fn spend(&self, burn: &Burn, now: Timestamp) -> Result<Burned, Refusal> {
+        self.told("burn", self.state.burn(burn, now).await)
     }
 
     fn told<T>(&self, operation: &'static str, answer: Result<T, Outage>) -> Result<T, Refusal> {
@@ -68,12 +72,14 @@ fn key(mark: &Mark) -> Key {
 
 /// Writes `pass` into the permit, behind everything else that was written into it.
 pub(super) fn apply(pass: &Pass, request: &RequestView<'_>, admission: &mut Admission) {
-    let parameters: Vec<Place> = pass.remove_query.iter().map(|name| Place::Query((&**name).into())).collect();
-    hygiene::remove_credentials(request, parameters.iter(), &mut admission.target, &mut admission.remove, &mut admission.set);
     for name in &pass.remove {
         admission.set.retain(|(other, _)| other != name);
         admission.remove.push(name.clone());
     }
+    // A client's field goes in every spelling that an upstream may read as the name, also where ours is set in its place.
+    let named = pass.remove.iter().chain(pass.set.iter().map(|(name, _)| name)).map(|name| Place::Header(name.clone()));
+    let places: Vec<Place> = pass.remove_query.iter().map(|name| Place::Query((&**name).into())).chain(named).collect();
+    hygiene::remove_credentials(request, places.iter(), &mut admission.target, &mut admission.remove, &mut admission.set);
     for (name, value) in &pass.set {
         admission.set.retain(|(other, _)| other != name);
         admission.set.push((name.clone(), value.clone()));

@@ -171,22 +171,13 @@ fn put<E>(set: &mut Vec<(HeaderName, HeaderValue)>, name: &HeaderName, value: Re
     Ok(())
 }
 
-/// Shows the upstream the credential that we hold for the caller, in place of whatever the client wrote there. Where we hold none, the
-/// upstream sees none.
+/// Shows the upstream the credential that we hold for the caller. Where we hold none, the upstream sees none.
 ///
 /// # Errors
 ///
 /// [`Refusal::Internal`] when it cannot stand in a field.
-pub fn show_held(
-    shown: &SessionToken,
-    held: Option<&Secret>,
-    remove: &mut Vec<HeaderName>,
-    set: &mut Vec<(HeaderName, HeaderValue)>,
-) -> Result<(), Refusal> {
-    let Some(held) = held else {
-        remove.push(shown.header.clone());
-        return Ok(());
-    };
+pub fn show_held(shown: &SessionToken, held: Option<&Secret>, set: &mut Vec<(HeaderName, HeaderValue)>) -> Result<(), Refusal> {
+    let Some(held) = held else { return Ok(()) };
     let value = [shown.prefix.as_bytes(), held.expose()].concat();
     put(set, &shown.header, HeaderValue::from_bytes(&value))
 }

@@ -15,7 +15,10 @@ use crate::systems::contract::Pass;
 const APP_KEY: HeaderName = HeaderName::from_static("app-key");
 
 fn passed(query: Option<&str>, before: Admission, pass: &Pass) -> Admission {
-    let headers = HeaderMap::from_iter([(APP_KEY, HeaderValue::from_static("theirs"))]);
+    passed_with(&HeaderMap::new(), query, before, pass)
+}
+
+fn passed_with(headers: &HeaderMap, query: Option<&str>, before: Admission, pass: &Pass) -> Admission {
     let target = Target { path: "/connect".into(), query: query.map(Into::into) };
     let raw = target.wire().into_owned();
     let request = RequestView {
@@ -23,7 +26,7 @@ fn passed(query: Option<&str>, before: Admission, pass: &Pass) -> Admission {
         raw_target: &raw,
         target: &target,
         host: "chat.example",
-        headers: &headers,
+        headers,
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),
         secure: true,
         request_id: "r-1",
@@ -79,4 +82,20 @@ fn what_is_set_replaces_what_was_written_before_and_what_is_removed_is_not_writt
     );
     assert_eq!(admission.remove, [COOKIE]);
     assert_eq!(admission.body.as_deref(), Some(&b"{}"[..]));
+}
+
+#[test]
+fn a_field_goes_in_every_spelling_also_where_ours_is_set_in_its_place() {
+    let theirs = HeaderMap::from_iter(
+        ["app-key", "app_key", "App.Key", "x-other"]
+            .map(|name| (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("theirs"))),
+    );
+    let set = Pass { set: vec![(APP_KEY, HeaderValue::from_static("ours"))], ..Pass::default() };
+    let removed = Pass { remove: vec![APP_KEY], ..Pass::default() };
+    for (pass, shows) in [(set, "set"), (removed, "removed")] {
+        let admission = passed_with(&theirs, None, permit(), &pass);
+        let mut gone: Vec<&str> = admission.remove.iter().map(HeaderName::as_str).collect();
+        gone.sort_unstable();
+        assert_eq!(gone, ["app-key", "app.key", "app_key"], "{shows}");
+    }
 }
