@@ -255,6 +255,8 @@ async fn a_draining_edge_finishes_what_it_holds() {
     let mut client = edge.client().await;
     client.send(get("/held")).await;
     eventually("it is under way", || upstream.hits() == 1).await;
+    // At once, and not when the edge gets to hear of its end.
+    edge.handle.part();
     edge.begin_drain();
     give.send(bytes::Bytes::from_static(b"expired")).await.unwrap();
     drop(give);
