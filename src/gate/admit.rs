@@ -32,6 +32,9 @@ use crate::route::target;
 use crate::state::contract::Burned;
 use crate::verify::governor::is_guess;
 
+/// `Early-Data` (RFC 8470 section 5.1).
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
 const JUDGED_BODY: usize = 64 * 1024;
 
@@ -179,7 +182,7 @@ impl Gate {
             return Err(Refusal::Misdirected.into());
         }
         // Whatever it holds, and however often it stands there, it means 1 (RFC 8470 section 5.1).
-        if arrival.headers.contains_key("early-data") {
+        if arrival.headers.contains_key(&EARLY_DATA) {
             return Err(Refusal::EarlyData.into());
         }
         let raw_target = std::str::from_utf8(arrival.raw_target).map_err(|_| Refusal::TargetAmbiguous)?;
@@ -363,8 +366,9 @@ impl Gate {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
         }
         set.push((hygiene::REQUEST_ID, HeaderValue::from_str(request.request_id).map_err(|_| Refusal::Internal)?));
-        set.push((hygiene::TRACEPARENT, hygiene::traceparent(request.headers, self.random.as_ref())));
-        if !hygiene::continues_trace(request.headers) {
+        let (traceparent, continues) = hygiene::traceparent(request.headers, self.random.as_ref());
+        set.push((hygiene::TRACEPARENT, traceparent));
+        if !continues && request.headers.contains_key(&hygiene::TRACESTATE) {
             remove.push(hygiene::TRACESTATE);
         }
         origin.outgoing(request, &mut set);
