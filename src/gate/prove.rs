@@ -286,6 +286,10 @@ impl Walk<'_, '_> {
         let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
         let (identity, renewed) = match (self.fresh(&occasion, without, facts), standing) {
             (Fresh::Lack(need), _) => return Step::Need(need),
+            // An earlier result, for an issuer that does not rotate: it is what the upstream has refused.
+            (Fresh::Have(_, renewed), _) if refused.is_some_and(|refused| refused.sent == Some(edition(&renewed.pair.access))) => {
+                return Step::Refuse(Refusal::CredentialMissing);
+            }
             (Fresh::Have(identity, renewed), _) => (identity, Some(renewed)),
             (Fresh::None(_), Some(standing)) => (standing, None),
             (Fresh::None(refusal), None) => return Step::Refuse(refusal),
