@@ -258,7 +258,9 @@ impl Walk<'_, '_> {
             };
         };
         let refused = self.refused.filter(|refused| refused.authenticator == index);
+        // A renewal that this walk has asked for is no other's.
         if let (Some(refused), Ok(identity)) = (refused, &judged)
+            && facts.renewal(index).is_none()
             && self.is_superseded(refused, authenticator, credential, facts)
         {
             trail.superseded = true;

@@ -9,7 +9,7 @@ allow_inline_secrets: true
 upstreams: { api: UPSTREAM }
 keys: { own: { pinned: { file: own.jwk } }, seals: { mac: { file: seal.key } } }
 authenticators:
-  fixed: { jwt: { issuer: https://id.example, audience: app, keys: own } }
+  fixed: { jwt: { issuer: https://id.example, audience: app, keys: own, from: { header: X-Fixed } } }
   user: { jwt: { issuer: https://id.example, audience: app, keys: own }, renew: login }
   member: { session: { keys: seals } }
 renewers:

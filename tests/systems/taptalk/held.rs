@@ -126,7 +126,7 @@ async fn a_page_that_logs_in_again_leaves_no_session_behind() {
     let second = answer.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
     assert_ne!(first, second);
     assert_eq!(told(&stage.call(&second).await), fine());
-    assert_eq!(told(&stage.call(&first).await), refused(401, "40103"), "whoever else knows the one before has nothing (session fixation)");
+    assert_eq!(told(&stage.call(&first).await), refused(401, "40104"), "whoever else knows the one before has nothing (session fixation)");
 }
 
 #[tokio::test(flavor = "multi_thread")]
