@@ -10,11 +10,12 @@ use tokio::sync::oneshot;
 
 use super::{ISSUER, Issuer, access, handed, pair};
 use crate::loopback::Told;
-use crate::support::raw::Answer;
+use crate::support::raw::{Answer, Client};
 use crate::support::upstream::{Recorded, Reply, Upstream, eventually, ok};
 use crate::support::whole::{NOW, Whole};
 
 const SEAL: &str = "only-for-tests-a-key-of-forty-bytes-long";
+const TOKEN: &str = "an-admin-token-of-the-tests";
 /// Later than anything was made, so that a fresh token is another than the one before.
 const LATER: i64 = NOW + 60;
 
@@ -85,6 +86,7 @@ async fn proxy(issuer: &Issuer, upstream: &Upstream) -> Whole {
     let conf = format!(
         r"
 listeners: [{{ address: 127.0.0.1:0 }}]
+admin: {{ address: 127.0.0.1:0, token: {{ file: token }} }}
 governor: off
 upstreams: {{ app: http://{address} }}
 state: {{ memory: {{}} }}
@@ -111,6 +113,7 @@ rules:
     );
     let folder = issuer.folder();
     folder.write("seal.key", SEAL);
+    folder.write("token", TOKEN);
     Whole::start_in(folder, &conf).await
 }
 
@@ -220,6 +223,28 @@ async fn a_crowd_that_learns_of_it_from_its_replies_makes_one_exchange() {
             assert_eq!(handed(&answer), if target == "/own" { "rt-2" } else { "" }, "{target}");
         }
         assert_eq!((issuer.exchanges(), hesitant.upstream.hits()), (1, 2 * CROWD), "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_was_revoked_meanwhile_gets_no_renewal_and_not_the_upstreams_answer() {
+    for (target, refusal) in WAYS {
+        let (hesitant, issuer) = (Hesitant::start().await, issuer(true));
+        let whole = proxy(&issuer, &hesitant.upstream).await;
+        let cookie = session(&whole, &issuer).await;
+        let (answer, ()) = tokio::join!(ask(&whole, target, &cookie), async {
+            hesitant.has_waiting(1).await;
+            let mut admin = Client::connect(whole.process.admin().unwrap()).await;
+            let body = r#"{"subject":"anna"}"#;
+            let head = "POST /revocations HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer";
+            let rest = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            admin.send(format!("{head} {TOKEN}\r\n{rest}")).await;
+            assert_eq!(admin.answer().await.status, 201, "{target}");
+            hesitant.tell_first(refusal);
+        });
+        assert_eq!((answer.status, whole.reason_of(&answer).await.as_str()), (401, "revoked"), "{target}: {}", answer.text());
+        assert!(!answer.text().contains("their"), "{target}: {}", answer.text());
+        assert_eq!((issuer.exchanges(), hesitant.upstream.hits()), (0, 1), "{target}: nothing is spent, nothing is sent again");
     }
 }
 
