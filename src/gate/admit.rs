@@ -12,8 +12,8 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Doubt, Event, Facts, Harvest, Identity, Outage, Place, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds,
-    SpentKey, Timestamp,
+    Answer, Doubt, Event, Facts, Harvest, Identity, Outage, Place, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView,
+    Seconds, SpentKey, Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;

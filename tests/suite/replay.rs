@@ -267,7 +267,10 @@ async fn whoever_is_no_longer_let_in_is_told_so_in_place_of_the_upstreams_answer
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.field("set-cookie")), (401, None), "{method}");
         assert!(answer.text().contains("credential_invalid") && !answer.text().contains("their own"), "{method}: {}", answer.text());
-        assert!(answer.field("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")), "{method}: by whom it was judged");
+        assert!(
+            answer.field("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")),
+            "{method}: by whom it was judged"
+        );
         assert_eq!((upstream.hits() - hits, gatekeeper.renewed.load(Ordering::SeqCst)), (1, 0), "{method}: it is not sent again");
     }
     eventually("it is reported", || edge.ledger.visits().len() == 2).await;

@@ -166,8 +166,7 @@ async fn a_reply_that_comes_after_another_has_led_to_a_renewal_leads_to_no_secon
                 assert_eq!((issuer.exchanges(), hesitant.upstream.hits()), (1, 4), "{shows}: one exchange, each asked for twice");
                 let seen: Vec<usize> = hesitant.upstream.records().iter().map(generation).collect();
                 assert_eq!(seen, [1, 1, 2, 2], "{shows}: the second one with what the first one has brought");
-                let ids: Vec<String> =
-                    hesitant.upstream.records().iter().map(|seen| seen.fields("x-request-id")[0].to_owned()).collect();
+                let ids: Vec<String> = hesitant.upstream.records().iter().map(|seen| seen.fields("x-request-id")[0].to_owned()).collect();
                 let mut renewed = Vec::new();
                 for id in &ids[..2] {
                     renewed.push(whole.record_by(id).await["renewed"] == serde_json::json!(true));

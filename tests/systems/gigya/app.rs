@@ -205,6 +205,7 @@ async fn the_signed_end_of_a_login_goes_back_to_the_browser_on_every_reply_and_k
     let brought = format!("glt_3_demo-site={token}|UUID=7; {cookie}");
     let over = stage.get(APP, "/visit/1", &[("Cookie", &brought)]).await;
     assert_eq!((told(&over), slid(&over)), ((200, 403_011), vec![]), "who comes too late is over, and nothing is signed for them");
-    let forged = stage.get(APP, "/visit/1", &[("Cookie", &format!("glt_3_demo-site={token}; gltexp_3_demo-site={}_AAAA", START + 20_000))]).await;
+    let forged =
+        stage.get(APP, "/visit/1", &[("Cookie", &format!("glt_3_demo-site={token}; gltexp_3_demo-site={}_AAAA", START + 20_000))]).await;
     assert!(slid(&forged).is_empty(), "nor for a forger");
 }

@@ -133,8 +133,7 @@ async fn of_two_replies_in_the_wrong_order_the_newer_token_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_to_a_session_that_was_logged_out_meanwhile_brings_it_not_back() {
     let slow = Slow::start().await;
-    let logout =
-        "rules:\n  - { name: logout, match: { paths: [/logout], methods: [POST] }, authenticate: none, serve: { session.close: { session: holder } } }\n";
+    let logout = "rules:\n  - { name: logout, match: { paths: [/logout], methods: [POST] }, authenticate: none, serve: { session.close: { session: holder } } }\n";
     let scene = Scene::with(&slow.conf(KEEPING).replace("rules:\n", logout)).await;
     for (whose, shows) in [(ADA, "the next token of the same owner"), (BOB, "the token of another")] {
         scene.at(START);
