@@ -12,7 +12,7 @@ use crate::stage::{Folder, Presented, SCHEMES};
 /// Writes `ROW.txt` per row: one request a line, target and then `name: value` fields, tab-separated.
 ///
 /// A thousand callers take turns, with a server key one. Cold rows are under a rule with `cache: off`, so each request is
-/// proven anew, however often its credential comes.
+/// proven anew, however often its credential comes. Replies of a known size come by a rule that holds them and by one that does not.
 #[allow(clippy::disallowed_methods, reason = "credentials must be good while the load runs")]
 pub fn write_requests(path: &Path) {
     const KNOWN: usize = 1_000;
@@ -45,6 +45,15 @@ pub fn write_requests(path: &Path) {
     write("missing", vec![bare("/rs256/orders/17")]);
     write("forged", vec![Presented::bearer("/rs256/orders/17", &folder.forged(now))]);
     write("wrong-secret", vec![Presented::field("/server-key/orders/17", "server-key", key)]);
+    if !path.join("held-200.txt").exists() {
+        let tokens: Vec<String> = (0..KNOWN).map(|number| folder.token("rs256", &format!("caller-{number}"), now)).collect();
+        for (size, name) in [(200, "200"), (64 * 1024, "64k")] {
+            for (rule, row) in [("renewable", "unheld"), ("held", "held")] {
+                let target = format!("/{rule}/sized/{size}");
+                write(&format!("{row}-{name}"), tokens.iter().map(|token| Presented::bearer(&target, token)).collect());
+            }
+        }
+    }
     for scheme in SCHEMES {
         // Tokens and tickets are good for an hour; only a signature of the moment must be made anew.
         if scheme != "gigya" && path.join(format!("{scheme}.txt")).exists() {

@@ -523,7 +523,8 @@ impl ProxyHttp for Proxy {
         match refusal {
             Some(refusal) if !begun => {
                 let late = *error.esource() == ErrorSource::Downstream && *error.etype() == ErrorType::ReadTimedout;
-                answering::give_up(session, trip, &refused(refusal), late.then_some(408)).await;
+                let told = trip.refused.take().map_or_else(|| refused(refusal), |told| *told);
+                answering::give_up(session, trip, &told, late.then_some(408)).await;
             }
             _ => {}
         }
