@@ -1,6 +1,7 @@
 //! Janrain Capture through the running proxy: a page that logs in, apps that say who they are, clients that sign, tokens that run out.
 
 mod attacks;
+pub mod clients;
 mod renewal;
 mod stage;
 

@@ -18,5 +18,6 @@ mod support;
 mod gigya;
 mod hat;
 mod janrain;
+mod process;
 mod taptalk;
 mod telematics;

@@ -5,6 +5,7 @@
 
 mod api;
 mod app;
+pub mod clients;
 mod held;
 
 use std::net::SocketAddr;

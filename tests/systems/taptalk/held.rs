@@ -15,7 +15,7 @@ const CHAT: &str = "/v1/chat/message/send";
 
 impl Stage {
     /// Exchanges a ticket as the page does; the cookie that it gets.
-    async fn session(&self, user: &str) -> String {
+    pub(super) async fn session(&self, user: &str) -> String {
         let ticket = self.vendor.ticket(user, "Anna", Timestamp(NOW)).unwrap();
         let bearer = format!("Bearer {ticket}");
         let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
