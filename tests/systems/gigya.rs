@@ -4,4 +4,5 @@ mod account;
 mod api;
 mod app;
 mod pitfalls;
+mod secrets;
 mod stage;

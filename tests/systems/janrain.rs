@@ -3,6 +3,7 @@
 mod attacks;
 pub mod clients;
 mod renewal;
+mod secrets;
 mod stage;
 
 use countersign::domain::Timestamp;

@@ -19,5 +19,7 @@ mod gigya;
 mod hat;
 mod janrain;
 mod process;
+mod secrets;
 mod taptalk;
 mod telematics;
+mod wire;

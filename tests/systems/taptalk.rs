@@ -7,6 +7,7 @@ mod api;
 mod app;
 pub mod clients;
 mod held;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,11 @@ fn read(path: &str) -> String {
 
 impl Stage {
     async fn start() -> Self {
+        Self::by(|vendor| vendor).await
+    }
+
+    /// The same with another `way` to the vendor.
+    async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr) -> Self {
         let vendor_clock = Arc::new(AtomicI64::new(NOW));
         let address: SocketAddr = ([127, 0, 0, 1], 0).into();
         let clock = Arc::clone(&vendor_clock) as Arc<dyn Clock>;
@@ -80,7 +86,7 @@ impl Stage {
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
             .replace("accounts: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "accounts: { pinned: { file: accounts.jwk } }")
             .replace("../keys/", "")
-            .replace("https://engine.taptalk.example", &vendor.origin());
+            .replace("https://engine.taptalk.example", &format!("http://{}", way(vendor.address())));
         let whole = Whole::start_in(folder, &yaml).await;
         whole.ready().await;
         Self { vendor, vendor_clock, app, accounts, whole }

@@ -26,7 +26,7 @@ impl Stage {
     }
 
     /// A call as the page makes it: what it holds is no token.
-    async fn call(&self, cookie: &str) -> Answer {
+    pub(super) async fn call(&self, cookie: &str) -> Answer {
         let fields = [("Cookie", cookie), ("Authorization", "Bearer held-by-the-proxy"), ("Sec-Fetch-Site", "same-origin")];
         self.post(SITE, CHAT, &fields, "\"\"").await
     }
