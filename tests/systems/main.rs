@@ -22,4 +22,5 @@ mod process;
 mod secrets;
 mod taptalk;
 mod telematics;
+mod vectors;
 mod wire;
