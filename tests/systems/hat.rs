@@ -1,5 +1,6 @@
 //! Personal data servers (HATs): the shipped conf before an app and before a HAT, with HATs over TLS that are as strict as the vendor's.
 
+mod attacks;
 mod secrets;
 
 use std::net::SocketAddr;

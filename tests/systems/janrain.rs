@@ -2,6 +2,7 @@
 
 mod attacks;
 pub mod clients;
+mod logins;
 mod renewal;
 mod secrets;
 mod stage;

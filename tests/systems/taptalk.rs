@@ -5,6 +5,7 @@
 
 mod api;
 mod app;
+mod attacks;
 pub mod clients;
 mod held;
 mod secrets;
