@@ -3,6 +3,7 @@
 mod attacks;
 pub mod clients;
 mod logins;
+mod pitfalls;
 mod renewal;
 mod secrets;
 mod stage;

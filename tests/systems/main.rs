@@ -18,6 +18,7 @@ mod support;
 mod gigya;
 mod hat;
 mod janrain;
+mod pitfalls;
 mod process;
 mod secrets;
 mod taptalk;

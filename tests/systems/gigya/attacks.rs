@@ -6,7 +6,7 @@ use countersign::assembly::live;
 use countersign::assembly::machine::Machine;
 use countersign::demo::systems::gigya::DemoGigya;
 
-use crate::gigya::stage::{Call, Stage, form, hmac, secrets, told};
+use crate::gigya::stage::{Call, Stage, encode, form, hmac, secrets, told};
 use crate::support::raw::Answer;
 use crate::support::whole::{Folder, NOW};
 
@@ -151,4 +151,50 @@ async fn a_session_of_a_login_is_new_and_is_good_for_its_own_page_alone() {
     }
     let other = stage.get(APP, "/home", &[("Cookie", &cookie.replace("__Host-account", "__Host-session"))]).await;
     assert_ne!(told(&other).1, 0, "L14 at another host, and as another kind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_is_compared_by_its_bytes_and_never_loosely() {
+    let stage = Stage::start().await;
+    let json = [("Host", APP), ("Content-Type", "application/json")];
+    let [secret, _] = secrets();
+    let good = hmac(&secret, &format!("{START}_anna"));
+    for (signature, shows) in [
+        ("true".to_owned(), "what is equal to every text in PHP"),
+        ("0".to_owned(), "what was equal to every text that is no number"),
+        ("null".to_owned(), "nothing"),
+        ("\"0\"".to_owned(), "a number as text"),
+        (format!("[\"{good}\"]"), "a list of one"),
+        (format!("\"{}\"", good.to_lowercase()), "in small letters"),
+    ] {
+        let body = format!(r#"{{"UID":"anna","signatureTimestamp":"{START}","UIDSignature":{signature}}}"#);
+        let answer = stage.whole.ask_with("POST", "/login", &json, &body).await;
+        assert_eq!((told(&answer).1 != 0, answer.field("set-cookie")), (true, None), "{shows}: {}", answer.text());
+    }
+    let answer = login(&stage, &[("UID", "anna"), ("signatureTimestamp", &START.to_string()), ("UIDSignature", &good)]).await;
+    assert_eq!(answer.status, 303, "as it is: {}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_are_known_to_sign_wrongly_is_refused_and_the_rest_of_their_calls_is_not() {
+    let stage = Stage::start().await;
+    let [_, secret] = secrets();
+    // An old Python library leaves values as they are in the text that it signs, and joins a port without its colon.
+    let old = |base: &str, uid: &str, nonce: &str| {
+        let pairs = [("UID", uid), ("apiKey", DemoGigya::API_KEY), ("nonce", nonce), ("timestamp", &START.to_string()), ("userKey", DemoGigya::USER_KEY)];
+        let plain: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let text = format!("POST&{}&{}", encode(&format!("{base}{INFO}")), encode(&plain.join("&")));
+        format!("{}&sig={}", form(&pairs), encode(&hmac(&secret, &text)))
+    };
+    let falsy = Call::new("accounts.getAccountInfo", START, "n-3").with("UID", "anna").with("includeAll", "").form();
+    let rows = [
+        (old("https://accounts.example", "a b+c", "n-1"), FORGED, "a value that it did not encode"),
+        (old("https://accounts.example443", "anna", "n-2"), FORGED, "a port without its colon"),
+        (falsy.replace("includeAll=", "includeAll=false"), FORGED, "a falsy value that the npm client signed as nothing"),
+        (falsy.clone(), (200, 0), "the same as it was signed"),
+        (old("https://accounts.example", "anna", "n-4"), (200, 0), "plain values at the usual port"),
+    ];
+    for (body, expected, shows) in rows {
+        assert_eq!(told(&stage.post(API, INFO, &[], &body).await), expected, "{shows}");
+    }
 }

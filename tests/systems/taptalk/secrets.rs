@@ -20,7 +20,7 @@ const CHAT: &str = "/v1/chat/message/send";
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_seen_where_it_has_no_business() {
     let mut wire = None;
-    let stage = Stage::by(|vendor| wire.insert(Wire::to(vendor)).address).await;
+    let stage = Stage::by(|vendor| wire.insert(Wire::to(vendor)).address, |_, yaml| yaml).await;
     let wire = wire.unwrap();
     let mut secrets = Secrets::new();
     for file in ["demo-pepper.txt", "demo-ticket-current.key", "demo-assertion.pem"] {
