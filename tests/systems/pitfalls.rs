@@ -24,7 +24,10 @@ const COMMON: Pitfalls = &[
             "janrain::refusals_are_inside_a_200_but_at_the_token_endpoint",
         ],
     ),
-    ("a refusal is 401, or 303 to `/` for who does not ask for JSON (HAT)", &["hat::a_client_that_does_not_ask_for_json_is_sent_home_in_place_of_401"]),
+    (
+        "a refusal is 401, or 303 to `/` for who does not ask for JSON (HAT)",
+        &["hat::a_client_that_does_not_ask_for_json_is_sent_home_in_place_of_401"],
+    ),
     ("a failed refresh is a 400 (Telematics)", &["telematics::issued::a_client_logs_in_calls_and_refreshes_without_the_vendor"]),
     (
         "the key of an HMAC is the decoded secret (Gigya) or its raw bytes (Janrain)",
@@ -49,7 +52,10 @@ const COMMON: Pitfalls = &[
     ),
     (
         "the public address and the mount are settings: they are signed",
-        &["gigya::api::a_request_is_refused_with_the_vendors_codes", "janrain::attacks::a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_signed"],
+        &[
+            "gigya::api::a_request_is_refused_with_the_vendors_codes",
+            "janrain::attacks::a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_signed",
+        ],
     ),
     ("the only genuine token is of 2018", &["vectors::the_hat_token_of_2018_is_judged_by_the_clock_of_its_time"]),
     (
@@ -87,15 +93,24 @@ const HAT: Pitfalls = &[
         "a key fetched from wherever a token says lets any server log in as itself",
         &["hat::nobody_is_asked_for_a_key_because_a_token_names_them", "hat::attacks::a_hats_key_is_its_own_answer_or_none"],
     ),
-    ("an application's token taken for an owner's, or the reverse", &["hat::attacks::each_kind_of_token_opens_what_it_is_for_and_nothing_else"]),
+    (
+        "an application's token taken for an owner's, or the reverse",
+        &["hat::attacks::each_kind_of_token_opens_what_it_is_for_and_nothing_else"],
+    ),
     (
         "tokens in URLs leak through logs and Referer",
-        &["hat::a_log_in_ends_in_a_session_with_no_token_in_the_address", "hat::the_token_of_a_plug_goes_where_the_conf_says_and_is_fetched_once"],
+        &[
+            "hat::a_log_in_ends_in_a_session_with_no_token_in_the_address",
+            "hat::the_token_of_a_plug_goes_where_the_conf_says_and_is_fetched_once",
+        ],
     ),
     ("two tabs: the reply with the older token arrives last", &["hat::an_answer_that_is_older_than_what_is_kept_changes_nothing"]),
     (
         "a cache that keeps a reply keeps the token on it",
-        &["hat::attacks::a_reply_with_a_token_is_nobodys_to_store_whatever_the_hat_says", "hat::a_token_that_is_kept_for_its_owner_never_reaches_the_browser"],
+        &[
+            "hat::attacks::a_reply_with_a_token_is_nobodys_to_store_whatever_the_hat_says",
+            "hat::a_token_that_is_kept_for_its_owner_never_reaches_the_browser",
+        ],
     ),
     ("a HAT takes the query's token before the header's", &["hat::a_token_in_the_query_does_not_pass_by_the_one_in_the_header"]),
     (
@@ -127,11 +142,17 @@ const TELEMATICS: Pitfalls = &[
     ),
     (
         "instance keys are in apps and public repositories, and are everybody's password",
-        &["telematics::guarded::the_instance_key_is_widely_visible_in_apps_so_it_never_is_in_ours", "telematics::guarded::nobody_names_somebody_elses_device_to_the_app"],
+        &[
+            "telematics::guarded::the_instance_key_is_widely_visible_in_apps_so_it_never_is_in_ours",
+            "telematics::guarded::nobody_names_somebody_elses_device_to_the_app",
+        ],
     ),
     (
         "429 and 5xx on a refresh end no session, 400 and 401 do",
-        &["telematics::held::a_session_outlives_a_429_and_a_5xx_and_ends_with_a_400", "telematics::renewed::a_refresh_that_fails_ends_the_pair_or_does_not"],
+        &[
+            "telematics::held::a_session_outlives_a_429_and_a_5xx_and_ends_with_a_400",
+            "telematics::renewed::a_refresh_that_fails_ends_the_pair_or_does_not",
+        ],
     ),
 ];
 
@@ -143,7 +164,10 @@ const TAPTALK: Pitfalls = &[
             "taptalk::clients::two_processes_with_copies_of_one_pair_of_ours_log_each_other_out_at_none_of_twenty_expiries",
         ],
     ),
-    ("a slow reply of the profile writes an older pair back", &["taptalk::app::two_tabs_that_share_one_account_keep_working_across_twenty_expiries"]),
+    (
+        "a slow reply of the profile writes an older pair back",
+        &["taptalk::app::two_tabs_that_share_one_account_keep_working_across_twenty_expiries"],
+    ),
     (
         "connectOnSuccess=true calls a function that is not there, and sockets are always wss",
         &["taptalk::pitfalls::a_page_exchanges_and_then_opens_its_socket_itself_which_is_always_an_encrypted_one"],
@@ -158,21 +182,34 @@ const TAPTALK: Pitfalls = &[
     ),
     (
         "a proxy's own error pages break every client",
-        &["taptalk::pitfalls::a_real_401_reaches_no_client_that_would_only_log_it", "taptalk::app::an_app_that_is_down_breaks_no_client_and_logs_nobody_out"],
+        &[
+            "taptalk::pitfalls::a_real_401_reaches_no_client_that_would_only_log_it",
+            "taptalk::app::an_app_that_is_down_breaks_no_client_and_logs_nobody_out",
+        ],
     ),
 ];
 
 const GIGYA: Pitfalls = &[
     (
         "an undecoded secret, the URL alphabet, hex, a plus that became a space, an id in small letters",
-        &["gigya::pitfalls::the_text_of_a_secret_is_not_its_key", "gigya::pitfalls::a_signature_has_one_spelling", "gigya::pitfalls::an_id_keeps_its_case"],
+        &[
+            "gigya::pitfalls::the_text_of_a_secret_is_not_its_key",
+            "gigya::pitfalls::a_signature_has_one_spelling",
+            "gigya::pitfalls::an_id_keeps_its_case",
+        ],
     ),
     (
         "an error that shows the signature that it wanted",
         &["gigya::app::a_signed_user_is_refused_in_gigyas_words", "gigya::api::a_request_is_refused_with_the_vendors_codes"],
     ),
-    ("a friendship's signature is that of a user with `_` in their id", &["gigya::pitfalls::the_proof_of_a_friendship_or_a_site_is_none_of_a_user"]),
-    ("a user's signature is that of a login's end where its token is all digits", &["gigya::pitfalls::the_proof_of_a_user_keeps_no_login_alive"]),
+    (
+        "a friendship's signature is that of a user with `_` in their id",
+        &["gigya::pitfalls::the_proof_of_a_friendship_or_a_site_is_none_of_a_user"],
+    ),
+    (
+        "a user's signature is that of a login's end where its token is all digits",
+        &["gigya::pitfalls::the_proof_of_a_user_keeps_no_login_alive"],
+    ),
     (
         "signatures compared loosely; `iss` and `exp` of tokens not looked at",
         &[
@@ -190,13 +227,22 @@ const GIGYA: Pitfalls = &[
 ];
 
 const JANRAIN: Pitfalls = &[
-    ("a `Date` of a form that something on the way replaces", &["janrain::attacks::a_signed_request_is_taken_as_it_was_signed_or_not_at_all"]),
-    ("a path rewritten before it is verified", &["janrain::attacks::a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_signed"]),
+    (
+        "a `Date` of a form that something on the way replaces",
+        &["janrain::attacks::a_signed_request_is_taken_as_it_was_signed_or_not_at_all"],
+    ),
+    (
+        "a path rewritten before it is verified",
+        &["janrain::attacks::a_path_that_something_on_the_way_has_changed_is_not_the_one_that_was_signed"],
+    ),
     ("a failure inside a 200 is stored, or counted as a success", &["janrain::pitfalls::a_failure_inside_a_200_is_nobodys_to_store"]),
     ("310 taken for `not logged in`", &["janrain::renewal::codes_310_380_and_390_renew_nothing"]),
     (
         "a code in a redirect leaks, an open redirect_uri is somebody's account",
-        &["janrain::attacks::an_open_redirect_uri_and_a_secret_in_a_url_go_nowhere", "janrain::logins::an_address_that_is_nearly_ours_is_not_ours"],
+        &[
+            "janrain::attacks::an_open_redirect_uri_and_a_secret_in_a_url_go_nowhere",
+            "janrain::logins::an_address_that_is_nearly_ours_is_not_ours",
+        ],
     ),
     ("a merge_token joins two accounts", &["janrain::attacks::a_merge_token_of_another_login_joins_no_accounts"]),
     ("a mobile refresh is signed with a secret that lives as long as the session", &["janrain::attacks::a_mobile_refresh_comes_once"]),

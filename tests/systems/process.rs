@@ -13,7 +13,6 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::support::raw::{Answer, Client, PATIENCE};
-use crate::{janrain, taptalk, telematics};
 
 /// A client of a vendor's, with the credentials that it holds.
 #[async_trait]
@@ -27,11 +26,11 @@ pub trait Caller: Send {
 
 /// The clients, by name: each is made of what it begins with.
 const CALLERS: [(&str, fn(&Value) -> Box<dyn Caller>); 5] = [
-    ("taptalk page", taptalk::clients::page),
-    ("taptalk tab", taptalk::clients::tab),
-    ("telematics app", telematics::clients::app),
-    ("telematics phone", telematics::clients::phone),
-    ("janrain page", janrain::clients::page),
+    ("taptalk page", crate::taptalk::clients::page),
+    ("taptalk tab", crate::taptalk::clients::tab),
+    ("telematics app", crate::telematics::clients::app),
+    ("telematics phone", crate::telematics::clients::phone),
+    ("janrain page", crate::janrain::clients::page),
 ];
 
 /// Which client to be: its name, the address of the proxy, and what it begins with.

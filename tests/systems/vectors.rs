@@ -108,7 +108,15 @@ async fn gigya_signatures_of_class_a_are_taken_b_where_the_conf_says_so_and_c_an
         ("jkl234h53k2", "908dsf7g68d9", Some("7fcghjv5et4iogu9fp8"), 23_456_754, "tq+VN8H/ygYJbSF+91Mak8XUjGY=", false, true),
         ("b4645kl35jb", "b45432lkn4jb", Some("v5hjbkl34;ejapwfu8d9gyo7"), 9_876_543, "WKiloNBnOvazdwary9EQdlAKovs=", false, true),
         ("890fd7g69f0sfd7", "3m4lkn5jb645l43;2k", Some("b5yelrtgiufdbtker"), 345_678_232, "UnuJroSwujupzqwhaCQYItNQ0C4=", false, true),
-        ("v65jbk4renlfioupb8", "809dierpwojl4k23mr", Some("03-49ut8iryughdfkjsladm"), 76_823_433, "dkcOPZlo35IE0IMkYtXmeaqF58g=", false, true),
+        (
+            "v65jbk4renlfioupb8",
+            "809dierpwojl4k23mr",
+            Some("03-49ut8iryughdfkjsladm"),
+            76_823_433,
+            "dkcOPZlo35IE0IMkYtXmeaqF58g=",
+            false,
+            true,
+        ),
         // Class C: a character dangles, which decoders that forgive it drop.
         ("mkl34n5jb4356", "0-9vbn8m7gfd0ru", None, 46_578_543, "zGAMM6XlTamV4QH+g3C/RgptX+0=", false, false),
         ("mkl34n5jb4356", "0-9vbn8m7gfd0ru", Some("b5jkw4repshdf89vuilbt453w"), 46_578_543, "g+oeLL0iZYC4C7tb34qdov5Puec=", false, false),
@@ -132,19 +140,26 @@ async fn gigya_signatures_of_class_a_are_taken_b_where_the_conf_says_so_and_c_an
             let text = time.to_string();
             let body = match friend {
                 None => vec![("UID", uid), ("signatureTimestamp", &*text), ("UIDSignature", signature)],
-                Some(friend) => vec![("UID", uid), ("friendUID", friend), ("signatureTimestamp", &text), ("friendshipSignature", signature)],
+                Some(friend) => {
+                    vec![("UID", uid), ("friendUID", friend), ("signatureTimestamp", &text), ("friendshipSignature", signature)]
+                }
             };
             let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(body).finish();
-            let post = async |body: &str| {
-                proxy.ask_with("POST", "/login", &[("Content-Type", "application/x-www-form-urlencoded")], body).await
-            };
+            let post =
+                async |body: &str| proxy.ask_with("POST", "/login", &[("Content-Type", "application/x-www-form-urlencoded")], body).await;
             let late = Some(400_128);
-            let moments = [(time - 301, late), (time - 300, None), (time, None), (time + 300, None), (time + 301, late), (time + 301, late)];
+            let moments =
+                [(time - 301, late), (time - 300, None), (time, None), (time + 300, None), (time + 301, late), (time + 301, late)];
             for (now, refused) in moments {
                 proxy.set_clock(now);
                 let before = app.hits();
                 let answer = post(&body).await;
-                assert_eq!((answer.status, app.hits() - before), (200, usize::from(refused.is_none())), "{shows} at {now}: {}", proxy.written());
+                assert_eq!(
+                    (answer.status, app.hits() - before),
+                    (200, usize::from(refused.is_none())),
+                    "{shows} at {now}: {}",
+                    proxy.written()
+                );
                 assert_eq!(said(&answer)["errorCode"], json!(refused), "{shows} at {now}");
             }
             proxy.set_clock(time);

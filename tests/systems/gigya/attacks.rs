@@ -32,7 +32,8 @@ async fn a_users_signature_is_taken_in_one_form_at_one_time_for_one_user() {
     let (old, ahead) = ((START - 301).to_string(), (START + 301).to_string());
     let (millis, zeros, plus, float) = (format!("{now}000"), format!("00{now}"), format!("+{now}"), format!("{now}.0"));
     let long = "u".repeat(65_536);
-    let signed = |time: &str, uid: &str| [("UID", uid.to_owned()), ("signatureTimestamp", time.to_owned()), ("UIDSignature", sign(time, uid))];
+    let signed =
+        |time: &str, uid: &str| [("UID", uid.to_owned()), ("signatureTimestamp", time.to_owned()), ("UIDSignature", sign(time, uid))];
     let with = |signature: &str| [("UID", "anna".to_owned()), ("signatureTimestamp", now.clone()), ("UIDSignature", signature.to_owned())];
     let rows = [
         (with(&hmac(&user_key, &format!("{now}_anna"))), FORGED.1, "G1 G8 by another secret"),
@@ -79,7 +80,11 @@ async fn a_users_signature_is_taken_in_one_form_at_one_time_for_one_user() {
     assert_eq!(stage.get(APP, "/home?UID=berta&email=root", &[("Cookie", &session), ("X-Auth-Subject", "root")]).await.status, 200);
     assert_eq!(stage.app.records().pop().unwrap().fields("x-auth-subject"), ["anna"], "G14 nobody is who was not signed");
     assert_eq!(told(&login(&stage, &whole).await), (200, 403_004), "G9 a signature opens one session");
-    assert_eq!(told(&login(&stage, &[whole[0], whole[1], whole[2], ("email", "root@example.com")]).await), (200, 403_004), "G9 whatever is beside it");
+    assert_eq!(
+        told(&login(&stage, &[whole[0], whole[1], whole[2], ("email", "root@example.com")]).await),
+        (200, 403_004),
+        "G9 whatever is beside it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +118,9 @@ async fn a_signed_call_is_taken_as_it_was_signed_and_once() {
 
 #[test]
 fn a_secret_that_is_none_is_told_when_the_conf_is_read() {
-    for (secret, shows) in [("", "G13 empty"), ("====", "G13 padding alone"), ("not base64!", "G5 a text that is no base64"), ("aGVs bG8=", "G5 with a space")] {
+    for (secret, shows) in
+        [("", "G13 empty"), ("====", "G13 padding alone"), ("not base64!", "G5 a text that is no base64"), ("aGVs bG8=", "G5 with a space")]
+    {
         let folder = Folder::new();
         folder.write("secret", secret);
         let path = folder.write(
@@ -181,7 +188,13 @@ async fn what_clients_are_known_to_sign_wrongly_is_refused_and_the_rest_of_their
     let [_, secret] = secrets();
     // An old Python library leaves values as they are in the text that it signs, and joins a port without its colon.
     let old = |base: &str, uid: &str, nonce: &str| {
-        let pairs = [("UID", uid), ("apiKey", DemoGigya::API_KEY), ("nonce", nonce), ("timestamp", &START.to_string()), ("userKey", DemoGigya::USER_KEY)];
+        let pairs = [
+            ("UID", uid),
+            ("apiKey", DemoGigya::API_KEY),
+            ("nonce", nonce),
+            ("timestamp", &START.to_string()),
+            ("userKey", DemoGigya::USER_KEY),
+        ];
         let plain: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let text = format!("POST&{}&{}", encode(&format!("{base}{INFO}")), encode(&plain.join("&")));
         format!("{}&sig={}", form(&pairs), encode(&hmac(&secret, &text)))

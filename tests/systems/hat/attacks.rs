@@ -1,7 +1,7 @@
 //! The attack list on log-ins with a HAT, section L row by row, over the shipped conf; and what else the vendor's servers let happen.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::hat::{ADA, BOB, CONF, NOT_AUTHENTICATED, OWNER, START, Scene, VALIDATE, cookie_of, script};
 use crate::loopback::{Loopback, Told};
@@ -60,7 +60,16 @@ async fn a_browser_is_sent_nowhere_but_where_the_conf_says() {
         let arrived = scene.ask(&target, &[("Cookie", &scene.begun().await)]).await;
         assert_eq!((arrived.status, arrived.field("location")), (303, Some("/home")), "{shows}: whatever the way back asks for");
     }
-    for hat in ["evilhubat.net", "hubat.net.evil.example", "hubat.net", "evil.example", "x@ada.hubat.net", "ada.hubat.net:443@evil", "ada.hubat.net/x", "127.0.0.1"] {
+    for hat in [
+        "evilhubat.net",
+        "hubat.net.evil.example",
+        "hubat.net",
+        "evil.example",
+        "x@ada.hubat.net",
+        "ada.hubat.net:443@evil",
+        "ada.hubat.net/x",
+        "127.0.0.1",
+    ] {
         let login = scene.ask(&format!("/login?hat={hat}"), &[]).await;
         let sent = login.field("location").unwrap_or_default().to_owned();
         assert!(login.status == 400 || sent.starts_with("https://hubat.net/#/"), "L2 {hat}: {} {sent}", login.status);
@@ -113,7 +122,11 @@ async fn a_token_opens_a_session_only_where_it_is_for() {
     ];
     for (token, shows) in refused {
         let answer = scene.arrive(&token, &scene.begun().await).await;
-        assert_eq!((answer.status, answer.text().as_str(), cookie_of(&answer, "__Host-session")), (401, NOT_AUTHENTICATED, None), "{shows}");
+        assert_eq!(
+            (answer.status, answer.text().as_str(), cookie_of(&answer, "__Host-session")),
+            (401, NOT_AUTHENTICATED, None),
+            "{shows}"
+        );
     }
     let both = format!("/callback?token={}&token={}", scene.fresh(), scene.fresh());
     assert_eq!(scene.ask(&both, &[JSON, ("Cookie", &scene.begun().await)]).await.status, 400, "two");
@@ -149,7 +162,11 @@ async fn a_session_is_new_at_each_log_in_and_is_nobody_elses() {
         (format!("{first}; __Host-session="), 400, "L10 one and an empty one"),
         (first.replace("__Host-", ""), 401, "L10 under a name that others may set"),
         (format!("{first}; __Host-session_chunks=99999999; __Host-session.0=x; __Host-session.1=y"), 200, "L12 there are no pieces"),
-        (format!("__Host-session_chunks=2; __Host-session.0={}; __Host-session.1={}", &a[..9], &a[9..]), 401, "L12 so none are put together"),
+        (
+            format!("__Host-session_chunks=2; __Host-session.0={}; __Host-session.1={}", &a[..9], &a[9..]),
+            401,
+            "L12 so none are put together",
+        ),
         (planted, 401, "made up"),
         (first.clone(), 200, "as it was set"),
     ];
@@ -201,7 +218,8 @@ async fn pages_of_other_sites_begin_nothing_and_what_they_write_is_not_repeated(
 async fn before(script: impl Fn() -> Told + Send + 'static) -> (Whole, Loopback, Upstream) {
     let server = Loopback::start_tls(&[ADA, BOB], move |_| script());
     let app = Upstream::start().await;
-    let outbound = format!("outbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}\nstate: {{ memory: {{}} }}\n", server.address);
+    let outbound =
+        format!("outbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}\nstate: {{ memory: {{}} }}\n", server.address);
     let yaml = CONF
         .replace("listeners: [{ address: 127.0.0.1:8080 }]", "listeners: [{ address: 127.0.0.1:0 }]")
         .replace("admin: { address: 127.0.0.1:9901 }\n", &outbound)
@@ -249,9 +267,12 @@ async fn each_kind_of_token_opens_what_it_is_for_and_nothing_else() {
         ("/users/application_token?name=x&resource=https://a.example", [200, 401, 401, 401], "what only an owner may do"),
     ];
     for (target, expected, shows) in rows {
-        for (token, (status, kind)) in
-            [&owner, &application, &validate, &other].into_iter().zip(expected.into_iter().zip(["owner", "application", "validate", "another's"]))
-        {
+        for (token, (status, kind)) in [&owner, &application, &validate, &other].into_iter().zip(expected.into_iter().zip([
+            "owner",
+            "application",
+            "validate",
+            "another's",
+        ])) {
             let answer = scene.get(target, token).await;
             assert_eq!(answer.status, status, "{shows}: {kind} at {target}: {}", answer.text());
         }

@@ -47,12 +47,19 @@ async fn two_processes_with_one_session_go_through_twenty_expiries_with_one_refr
     twenty(|_| Turn::Together, |house, round| house.set_clock(NOW + round * (LIFE + 1))).await;
 }
 
+/// Capture's clock runs ahead of ours, by which the token is good.
+fn by_a_reply(house: &House, round: i64) {
+    house.vendor.store(NOW + round * (LIFE + 1), Ordering::SeqCst);
+    house.whole.set_clock(NOW + round * 10);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn so_they_do_where_only_code_414_tells_that_the_token_has_run_out() {
-    // Capture's clock runs ahead of ours, by which the token is good.
-    let expire = |house: &House, round: i64| {
-        house.vendor.store(NOW + round * (LIFE + 1), Ordering::SeqCst);
-        house.whole.set_clock(NOW + round * 10);
-    };
-    twenty(Turn::InTurn, expire).await;
+    twenty(Turn::InTurn, by_a_reply).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a renewal that a reply asks for is not yet one for all who were told at the same moment"]
+async fn also_at_the_same_moment() {
+    twenty(|_| Turn::Together, by_a_reply).await;
 }

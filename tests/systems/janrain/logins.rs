@@ -67,7 +67,8 @@ async fn a_code_is_redeemed_once_by_its_own_client_at_its_own_address() {
     let grant = |more: &[(&str, &str)]| form(&[&[("grant_type", "authorization_code"), ("code", &*code)], more].concat());
 
     let basic = format!("Basic {}", base64("issuer:issuer-secret"));
-    let foreign = house.api("POST", "/oauth/token", &[("Authorization", &basic)], &grant(&[("redirect_uri", REDIRECT)]).replace(&code, &taken)).await;
+    let foreign =
+        house.api("POST", "/oauth/token", &[("Authorization", &basic)], &grant(&[("redirect_uri", REDIRECT)]).replace(&code, &taken)).await;
     assert_eq!((foreign.status, &body(&foreign)["stat"]), (400, &json!("error")), "L6 a code of another client: {}", foreign.text());
     let nobody = house.page("/oauth/token", &grant(&[]), None).await;
     assert_eq!((nobody.status, nobody.field("set-cookie")), (401, None), "L4 by a browser that has not logged in: {}", nobody.text());
@@ -141,7 +142,9 @@ async fn a_stampede_refreshes_once_and_everybody_gets_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_capture_that_cannot_refresh_is_not_asked_again_and_again() {
-    for (trouble, shows) in [(Trouble::Down(503), "M12 an outage"), (Trouble::Down(200), "M11 a page"), (Trouble::RefreshLost, "M5 answers that are lost")] {
+    for (trouble, shows) in
+        [(Trouble::Down(503), "M12 an outage"), (Trouble::Down(200), "M11 a page"), (Trouble::RefreshLost, "M5 answers that are lost")]
+    {
         let house = House::start().await;
         let cookie = house.logged_in().await;
         house.set_clock(NOW + LIFE + 1);

@@ -40,8 +40,10 @@ async fn a_secret_over_plain_http_undoes_what_signatures_are_for_and_is_refused(
     ];
     for (way, own, text, everywhere) in ways {
         for (proto, good) in [("http", everywhere), ("https", !everywhere || way != "signed")] {
-            let fields: Vec<(&str, &str)> =
-                [("Host", "capture.example"), ("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", proto)].into_iter().chain(own.clone()).collect();
+            let fields: Vec<(&str, &str)> = [("Host", "capture.example"), ("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", proto)]
+                .into_iter()
+                .chain(own.clone())
+                .collect();
             let before = capture.hits();
             let answer = proxy.ask_with(if text.is_empty() { "GET" } else { "POST" }, "/entity", &fields, text).await;
             assert_eq!(capture.hits() - before, usize::from(good), "{way} over {proto}: {}", answer.text());

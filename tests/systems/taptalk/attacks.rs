@@ -50,7 +50,8 @@ async fn a_ticket_is_good_once_as_it_was_given_and_for_its_hour() {
     assert_ne!(told(&elsewhere), fine(), "F10 another host");
     for method in ["GET", "HEAD", "OPTIONS"] {
         let app_key = base64("demo-app:demo-app-secret-9d04");
-        let fields = [("Host", HOST), ("App-Key", &*app_key), ("Device-Identifier", "d-1"), ("Authorization", &*bearer), ("Range", "bytes=0-1")];
+        let fields =
+            [("Host", HOST), ("App-Key", &*app_key), ("Device-Identifier", "d-1"), ("Authorization", &*bearer), ("Range", "bytes=0-1")];
         let answer = stage.whole.ask(method, EXCHANGE, &fields).await;
         assert!(!answer.text().contains("accessToken"), "F13 {method}: {}", answer.text());
     }
@@ -60,7 +61,12 @@ async fn a_ticket_is_good_once_as_it_was_given_and_for_its_hour() {
     let early = [("Authorization", bearer.as_str()), ("Early-Data", "1")];
     assert_eq!(stage.post(HOST, EXCHANGE, &early, "\"\"").await.status, 425, "F22 nothing is spent on what may be a repetition");
 
-    let answers = tokio::join!(stage.with(EXCHANGE, &ticket), stage.with(EXCHANGE, &ticket), stage.with(EXCHANGE, &ticket), stage.with(EXCHANGE, &ticket));
+    let answers = tokio::join!(
+        stage.with(EXCHANGE, &ticket),
+        stage.with(EXCHANGE, &ticket),
+        stage.with(EXCHANGE, &ticket),
+        stage.with(EXCHANGE, &ticket)
+    );
     let good = [&answers.0, &answers.1, &answers.2, &answers.3].into_iter().filter(|answer| told(answer) == fine()).count();
     assert_eq!(good, 1, "F2 one of four that come together, and none of what was refused has spent it");
     assert_eq!(told(&stage.with(EXCHANGE, &ticket).await), refused(401, "40103"), "F1 twice");
@@ -166,7 +172,9 @@ async fn who_asked_first_may_leave_and_the_refresh_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_that_the_vendor_refuses_or_garbles_is_not_tried_again_and_again() {
-    for (trouble, shows) in [(Trouble::RefreshFails, "M12 failures"), (Trouble::Html, "M11 a page"), (Trouble::RefreshLost, "M5 answers that are lost")] {
+    for (trouble, shows) in
+        [(Trouble::RefreshFails, "M12 failures"), (Trouble::Html, "M11 a page"), (Trouble::RefreshLost, "M5 answers that are lost")]
+    {
         let stage = Stage::start().await;
         let cookie = stage.session("anna").await;
         stage.at(NOW + LIFE);

@@ -116,6 +116,16 @@ async fn two_processes_with_one_session_go_through_twenty_expiries_with_one_refr
 
 #[tokio::test(flavor = "multi_thread")]
 async fn so_they_do_where_only_replies_tell_that_the_token_has_run_out() {
+    told_by_replies(Turn::InTurn).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a renewal that a reply asks for is not yet one for all who were told at the same moment"]
+async fn also_at_the_same_moment() {
+    told_by_replies(|_| Turn::Together).await;
+}
+
+async fn told_by_replies(turn: fn(usize) -> Turn) {
     let stage = Stage::start().await;
     let mut clients = pages(&stage).await;
     for round in 1..=20_usize {
@@ -123,7 +133,7 @@ async fn so_they_do_where_only_replies_tell_that_the_token_has_run_out() {
         // The vendor's clock runs ahead of ours, by which the token is good.
         stage.vendor_clock.store(NOW + step * LIFE, Ordering::SeqCst);
         stage.whole.set_clock(NOW + step * 10);
-        both_work(&mut clients, Turn::InTurn(round), &format!("expiry {round}")).await;
+        both_work(&mut clients, turn(round), &format!("expiry {round}")).await;
         let asked = stage.vendor.asked();
         assert_eq!((asked.refreshed, asked.refused, asked.exchanged), (round, 0, 1), "one refresh for both, expiry {round}");
     }

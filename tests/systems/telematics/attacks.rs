@@ -74,7 +74,11 @@ async fn a_stampede_refreshes_once_and_everybody_gets_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_that_cannot_refresh_is_not_asked_again_and_again() {
-    for (trouble, most, shows) in [(Trouble::RefreshFails(503), 2, "M12 a 503"), (Trouble::RefreshFails(400), 1, "M9 a 400"), (Trouble::RefreshLost, 1, "M5 answers that are lost")] {
+    for (trouble, most, shows) in [
+        (Trouble::RefreshFails(503), 2, "M12 a 503"),
+        (Trouble::RefreshFails(400), 1, "M9 a 400"),
+        (Trouble::RefreshLost, 1, "M5 answers that are lost"),
+    ] {
         let stage = Stage::start().await;
         let session = logged_in(&stage, USER).await;
         stage.at(NOW + STEP);
@@ -125,13 +129,18 @@ async fn a_refresh_is_the_vendors_own_answer_and_about_the_same_user_or_it_is_no
             Answered::With(bytes) => bytes,
             Answered::PairOf(device) => {
                 let (access, refresh) = stage.vendor.pair(device, Timestamp(NOW + STEP)).unwrap();
-                let result = json!({ "DeviceToken": device, "AccessToken": { "Token": access, "ExpiresIn": LIFE }, "RefreshToken": refresh });
+                let result =
+                    json!({ "DeviceToken": device, "AccessToken": { "Token": access, "ExpiresIn": LIFE }, "RefreshToken": refresh });
                 whole("200 OK", "", &json!({ "Result": result, "Status": 200, "Title": "", "Errors": [] }).to_string())
             }
         };
         stage.at(NOW + STEP);
         let answer = stage.with_pair("proxy.test", "/app/trips", &pair).await;
-        assert_eq!((answer.status == 200, handed(&answer).is_some(), stage.app.hits()), (good, good, usize::from(good)), "{shows}: {answer:?}");
+        assert_eq!(
+            (answer.status == 200, handed(&answer).is_some(), stage.app.hits()),
+            (good, good, usize::from(good)),
+            "{shows}: {answer:?}"
+        );
         assert!(good || matches!(answer.status, 401 | 503), "{shows}: {answer:?}");
     }
     assert_eq!(aside.hits(), 0, "M13 nobody else saw a token");
