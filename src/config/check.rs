@@ -94,6 +94,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     if let Some((rules, _)) = &rules {
         renewers::prove_names(&authenticators, rules, checking);
+        renewers::prove_relayed(rules, &authenticators, &mut renewers, checking);
     }
     let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
