@@ -102,6 +102,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let (rules, table) = rules?;
     beside::warn(root, &rules, &table, checking);
     let upstreams = upstreams?;
+    upstreams::refuse_plain_secrets(&rules, &upstreams, root, checking);
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();
     Some(Plan {

@@ -49,6 +49,12 @@ pub trait SystemPlan: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What it adds to requests that nobody between here and the upstream may read, in words; such a rule forwards over TLS, or to
+    /// this very machine.
+    fn shows_secret(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Builds it.
     ///
     /// # Errors

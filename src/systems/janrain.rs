@@ -54,6 +54,11 @@ impl SystemPlan for JanrainPlan {
         true
     }
 
+    fn shows_secret(&self) -> Option<&'static str> {
+        let held = self.rules.application.as_ref()?.client_secret.as_ref();
+        held.filter(|_| !self.rules.plain_secrets).map(|_| "the application's secret")
+    }
+
     fn build(&self) -> Result<Arc<dyn System>, String> {
         Ok(Arc::new(Janrain { rules: Arc::clone(&self.rules) }))
     }

@@ -84,8 +84,8 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "plain_secrets",
             Shape::OneOf(&["refuse", "allow"]),
             "refuse",
-            "Whether clients may send their secret itself (`Basic`, or in a body) over plain HTTP. Connections from this machine are exempt; \
-             where TLS ends in front of the proxy, name it under `trusted_proxies`.",
+            "Whether clients may send their secret itself (`Basic`, or in a body) over plain HTTP, and we `application.client_secret`. This \
+             machine is exempt; where TLS ends in front of the proxy, name it under `trusted_proxies`.",
         ),
         KeySpec::optional("application", Shape::Section(&APPLICATION), "What we say on behalf of every caller, whatever it says itself."),
     ],
