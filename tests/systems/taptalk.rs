@@ -6,6 +6,7 @@
 mod api;
 mod app;
 mod held;
+mod socket;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

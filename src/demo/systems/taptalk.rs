@@ -10,6 +10,7 @@
 //! Source: docs.taptalk.io; taptalksdk-web 1.0.310 for what its clients send.
 
 mod api;
+mod socket;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -15,7 +15,7 @@ const CHAT: &str = "/v1/chat/message/send";
 
 impl Stage {
     /// Exchanges a ticket as the page does; the cookie that it gets.
-    async fn session(&self, user: &str) -> String {
+    pub(super) async fn session(&self, user: &str) -> String {
         let ticket = self.vendor.ticket(user, "Anna", Timestamp(NOW)).unwrap();
         let bearer = format!("Bearer {ticket}");
         let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
@@ -26,7 +26,7 @@ impl Stage {
     }
 
     /// A call as the page makes it: what it holds is no token.
-    async fn call(&self, cookie: &str) -> Answer {
+    pub(super) async fn call(&self, cookie: &str) -> Answer {
         let fields = [("Cookie", cookie), ("Authorization", "Bearer held-by-the-proxy"), ("Sec-Fetch-Site", "same-origin")];
         self.post(SITE, CHAT, &fields, "\"\"").await
     }

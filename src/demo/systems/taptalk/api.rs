@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::demo::stand::{self, Reply};
+use crate::demo::systems::taptalk::socket;
 use crate::demo::systems::taptalk::{DemoTapTalk, Given, Kind, Office, Seen, Trouble};
 use crate::domain::{Clock, Timestamp};
 use crate::jose::base64url;
@@ -36,6 +37,7 @@ pub(super) async fn attend(office: &Mutex<Office>, request: &Request<Bytes>, clo
     }
     let answer = office.desk(request, clock.now());
     match answer {
+        Ok(_) if socket::is_asked_for(request.headers()) => Some(socket::opened(request.headers()).unwrap_or_else(|| refused((400, "40001", "")))),
         Ok(_) if trouble == Trouble::RefreshLost && refreshes => None,
         Ok(data) => Some(envelope(200, "", "", &data)),
         Err((_, "40104", _)) if trouble == Trouble::RealStatus => Some(stand::plain(401, "text/plain", "Unauthorized")),
