@@ -3,6 +3,7 @@
 mod attacks;
 mod renewal;
 mod stage;
+mod users;
 
 use countersign::domain::Timestamp;
 use serde_json::{Value, json};

@@ -70,6 +70,7 @@ impl Stage {
             "demo-assertion.pem",
             "demo-taptalk-server-secret.txt",
             "demo-taptalk-app-key.txt",
+            "demo-onetalk-key.txt",
         ];
         for file in files {
             folder.write(file, read(&format!("keys/{file}")));
@@ -80,7 +81,8 @@ impl Stage {
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
             .replace("accounts: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "accounts: { pinned: { file: accounts.jwk } }")
             .replace("../keys/", "")
-            .replace("https://engine.taptalk.example", &vendor.origin());
+            .replace("https://engine.taptalk.example", &vendor.origin())
+            .replace("https://onetalk-api.taptalk.example", &vendor.origin());
         let whole = Whole::start_in(folder, &yaml).await;
         whole.ready().await;
         Self { vendor, vendor_clock, app, accounts, whole }
