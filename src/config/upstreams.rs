@@ -181,7 +181,8 @@ fn tls(upstream: &Section<'_>, secure: bool, checking: &mut Checking<'_>) -> Opt
 pub(super) fn refuse_plain_secrets(rules: &[RulePlan], upstreams: &[UpstreamPlan], root: &Root<'_>, checking: &mut Checking<'_>) {
     let written = root.get("rules").and_then(Node::as_list).unwrap_or_default();
     for (rule, node) in rules.iter().zip(written) {
-        let (Some(secret), ActionPlan::Forward(forward)) = (rule.system.as_ref().and_then(|system| system.shows_secret()), &rule.action) else {
+        let (Some(secret), ActionPlan::Forward(forward)) = (rule.system.as_ref().and_then(|system| system.shows_secret()), &rule.action)
+        else {
             continue;
         };
         let Some(upstream) = upstreams.get(forward.upstream).filter(|upstream| upstream.tls.is_none()) else { continue };

@@ -30,6 +30,7 @@ use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
 use crate::state::contract::Burned;
+use crate::systems::contract::Lesson;
 use crate::verify::governor::is_guess;
 
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
@@ -108,6 +109,10 @@ impl Judge for Gate {
         let reading = target::canonical(arrival.raw_target)?;
         let host = host::of_request(arrival.headers, arrival.authority, reading.authority.as_deref())?;
         keeper.keep(harvest, caller, &host, self.clock.now()).await
+    }
+
+    async fn learn(&self, lessons: &[Lesson]) -> Result<(), Refusal> {
+        self.note(lessons, self.clock.now()).await
     }
 
     fn in_vain(&self, fresh: SpentKey) {
@@ -260,7 +265,7 @@ impl Gate {
                 let (remembered, harvests) = (pass.as_ref(), rule.keeper.is_some());
                 if let (Some(system), Some(pass)) = (&rule.system, remembered) {
                     guard::apply(pass, &request, &mut admission);
-                    let needed = admission.renewable.is_some() || harvests;
+                    let needed = admission.renewable.is_some() || harvests || system.learns(&request.target.path);
                     admission.held = (needed && system.holds(request.method, &request.target.path)).then(|| Arc::clone(system));
                     admission.system = Some(Arc::clone(system));
                     admission.keeper.clone_from(&rule.keeper);

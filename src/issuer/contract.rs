@@ -11,9 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{
-    Harvest, Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Spent, Timestamp, TokenPair,
-};
+use crate::domain::{Harvest, Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Spent, Timestamp, TokenPair};
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;

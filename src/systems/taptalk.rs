@@ -125,12 +125,9 @@ impl System for TapTalk {
     fn classify(&self, reply: &Reply<'_>) -> Meaning {
         match Endpoint::of(reply.path, &self.settings.base) {
             // They speak of the ticket or the refresh token that they were asked with, and no other renews that.
-            Endpoint::Exchange
-            | Endpoint::Refresh
-            | Endpoint::Ticket
-            | Endpoint::Server
-            | Endpoint::Contact
-            | Endpoint::Integration => Meaning::Fine,
+            Endpoint::Exchange | Endpoint::Refresh | Endpoint::Ticket | Endpoint::Server | Endpoint::Contact | Endpoint::Integration => {
+                Meaning::Fine
+            }
             Endpoint::Connect | Endpoint::Client => reply::meaning(reply, &self.settings.expired),
         }
     }

@@ -104,9 +104,10 @@ impl Filling {
         }
         let given = |name: &str, sources: &[(&str, Source)]| sources.iter().any(|(known, _)| *known == name);
         if !given(product.user(), &sources) && checking.faults.errors() == before {
-            checking
-                .faults
-                .error(&written.span, "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by; `customerUserID` for OneTalk");
+            checking.faults.error(
+                &written.span,
+                "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by; `customerUserID` for OneTalk",
+            );
         }
         for (name, source) in [(ADDRESS, Source::ClientAddress), (AGENT, Source::Header(http::header::USER_AGENT))] {
             if product.field(name).is_some() && !given(name, &sources) {

@@ -85,6 +85,7 @@ rules:
     system: &application
       janrain:
         forms: {{ socialRegistrationForm: [emailAddress] }}
+        codes: seen
         application:
           client_id: {CLIENT}
           client_secret: {{ file: client.secret }}
@@ -116,7 +117,7 @@ rules:
   - name: native
     match: {{ hosts: [capture.example], paths: [/oauth/auth_native, /oauth/register_native, /oauth/refresh_access_token] }}
     authenticate: named
-    system: &guarded {{ janrain: {{ redirect_uris: ["{REDIRECT}"] }} }}
+    system: &guarded {{ janrain: {{ redirect_uris: ["{REDIRECT}"], codes: seen }} }}
     forward: capture
   - name: entities
     match: {{ hosts: [capture.example], paths: [/entity, /entity.update], methods: [GET, POST] }}

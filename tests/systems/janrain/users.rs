@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::janrain::stage::{ADDRESS, CLIENT, House, LIFE, SOCIAL, UUID, body, date, form, signature};
+use crate::janrain::stage::{ADDRESS, CLIENT, House, LIFE, REDIRECT, SECRET, SOCIAL, UUID, body, date, form, signature};
+use crate::support::rows::base64;
 use crate::support::whole::NOW;
 
 /// A token of a user who has logged in through the native call of an app.
@@ -14,7 +15,7 @@ async fn token(house: &House) -> String {
         ("flow", "standard"),
         ("flow_version", "20160420-1"),
         ("locale", "en-US"),
-        ("redirect_uri", crate::janrain::stage::REDIRECT),
+        ("redirect_uri", REDIRECT),
         ("response_type", "token"),
         ("token", SOCIAL),
     ]);
@@ -71,4 +72,34 @@ async fn users_read_themselves_with_their_token_and_clients_with_their_feature()
         assert_eq!(told["stat"], json!("error"), "{path}: {told}");
     }
     assert_eq!(house.capture.seen().len(), before, "Capture heard of none of them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_redeemed_once_and_by_the_client_that_it_was_given_to() {
+    let house = House::start().await;
+    house.capture.user(ADDRESS, UUID);
+    house.capture.social(SOCIAL, ADDRESS);
+    let call = form(&[
+        ("client_id", CLIENT),
+        ("flow", "standard"),
+        ("flow_version", "20160420-1"),
+        ("locale", "en-US"),
+        ("redirect_uri", REDIRECT),
+        ("response_type", "code"),
+        ("token", SOCIAL),
+    ]);
+    let told = body(&house.api("POST", "/oauth/auth_native", &[], &call).await);
+    let code = told["authorization_code"].as_str().unwrap_or_else(|| panic!("no code: {told}")).to_owned();
+    let redeem = async |id: &str, secret: &str, code: &str| {
+        let text = form(&[("grant_type", "authorization_code"), ("code", code), ("redirect_uri", REDIRECT)]);
+        let basic = format!("Basic {}", base64(format!("{id}:{secret}")));
+        let answer = house.api("POST", "/oauth/token", &[("Authorization", &basic)], &text).await;
+        (answer.status, body(&answer)["error"].as_str().unwrap_or_default().to_owned(), house.capture.seen().len())
+    };
+    let before = house.capture.seen().len();
+    let refused = |seen| (400, "invalid_grant".to_owned(), seen);
+    assert_eq!(redeem("issuer", "issuer-secret", &code).await, refused(before), "another client, though its features would do");
+    assert_eq!(redeem(CLIENT, SECRET, "c00000000000ffff").await, refused(before), "a code that nobody was given");
+    assert_eq!(redeem(CLIENT, SECRET, &code).await, (200, String::new(), before + 1), "the client that it was given to");
+    assert_eq!(redeem(CLIENT, SECRET, &code).await, refused(before + 1), "once");
 }

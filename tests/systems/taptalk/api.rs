@@ -96,7 +96,11 @@ async fn a_page_gets_a_ticket_of_onetalk_for_its_own_user_and_knows_no_api_key()
     assert!(said(&answer)["data"]["ticket"].is_string());
     let seen = stage.vendor.seen().pop().unwrap();
     let sent: Value = serde_json::from_str(&seen.body).unwrap();
-    assert_eq!(sent, json!({ "customerUserID": "anna", "fullName": "Anna Example", "email": "anna@app.example" }), "the session's, all of it");
+    assert_eq!(
+        sent,
+        json!({ "customerUserID": "anna", "fullName": "Anna Example", "email": "anna@app.example" }),
+        "the session's, all of it"
+    );
     assert_eq!(seen.headers["api-key"], DemoTapTalk::API_KEY, "the proxy's");
     assert!(!seen.headers.contains_key("authorization"), "the page's own token stays here");
 

@@ -52,7 +52,11 @@ async fn a_page_that_holds_a_session_opens_the_vendors_socket_with_the_pair_that
     let shown = asked.headers["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     assert!(stage.vendor.credentials().iter().any(|known| known == shown), "the vendor sees the session's own");
     assert!(!asked.headers.contains_key("cookie"), "and not the session");
-    assert_eq!((asked.headers["device-identifier"].to_str().unwrap(), asked.headers["device-platform"].to_str().unwrap()), ("d-1", "web"), "what it may want stands in fields");
+    assert_eq!(
+        (asked.headers["device-identifier"].to_str().unwrap(), asked.headers["device-platform"].to_str().unwrap()),
+        ("d-1", "web"),
+        "what it may want stands in fields"
+    );
     for credential in stage.vendor.credentials() {
         assert!(!stage.whole.written().contains(&credential), "none of them is in a record");
     }
@@ -65,7 +69,15 @@ async fn no_page_of_another_site_and_nobody_without_a_session_opens_one() {
     let mut leaked = handshake(SITE, "held-by-the-proxy", &format!("Cookie: {cookie}\r\nSec-Fetch-Site: same-origin\r\n"));
     leaked = leaked.replacen("content_type=undefined", "server_key=c2lkOnNzZWM%3D", 1);
     let rows = [
-        (handshake(SITE, "held-by-the-proxy", &format!("Cookie: {cookie}\r\nSec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n")), "40301", "another site"),
+        (
+            handshake(
+                SITE,
+                "held-by-the-proxy",
+                &format!("Cookie: {cookie}\r\nSec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n"),
+            ),
+            "40301",
+            "another site",
+        ),
         (handshake(SITE, "held-by-the-proxy", &format!("Cookie: {cookie}\r\nOrigin: {PAGE}\r\n")), "40301", "another origin"),
         (handshake(SITE, "held-by-the-proxy", "Sec-Fetch-Site: same-origin\r\n"), "40101", "no session"),
         (leaked, "49104", "a Server-Key in the query"),

@@ -27,7 +27,11 @@ async fn a_token_that_nobody_can_read_is_proven_by_a_call_and_not_asked_about_ag
     assert_eq!(stage.vendor.asked().data, 1, "one call, and its answer holds");
     let seen = stage.app.records().pop().unwrap();
     assert_eq!((seen.fields("x-auth-subject"), seen.fields("authorization")), (vec![USER], vec![]), "the app is told who, and no token");
-    assert_eq!(told(&stage.asks_app(&pair, &[("DeviceToken", OTHER)]).await), (403, 403, "DeviceToken".to_owned()), "and the device is bound");
+    assert_eq!(
+        told(&stage.asks_app(&pair, &[("DeviceToken", OTHER)]).await),
+        (403, 403, "DeviceToken".to_owned()),
+        "and the device is bound"
+    );
 
     let made_up = ("eyJhbGciOiJub25lIn0.e30.AAAA".to_owned(), "rt".to_owned());
     assert_eq!(told(&stage.asks_app(&made_up, &[]).await).0, 401, "one that the vendor does not take");

@@ -37,7 +37,9 @@ pub(super) async fn attend(office: &Mutex<Office>, request: &Request<Bytes>, clo
     }
     let answer = office.desk(request, clock.now());
     match answer {
-        Ok(_) if socket::is_asked_for(request.headers()) => Some(socket::opened(request.headers()).unwrap_or_else(|| refused((400, "40001", "")))),
+        Ok(_) if socket::is_asked_for(request.headers()) => {
+            Some(socket::opened(request.headers()).unwrap_or_else(|| refused((400, "40001", ""))))
+        }
         Ok(_) if trouble == Trouble::RefreshLost && refreshes => None,
         Ok(data) => Some(envelope(200, "", "", &data)),
         Err((_, "40104", _)) if trouble == Trouble::RealStatus => Some(stand::plain(401, "text/plain", "Unauthorized")),

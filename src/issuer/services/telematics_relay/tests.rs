@@ -42,8 +42,7 @@ async fn a_pair_is_passed_on_whole_and_what_it_brought_comes_back_in_the_vendors
     let house = House::new();
     let service = service(&house);
     let bare = TokenPair { refresh: None, access_until: None, beside: Value::empty(), ..fresh() };
-    let whole =
-        json!({ "DeviceToken": "d-1", "AccessToken": { "Token": "at-2", "ExpiresIn": 600 }, "RefreshToken": "rt-2" });
+    let whole = json!({ "DeviceToken": "d-1", "AccessToken": { "Token": "at-2", "ExpiresIn": 600 }, "RefreshToken": "rt-2" });
     let kept = json!({ "DeviceToken": null, "AccessToken": { "Token": "at-2", "ExpiresIn": null }, "RefreshToken": "rt-1" });
     for (pair, expected, shows) in [(fresh(), whole, "all of it"), (bare, kept, "an issuer that does not rotate leaves the old one good")] {
         *house.relay.answer.lock() = Some(Ok(pair));
