@@ -49,8 +49,8 @@ binary:
 examples: binary ## every conf that ships is one that `countersign check` accepts
 	@scripts/check-examples
 
-walk: binary ## the walks of the README and of the systems' pages, run line by line
-	@for page in README.md $$(grep -l '^<!-- walk -->$$' docs/systems/*.md); do scripts/walk target/debug/countersign $$page || exit 1; done
+walk: binary ## the walks of README and guides, run line by line
+	@scripts/walk
 
 demo-once: binary ## every demo request, run and compared with what it should give
 	target/debug/countersign demo --once
