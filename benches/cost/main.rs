@@ -37,10 +37,14 @@ fn main() {
         ["rows", folder] => instructions::count(Path::new(folder)),
         ["upstream", address] => upstream::serve(address),
         ["pingora", address, upstream] => minimal_pingora::serve(address, upstream),
-        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written),
-        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off),
+        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 1),
+        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off, 1),
+        ["proxy-two", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 2),
         ["load-prepare", folder, listener, upstream] => {
             Folder::at(Path::new(folder)).conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
+        }
+        ["memory-prepare", folder, listener, upstream, keys, tokens] => {
+            load::prepare_memory(Path::new(folder), listener, upstream, keys.parse().unwrap(), tokens.parse().unwrap());
         }
         ["load-requests", folder] => load::write_requests(Path::new(folder)),
         ["bare", milliseconds] => bare::measure(milliseconds.parse().unwrap()),

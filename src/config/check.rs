@@ -82,7 +82,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let trusted_proxies = limits::trusted_proxies(root, checking);
     let limits = limits::limits(root, checking);
     let governor = limits::governor(root, checking);
-    let audit = audit::audit(root);
+    let audit = audit::audit(root, checking);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root, checking);
     let revocations = revocations::revocations(root, checking);

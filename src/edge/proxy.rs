@@ -329,7 +329,7 @@ impl ProxyHttp for Proxy {
             }
             trip.held = admission.held.as_ref().map(|_system| held::hold(&mut peer, &self.0.held, is_head(session)));
         }
-        trip.begin_attempt(address);
+        trip.begin_attempt(address, now);
         Ok(peer)
     }
 

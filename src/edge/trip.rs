@@ -114,12 +114,12 @@ impl Trip {
         self.shared.instruments.stopwatch.micros().saturating_sub(self.started_micros)
     }
 
-    /// An attempt at `address` begins.
-    pub(super) fn begin_attempt(&mut self, address: Arc<Address>) {
+    /// An attempt at `address` begins, at `started_micros`.
+    pub(super) fn begin_attempt(&mut self, address: Arc<Address>, started_micros: u64) {
         self.attempts += 1;
         self.body_bytes = 0;
         self.tried.push(address.socket());
-        self.attempt = Some(Attempt { address, started_micros: self.shared.instruments.stopwatch.micros() });
+        self.attempt = Some(Attempt { address, started_micros });
     }
 
     /// The address of the attempt under way.

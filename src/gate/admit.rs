@@ -33,6 +33,9 @@ use crate::state::contract::Burned;
 use crate::systems::contract::Lesson;
 use crate::verify::governor::is_guess;
 
+/// `Early-Data` (RFC 8470 section 5.1).
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
 const JUDGED_BODY: usize = 64 * 1024;
 
@@ -184,7 +187,7 @@ impl Gate {
             return Err(Refusal::Misdirected.into());
         }
         // Whatever it holds, and however often it stands there, it means 1 (RFC 8470 section 5.1).
-        if arrival.headers.contains_key("early-data") {
+        if arrival.headers.contains_key(&EARLY_DATA) {
             return Err(Refusal::EarlyData.into());
         }
         let raw_target = std::str::from_utf8(arrival.raw_target).map_err(|_| Refusal::TargetAmbiguous)?;
