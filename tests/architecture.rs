@@ -124,6 +124,7 @@ const EXPOSE: &[&str] = &[
     "src/issuer/services/oauth.rs",
     "src/issuer/services/taptalk.rs",
     "src/issuer/services/telematics.rs",
+    "src/issuer/services/telematics_relay.rs",
     "src/jose/hmac_sha1.rs",
     "src/jose/key.rs",
     "src/jose/mint.rs",

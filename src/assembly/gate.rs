@@ -149,7 +149,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     }
 
     let tools = CountersignTools { random: Arc::clone(&ground.random) };
-    let services = Services::new(plan, ground, &keys, &issuers, &sessions)?;
+    let services = Services::new(plan, ground, &keys, &issuers, &sessions, renewing.relays(plan))?;
     let mut rules = Vec::with_capacity(plan.rules.len());
     let mut published: Vec<String> = issuers.values().map(|issuer| issuer.public_keys()).collect();
     let ours = emitted(plan);

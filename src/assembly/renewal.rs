@@ -7,10 +7,11 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::assembly::gate::Ground;
-use crate::config::plan::{AuthenticatorPlan, Plan};
+use crate::config::plan::{ActionPlan, AuthenticatorPlan, Plan};
 use crate::domain::Place;
 use crate::gate::hand_back::can_hold;
 use crate::gate::rule::{HandBack, HandTo, Renewal};
+use crate::issuer::contract::Relay;
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::net::client::Client;
@@ -18,6 +19,7 @@ use crate::renew::contract::{FlightTools, RenewTools, Renewals, Renewer};
 use crate::renew::fitting::Fitting;
 use crate::renew::flight::{FlightSettings, Flights};
 use crate::renew::handling::{self, Handling};
+use crate::renew::relayed::Relayed;
 use crate::renew::session::SessionRenewer;
 use crate::verify::presented::Source;
 
@@ -48,7 +50,8 @@ impl Renewing {
         }
         let client = Arc::new(client.unpooled()?);
         for (index, written) in plan.renewers.iter().enumerate() {
-            if !plan.authenticators.iter().any(|authenticator| authenticator.renewal.as_ref().is_some_and(|used| used.renewer == index)) {
+            let used = plan.authenticators.iter().any(|user| user.renewal.as_ref().is_some_and(|used| used.renewer == index));
+            if !used && !relayed(plan).any(|name| name == *written.name) {
                 built.shared.push(None);
                 continue;
             }
@@ -74,6 +77,17 @@ impl Renewing {
         Ok(built)
     }
 
+    /// What services of `plan` relay pairs by, by the names of the renewers.
+    #[must_use]
+    pub fn relays(&self, plan: &Plan) -> BTreeMap<String, Arc<dyn Relay>> {
+        let named = relayed(plan).filter_map(|name| {
+            let index = plan.renewers.iter().position(|written| *written.name == *name)?;
+            let renewals = Arc::clone(self.shared.get(index)?.as_ref()?);
+            Some((name, Arc::new(Relayed::over(renewals)) as Arc<dyn Relay>))
+        });
+        named.collect()
+    }
+
     /// How the credentials of `authenticator` are renewed, when they are.
     #[must_use]
     pub fn of(&self, plan: &Plan, authenticator: &AuthenticatorPlan) -> Option<Renewal> {
@@ -91,6 +105,14 @@ impl Renewing {
             hand_back: used.hand_back.as_ref().map(hand_back),
         })
     }
+}
+
+/// The renewers by which services of `plan` relay pairs.
+fn relayed(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.rules.iter().flat_map(|rule| match &rule.action {
+        ActionPlan::Serve(service) => service.renewers().into_iter().map(|(name, _)| name).collect(),
+        ActionPlan::Forward(_) => Vec::new(),
+    })
 }
 
 /// `renewer`, the one of this number, less the pairs that none of the clients it renews for could be handed.

@@ -7,7 +7,7 @@ use crate::ambient::{SystemRandom, WallClock};
 use crate::assembly::gate::Ground;
 use crate::config::plan::{IssuerPlan, Plan};
 use crate::domain::Silent;
-use crate::issuer::contract::{PublishedKeys, Service, ServicePlan, ServiceTools};
+use crate::issuer::contract::{PublishedKeys, Relay, Service, ServicePlan, ServiceTools};
 use crate::issuer::pairs::{Issuer, IssuerTools};
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
@@ -87,6 +87,7 @@ pub struct Services<'a> {
     tickets: BTreeMap<String, Arc<TicketTerms>>,
     issuers: &'a BTreeMap<String, Arc<Issuer>>,
     sessions: &'a BTreeMap<String, Arc<Sessions>>,
+    relays: BTreeMap<String, Arc<dyn Relay>>,
     published: Arc<PublishedKeys>,
 }
 
@@ -102,9 +103,10 @@ impl<'a> Services<'a> {
         keys: &BTreeMap<String, BuiltKeys>,
         issuers: &'a BTreeMap<String, Arc<Issuer>>,
         sessions: &'a BTreeMap<String, Arc<Sessions>>,
+        relays: BTreeMap<String, Arc<dyn Relay>>,
     ) -> Result<Self, String> {
         let tickets = terms_of(plan, keys)?.into_iter().map(|terms| (terms.name.to_string(), Arc::new(terms))).collect();
-        Ok(Self { ground, tickets, issuers, sessions, published: Arc::default() })
+        Ok(Self { ground, tickets, issuers, sessions, relays, published: Arc::default() })
     }
 
     /// Builds one.
@@ -117,6 +119,7 @@ impl<'a> Services<'a> {
             tickets: &self.tickets,
             issuers: self.issuers,
             sessions: self.sessions,
+            relays: &self.relays,
             published: &self.published,
             state: &self.ground.state,
             revoked: &self.ground.revoked,

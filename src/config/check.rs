@@ -95,6 +95,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let upstreams: Option<Vec<_>> = upstreams.into_iter().collect();
     if let Some((rules, _)) = &rules {
         renewers::prove_names(&authenticators, rules, checking);
+        renewers::prove_relayed(rules, &authenticators, &mut renewers, checking);
     }
     let issuers: Option<Vec<_>> = issuers.into_iter().collect();
     let authenticators: Option<Vec<_>> = authenticators.into_iter().collect();
@@ -103,6 +104,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     beside::warn(root, &rules, &table, checking);
     let (upstreams, authenticators) = (upstreams?, authenticators?);
     held::warn(root, &rules, &upstreams, &authenticators, checking);
+    upstreams::refuse_plain_secrets(&rules, &upstreams, root, checking);
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();
     Some(Plan {

@@ -156,6 +156,32 @@ fn name_issuers(
     }
 }
 
+/// Tells renewers that only services use that nobody here knows whose pairs they spend.
+pub(super) fn prove_relayed(
+    rules: &[RulePlan],
+    authenticators: &[Option<AuthenticatorPlan>],
+    renewers: &mut [Option<RenewalPlan>],
+    checking: &mut Checking<'_>,
+) {
+    for rule in rules {
+        let ActionPlan::Serve(service) = &rule.action else { continue };
+        for (name, span) in service.renewers() {
+            let found = renewers.iter_mut().enumerate().find_map(|(index, plan)| {
+                let plan = plan.as_mut().filter(|plan| *plan.name == *name)?;
+                Some((index, plan))
+            });
+            // One that is not there, or is at fault, has been complained about.
+            let Some((index, renewer)) = found else { continue };
+            let used = |plan: &AuthenticatorPlan| plan.renewal.as_ref().is_some_and(|used| used.renewer == index);
+            if !authenticators.iter().flatten().any(used)
+                && let Err(says) = renewer.renewer.take_issuer(None)
+            {
+                checking.faults.error(&span, says);
+            }
+        }
+    }
+}
+
 fn bind_one(
     plan: &AuthenticatorPlan,
     index: usize,

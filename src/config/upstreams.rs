@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::config::limits::refuse_zero;
 use crate::config::pem;
-use crate::config::plan::{HostHeader, ListenerPlan, ServerPlan, UpstreamPlan, UpstreamTlsPlan};
+use crate::config::plan::{ActionPlan, HostHeader, ListenerPlan, RulePlan, ServerPlan, UpstreamPlan, UpstreamTlsPlan};
 use crate::config::root::{Root, fault_of_name, opened};
 use crate::settings::{Checking, Entry, KeySpec, Node, Section, SectionSpec, Shape, Span, sound};
 
@@ -175,6 +175,30 @@ fn tls(upstream: &Section<'_>, secure: bool, checking: &mut Checking<'_>) -> Opt
         checking.faults.warn(section.span_of("verify"), says);
     }
     Some(Some(UpstreamTlsPlan { ca, sni: section.text("sni").map(Box::from), verify }))
+}
+
+/// Shows that what systems add for the eyes of an upstream alone is sent to it encrypted, or does not leave this machine.
+pub(super) fn refuse_plain_secrets(rules: &[RulePlan], upstreams: &[UpstreamPlan], root: &Root<'_>, checking: &mut Checking<'_>) {
+    let written = root.get("rules").and_then(Node::as_list).unwrap_or_default();
+    for (rule, node) in rules.iter().zip(written) {
+        let (Some(secret), ActionPlan::Forward(forward)) = (rule.system.as_ref().and_then(|system| system.shows_secret()), &rule.action)
+        else {
+            continue;
+        };
+        let Some(upstream) = upstreams.get(forward.upstream).filter(|upstream| upstream.tls.is_none()) else { continue };
+        if let Some(server) = upstream.servers.iter().find(|server| !is_this_machine(&server.host)) {
+            let says = format!(
+                "`{}` is spoken to in plain http, and everyone on the way to `{}` would read {secret}, which is added here; write `https`",
+                upstream.name, server.authority
+            );
+            checking.faults.error(node.get("forward").map_or(&node.span, |forward| &forward.span), says);
+        }
+    }
+}
+
+/// Whether what is sent to `host` stays on this machine.
+fn is_this_machine(host: &str) -> bool {
+    host.parse::<IpAddr>().map_or(host == "localhost", |address| address.to_canonical().is_loopback())
 }
 
 /// An upstream that is one of our own listeners would be asked by itself, for ever.

@@ -1,7 +1,7 @@
 //! A loopback HTTP/1.1 server that a stand-in stands on.
 //!
 //! It answers, or hangs up without answering; both are worth testing against. It stops when it is dropped, and its
-//! open connections with it.
+//! open connections with it; those that speak another protocol by then end with their peer.
 //!
 //! Not here: TLS, HTTP/2, any protection against its clients.
 
@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -26,6 +28,10 @@ pub struct Stand {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
+
+/// What follows a `101` that carries it among its extensions: a conversation over the connection, in the protocol that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversation(pub fn(TokioIo<Upgraded>) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>);
 
 /// What a stand-in makes of a request: an answer, or nothing but a closed connection.
 pub type Reply = Option<Response<Full<Bytes>>>;
@@ -88,7 +94,7 @@ where
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&handler), request));
             // An error here is a client that went away, or a handler that hung up: both are meant.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
         });
         while connections.try_join_next().is_some() {}
     }
@@ -99,14 +105,25 @@ where
 #[error("hung up")]
 struct HungUp;
 
-async fn answer<H, F>(handler: Arc<H>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HungUp>
+async fn answer<H, F>(handler: Arc<H>, mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HungUp>
 where
     H: Fn(Request<Bytes>) -> F,
     F: Future<Output = Reply>,
 {
+    let upgrade = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let body = Limited::new(body, Stand::BODY_LIMIT).collect().await.map_err(|_| HungUp)?.to_bytes();
-    handler(Request::from_parts(head, body)).await.ok_or(HungUp)
+    let response = handler(Request::from_parts(head, body)).await.ok_or(HungUp)?;
+    if let Some(Conversation(speak)) = response.extensions().get() {
+        let speak = *speak;
+        tokio::spawn(async move {
+            // An error is a peer that went away.
+            if let Ok(connection) = upgrade.await {
+                let _ = speak(TokioIo::new(connection)).await;
+            }
+        });
+    }
+    Ok(response)
 }
 
 /// An answer of `status` with a JSON body.

@@ -21,6 +21,7 @@ pub mod forward;
 mod gather;
 mod held;
 mod in_force;
+mod learn;
 pub mod proxy;
 mod replay;
 mod trip;

@@ -30,6 +30,7 @@ use crate::edge::gather;
 use crate::edge::guard_stream::GuardStream;
 use crate::edge::held;
 use crate::edge::in_force::InForce;
+use crate::edge::learn;
 use crate::edge::replay;
 use crate::edge::trip::{Asked, Trip};
 use crate::edge::unpanicked::unpanicked;
@@ -404,6 +405,7 @@ impl ProxyHttp for Proxy {
         if held::has_run_out(session, trip, response) {
             replay::renew(session, trip).await?;
         }
+        learn::learn(session, response, trip).await?;
         gather::gather(session, response, trip).await?;
         gather::hand_on(session, response, trip)?;
         Ok(())

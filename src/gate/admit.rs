@@ -30,6 +30,7 @@ use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
 use crate::state::contract::Burned;
+use crate::systems::contract::Lesson;
 use crate::verify::governor::is_guess;
 
 /// `Early-Data` (RFC 8470 section 5.1).
@@ -121,6 +122,10 @@ impl Judge for Gate {
             self.revoked.check(caller, now)?;
         }
         keeper.keep(harvest, &Asker { caller, host: &host, headers: arrival.headers }, now).await
+    }
+
+    async fn learn(&self, lessons: &[Lesson]) -> Result<(), Refusal> {
+        self.note(lessons, self.clock.now()).await
     }
 
     fn in_vain(&self, fresh: SpentKey) {
@@ -275,7 +280,8 @@ impl Gate {
                 let (remembered, harvests) = (pass.as_ref(), rule.keeper.is_some());
                 if let (Some(system), Some(pass)) = (&rule.system, remembered) {
                     guard::apply(pass, &request, &mut admission);
-                    let needed = admission.renewable.is_some() || admission.fresh.is_some() || harvests;
+                    let needed =
+                        admission.renewable.is_some() || admission.fresh.is_some() || harvests || system.learns(&request.target.path);
                     admission.held = (needed && system.holds(request.method, &request.target.path)).then(|| Arc::clone(system));
                     admission.system = Some(Arc::clone(system));
                     admission.keeper.clone_from(&rule.keeper);

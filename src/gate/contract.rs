@@ -12,6 +12,7 @@ use crate::domain::{Harvest, Identity, Listed, ListedFrom, Refusal, Revocation, 
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::verdict::{Admission, Renewable, Verdict};
 pub use crate::state::revoked::{Revoked, Withdrawn};
+use crate::systems::contract::Lesson;
 
 /// Decides what happens with a request.
 ///
@@ -56,6 +57,16 @@ pub trait Judge: Send + Sync + 'static {
     ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
         let _ = (admission, caller, arrival, harvest);
         Ok(Vec::new())
+    }
+
+    /// Remembers what a reply has told, before its client sees it.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]: the reply must then not reach the client, whose next request would be refused for want of it.
+    async fn learn(&self, lessons: &[Lesson]) -> Result<(), Refusal> {
+        let _ = lessons;
+        Ok(())
     }
 
     /// Is told that the upstream has refused a credential as well that was renewed for its sake (`Admission::fresh`).

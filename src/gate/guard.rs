@@ -14,7 +14,7 @@ use crate::gate::rule::Gate;
 use crate::gate::settle::settle;
 use crate::gate::verdict::Admission;
 use crate::state::contract::{Burned, Class, Expect, Key};
-use crate::systems::contract::{Demand, Guarded, Mark, Pass, System};
+use crate::systems::contract::{Demand, Guarded, Lesson, Mark, Pass, System};
 
 impl Gate {
     /// Asks `system` about a request that the rule's authenticators and conditions have let through.
@@ -50,6 +50,16 @@ impl Gate {
         for mark in &pass.notes {
             // One that is there already is as good.
             let written = self.state.write(&key(mark), Expect::Absent, Bytes::new(), mark.until, now).await;
+            self.told("write", written)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers `lessons`, which a reply has told, from `now` on.
+    pub(super) async fn note(&self, lessons: &[Lesson], now: Timestamp) -> Result<(), Refusal> {
+        for Lesson { key, life } in lessons {
+            let key = Key { class: Class::Note, digest: *key };
+            let written = self.state.write(&key, Expect::Absent, Bytes::new(), now.plus(*life), now).await;
             self.told("write", written)?;
         }
         Ok(())

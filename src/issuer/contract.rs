@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Harvest, Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
+use crate::domain::{Harvest, Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Spent, Timestamp, TokenPair};
 use crate::issuer::pairs::Issuer;
 use crate::issuer::session::Sessions;
 use crate::jose::ticket::TicketTerms;
@@ -49,6 +49,11 @@ pub trait ServicePlan: Debug + Send + Sync {
 
     /// Issuers (section `issuers`) whose pairs it gives, rotates or takes back.
     fn issuers(&self) -> Vec<(String, Span)> {
+        Vec::new()
+    }
+
+    /// Renewers (section `renewers`) by which it exchanges pairs of an issuer elsewhere.
+    fn renewers(&self) -> Vec<(String, Span)> {
         Vec::new()
     }
 
@@ -126,6 +131,8 @@ pub struct ServiceTools<'a> {
     pub issuers: &'a BTreeMap<String, Arc<Issuer>>,
     /// The sessions of authenticators of that scheme, by name.
     pub sessions: &'a BTreeMap<String, Arc<Sessions>>,
+    /// What exchanges pairs of issuers elsewhere, by the names of the renewers.
+    pub relays: &'a BTreeMap<String, Arc<dyn Relay>>,
     /// The public keys of everything that signs here; complete once everything is built.
     pub published: &'a Arc<PublishedKeys>,
     /// What is remembered.
@@ -194,6 +201,23 @@ pub struct Asker<'r> {
     pub host: &'r str,
     /// The fields of the request.
     pub headers: &'r HeaderMap,
+}
+
+/// Exchanges pairs that clients hold themselves at an issuer elsewhere: however many bring the same one, on however many nodes, that
+/// issuer is asked once.
+///
+/// # Security
+///
+/// What it gives is good for whoever holds `spent`, which nobody has proven: the issuer judges it. Whoever asks twice must bring
+/// the same, all of it.
+#[async_trait]
+pub trait Relay: Send + Sync {
+    /// The next pair for `spent`: fetched now, by another client at this moment, or a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// [`RenewalFailure`], by what follows from it.
+    async fn relay(&self, spent: &Spent, now: Timestamp) -> Result<TokenPair, RenewalFailure>;
 }
 
 /// Keeps the credentials that an upstream's replies bring, in place of the client.

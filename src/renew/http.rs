@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use crate::domain::{Spent, Timestamp, TokenPair};
 use crate::net::authorities::{Authorities, CA_KEY};
 use crate::net::client::{Client, Exchange};
-use crate::net::described::answer::{MATCHER, MATCHERS, Matcher, Pointer};
+use crate::net::described::answer::{MATCHER, MATCHERS, Matcher, Pointer, no_pointer};
 use crate::net::described::end::{End, NUMBER};
 use crate::net::described::template::{Names, SECRETS_KEY, Unwritable};
 use crate::net::described::{Described, FORM_KEY, HEADERS_KEY, URL_KEY};
@@ -88,6 +88,12 @@ static ANSWER: SectionSpec = SectionSpec {
         ),
         KeySpec::optional("expires_in", Shape::Section(&NUMBER), "How long the access credential lives."),
         KeySpec::optional("expires_at", Shape::Section(&NUMBER), "When it ends, since the Unix epoch. Either this or `expires_in`."),
+        KeySpec::optional(
+            "beside",
+            Shape::Map(&Shape::Text),
+            "What else of the answer is passed on by services that relay it to clients: names, and where each stands, as a JSON Pointer. What is \
+             not there is left out.",
+        ),
     ],
 };
 
@@ -147,6 +153,7 @@ fn reading(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Reading
     }
     let refresh = spot(&answer, "refresh", "refresh_header", checking);
     let end = End::under(&answer, checking);
+    let beside = beside(&answer, checking);
     let fatal = Matcher::failures("fatal", &[400, 401], section, checking);
     let transient = Matcher::failures("transient", &[429, 503], section, checking);
     let success = section.node("success").map_or_else(|| Some(Matcher::of(&[200])), |node| Matcher::read(node, checking));
@@ -154,7 +161,20 @@ fn reading(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Reading
         return None;
     }
     let ends = section.node("fatal").is_some();
-    Some(Reading { fatal, ends, transient, success: success?, access: access?, refresh, end })
+    Some(Reading { fatal, ends, transient, success: success?, access: access?, refresh, end, beside })
+}
+
+/// What else is kept of an answer.
+fn beside(answer: &Section<'_>, checking: &mut Checking<'_>) -> Box<[(Box<str>, Pointer)]> {
+    let written = answer.node("beside").and_then(Node::as_map).unwrap_or_default();
+    let pointers = written.iter().filter_map(|entry| {
+        let pointer = Pointer::read(entry.node.as_text().unwrap_or_default());
+        if pointer.is_none() {
+            checking.faults.error(&entry.span, no_pointer(entry.node.as_text().unwrap_or_default()));
+        }
+        Some((entry.key.as_str().into(), pointer?))
+    });
+    pointers.collect()
 }
 
 /// Where a credential stands: under `pointer_key` of the body, or in the field that `field_key` names.

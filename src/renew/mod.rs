@@ -12,6 +12,7 @@ pub mod hat;
 pub mod http;
 pub mod local;
 pub mod oauth2;
+pub mod relayed;
 pub mod session;
 
 #[cfg(test)]

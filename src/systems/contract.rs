@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Step, Timestamp};
+use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Seconds, Step, Timestamp};
 pub use crate::domain::{Harvest, Life};
 use crate::settings::{Checking, Node, Shape, Span};
 
@@ -47,6 +47,12 @@ pub trait SystemPlan: Debug + Send + Sync {
     /// send themselves is not among them.
     fn sets(&self) -> Vec<HeaderName> {
         Vec::new()
+    }
+
+    /// What it adds to requests that nobody between here and the upstream may read, in words; such a rule forwards over TLS, or to
+    /// this very machine.
+    fn shows_secret(&self) -> Option<&'static str> {
+        None
     }
 
     /// Builds it.
@@ -144,6 +150,15 @@ pub struct Demand {
     pub breach: Breach,
 }
 
+/// Something that a reply tells and that later requests may demand ([`Pass::demands`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lesson {
+    /// Names it; as of a [`Mark`].
+    pub key: [u8; 32],
+    /// So long it is remembered.
+    pub life: Seconds,
+}
+
 /// A reply of the upstream, or its head.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'r> {
@@ -208,6 +223,18 @@ pub trait System: Debug + Send + Sync {
     fn harvest(&self, reply: &Reply<'_>) -> Option<Harvest> {
         let _ = reply;
         None
+    }
+
+    /// Whether replies from `path` tell something that later requests must bring; they are then held back as [`System::holds`] says.
+    fn learns(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// What a reply to `caller` tells that later requests must bring; with `body` where it was held back.
+    fn lessons(&self, reply: &Reply<'_>, caller: Option<&Identity>) -> Vec<Lesson> {
+        let _ = (reply, caller);
+        Vec::new()
     }
 
     /// What changes on the head of a reply on its way to the client: a field and its value, replacing any of that name, or a field and

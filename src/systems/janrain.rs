@@ -19,9 +19,9 @@ use std::sync::Arc;
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::Step;
+use crate::domain::{Identity, Step};
 use crate::settings::{Checking, Node, Shape, Span};
-use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
+use crate::systems::contract::{Guarded, Harvest, Lesson, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
 use crate::systems::janrain::rules::{Rules, SETTINGS};
 
 /// The system's line on the roll-call.
@@ -55,6 +55,11 @@ impl SystemPlan for JanrainPlan {
 
     fn remembers(&self) -> bool {
         true
+    }
+
+    fn shows_secret(&self) -> Option<&'static str> {
+        let held = self.rules.application.as_ref()?.client_secret.as_ref();
+        held.filter(|_| !self.rules.plain_secrets).map(|_| "the application's secret")
     }
 
     fn build(&self) -> Result<Arc<dyn System>, String> {
@@ -92,6 +97,16 @@ impl System for Janrain {
 
     fn classify(&self, reply: &Reply<'_>) -> Meaning {
         replies::classify(reply)
+    }
+
+    fn learns(&self, path: &str) -> bool {
+        self.rules.seen_codes && self.rules.below(path).is_some_and(replies::may_bring_code)
+    }
+
+    fn lessons(&self, reply: &Reply<'_>, caller: Option<&Identity>) -> Vec<Lesson> {
+        let Some(code) = replies::code(&self.rules, reply) else { return Vec::new() };
+        let Some(client_id) = guard::client_id(&self.rules, caller) else { return Vec::new() };
+        vec![Lesson { key: guard::code_key(&client_id, &code), life: self.rules.token_life }]
     }
 
     fn harvest(&self, reply: &Reply<'_>) -> Option<Harvest> {

@@ -4,7 +4,7 @@
 //! guards: whose key belongs on which endpoint, the user data of a ticket request, and the credentials that the web client has to put
 //! into the query of `/connect`.
 //!
-//! A Server-Key that a client sends has left its server. It is refused on every endpoint of clients, and said at `warn` with the id of
+//! A Server-Key that a client sends has left its server, and so has OneTalk's API-Key. It is refused on every endpoint of clients, and said at `warn` with the id of
 //! the request whatever that was refused for. Nothing of the key is said, and it is nowhere passed on.
 //!
 //! Not here: tickets and pairs of our own, which are services (`taptalk.auth_ticket`, `taptalk.access_token`, `taptalk.refresh`); a
@@ -34,7 +34,7 @@ use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendere
 use crate::systems::taptalk::client::Unread;
 use crate::systems::taptalk::connect::Moved;
 use crate::systems::taptalk::endpoint::Endpoint;
-use crate::systems::taptalk::profile::Profile;
+use crate::systems::taptalk::profile::{Product, Profile};
 use crate::systems::taptalk::settings::{SETTINGS, Settings, Unknown, plan};
 
 /// The system's line on the roll-call.
@@ -61,11 +61,11 @@ impl System for TapTalk {
 
     fn render(&self, refused: &Refused<'_>) -> Option<Rendered> {
         let endpoint = Endpoint::of(refused.target.split('?').next().unwrap_or_default(), &self.settings.base);
-        if !self.is_for_servers(endpoint) && has_server_key(refused.headers) {
+        if let Some(field) = self.leaked(endpoint, refused.headers) {
             tracing::warn!(
                 system = ENTRY.name,
                 request_id = refused.request_id,
-                "a client sent a Server-Key; whoever has that client has the key, so replace it"
+                "a client sent a {field}; whoever has that client has the key, so replace it"
             );
         }
         let told = self.told(refused, endpoint);
@@ -85,13 +85,17 @@ impl System for TapTalk {
         let request = guarded.request;
         let endpoint = Endpoint::of(&request.target.path, &self.settings.base);
         let passed = match (endpoint, &self.settings.filling) {
-            (Endpoint::Ticket, filling) => {
+            // A user who asks for a ticket by our key gets nothing else by it.
+            (endpoint, Some(filling)) if product_of(endpoint).is_some_and(|product| product != filling.product) => Err(not_found()),
+            (Endpoint::Server | Endpoint::Integration, Some(_)) => Err(not_found()),
+            (Endpoint::Server | Endpoint::Integration, None) => Ok(Pass::default()),
+            (Endpoint::Ticket | Endpoint::Contact, filling) => {
                 if let Err(breach) = self.check_ticket_request(request) {
                     return refuse(breach);
                 }
                 let Some(body) = guarded.facts.body() else { return Step::Need(Need::Body) };
                 match (filling, guarded.identity) {
-                    (None, _) => self.ticket(body),
+                    (None, _) => self.ticket(product_of(endpoint).unwrap_or(Product::PowerTalk), body),
                     (Some(filling), Some(identity)) => {
                         profile::members(body).and_then(|sent| filling.profile(&sent, identity, request)).map(|profile| filled(&profile))
                     }
@@ -99,9 +103,6 @@ impl System for TapTalk {
                     (Some(_), None) => return Step::Refuse(Refusal::CredentialMissing),
                 }
             }
-            // A user who asks for a ticket by our key gets nothing else by it.
-            (Endpoint::Server, Some(_)) => Err(not_found()),
-            (Endpoint::Server, None) => Ok(Pass::default()),
             (Endpoint::Connect, _) => self.connect(guarded),
             (Endpoint::Exchange | Endpoint::Refresh, _) if request.method != "POST" => Err(not_found()),
             (Endpoint::Exchange | Endpoint::Refresh | Endpoint::Client, _) => {
@@ -117,14 +118,16 @@ impl System for TapTalk {
             Endpoint::Connect => method == "GET",
             Endpoint::Exchange | Endpoint::Refresh => method == "POST",
             Endpoint::Client => path.strip_prefix(&*self.settings.base).is_some_and(|below| below.starts_with("/v1/")),
-            Endpoint::Ticket | Endpoint::Server => false,
+            Endpoint::Ticket | Endpoint::Server | Endpoint::Contact | Endpoint::Integration => false,
         }
     }
 
     fn classify(&self, reply: &Reply<'_>) -> Meaning {
         match Endpoint::of(reply.path, &self.settings.base) {
             // They speak of the ticket or the refresh token that they were asked with, and no other renews that.
-            Endpoint::Exchange | Endpoint::Refresh | Endpoint::Ticket | Endpoint::Server => Meaning::Fine,
+            Endpoint::Exchange | Endpoint::Refresh | Endpoint::Ticket | Endpoint::Server | Endpoint::Contact | Endpoint::Integration => {
+                Meaning::Fine
+            }
             Endpoint::Connect | Endpoint::Client => reply::meaning(reply, &self.settings.expired),
         }
     }
@@ -141,6 +144,19 @@ impl TapTalk {
         self.settings.filling.is_none() && matches!(endpoint, Endpoint::Ticket | Endpoint::Server)
     }
 
+    /// Whether a back end calls `endpoint` here, with an API-Key of its own.
+    fn is_for_partners(&self, endpoint: Endpoint) -> bool {
+        self.settings.filling.is_none() && matches!(endpoint, Endpoint::Contact | Endpoint::Integration)
+    }
+
+    /// The key of a server that a client of `endpoint` has sent among `headers`, by its field.
+    fn leaked(&self, endpoint: Endpoint, headers: &HeaderMap) -> Option<&'static str> {
+        if self.is_for_servers(endpoint) || self.is_for_partners(endpoint) {
+            return None;
+        }
+        server_key_of(headers)
+    }
+
     /// What is told of a refusal. Of doubts, no more than the public reason says.
     fn told(&self, refused: &Refused<'_>, endpoint: Endpoint) -> Breach {
         if let Refusal::GuardRefused(breach) = refused.refusal {
@@ -152,6 +168,16 @@ impl TapTalk {
             says: says.into(),
         };
         let server = self.is_for_servers(endpoint);
+        if self.is_for_partners(endpoint) {
+            // What is documented of it: the head's validation failed.
+            match refused.public {
+                "credential_missing" => return told(envelope::HEADER_INVALID, "API-Key", "API key is required"),
+                "credential_conflict" | "credential_invalid" | "credential_expired" => {
+                    return told(envelope::HEADER_INVALID, "API-Key", "API key is invalid");
+                }
+                _ => {}
+            }
+        }
         match refused.public {
             "credential_missing" if server => told(envelope::KEY_MISSING, "Server-Key", "server key is required"),
             "credential_missing" => told(envelope::TOKEN_MISSING, "", "authorization is required"),
@@ -184,8 +210,8 @@ impl TapTalk {
             return Err(header("Content-Encoding", "Content-Encoding is not taken here"));
         }
         if self.settings.filling.is_some() {
-            if has_server_key(request.headers) {
-                return Err(connect::leaked());
+            if let Some(field) = server_key_of(request.headers) {
+                return Err(connect::leaked(field));
             }
             // Some servers read parameters of the query as if they stood in the body.
             if request.target.query.as_deref().is_some_and(|query| !query.is_empty()) {
@@ -196,13 +222,13 @@ impl TapTalk {
     }
 
     /// A ticket request that a back end has written.
-    fn ticket(&self, body: &Bytes) -> Result<Pass, Breach> {
+    fn ticket(&self, product: Product, body: &Bytes) -> Result<Pass, Breach> {
         let mut members = profile::members(body)?;
         let before = members.len();
         if self.settings.unknown == Unknown::Drop {
-            members.retain(|(name, _)| profile::field(name).is_some());
+            members.retain(|(name, _)| product.field(name).is_some());
         }
-        let profile = Profile::check(&members)?;
+        let profile = Profile::check(product, &members)?;
         Ok(if members.len() == before { Pass::default() } else { filled(&profile) })
     }
 
@@ -220,8 +246,8 @@ impl TapTalk {
     /// Shows that a request is a client's: no Server-Key, an App-Key of one of the apps, what else is required, and the client that its
     /// access token was given to. What `moved` names counts as if it stood in the head.
     fn check_client(&self, headers: &HeaderMap, moved: &Moved, identity: Option<&Identity>) -> Result<(), Breach> {
-        if has_server_key(headers) {
-            return Err(connect::leaked());
+        if let Some(field) = server_key_of(headers) {
+            return Err(connect::leaked(field));
         }
         let app = match &moved.app {
             Some(app) => Ok(Cow::Borrowed(app.as_str())),
@@ -260,10 +286,22 @@ fn filled(profile: &Profile) -> Pass {
     Pass { set: vec![envelope::content_type()], body: Some(profile.body()), ..Pass::default() }
 }
 
-/// Whether there is a Server-Key among `headers`, in any spelling that some server would take for one.
-fn has_server_key(headers: &HeaderMap) -> bool {
-    let server_key = HeaderName::from_static("server-key");
-    headers.keys().any(|name| *name == server_key || is_mistaken_for(name, &server_key))
+/// The field with which a back end proves itself that is among `headers`, in any spelling that some server would take for it.
+fn server_key_of(headers: &HeaderMap) -> Option<&'static str> {
+    let is_there = |name: &'static str| {
+        let name = HeaderName::from_static(name);
+        headers.keys().any(|sent| *sent == name || is_mistaken_for(sent, &name))
+    };
+    [("server-key", "Server-Key"), ("api-key", "API-Key")].into_iter().find(|(name, _)| is_there(name)).map(|(_, field)| field)
+}
+
+/// The product whose ticket `endpoint` gives.
+fn product_of(endpoint: Endpoint) -> Option<Product> {
+    match endpoint {
+        Endpoint::Ticket => Some(Product::PowerTalk),
+        Endpoint::Contact => Some(Product::OneTalk),
+        Endpoint::Server | Endpoint::Integration | Endpoint::Exchange | Endpoint::Refresh | Endpoint::Connect | Endpoint::Client => None,
+    }
 }
 
 /// Whether `sent` is another field than `name` and becomes the same where every sign in a name is alike (CGI).

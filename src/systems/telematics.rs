@@ -68,7 +68,7 @@ static SETTINGS: SectionSpec = SectionSpec {
             "instance",
             Shape::Section(&INSTANCE),
             "The instance whose key is added here: to registrations as `InstanceId` and `InstanceKey`, to logins of users as \
-             `InstanceId` and `Password`. For proven callers only. Without it clients bring their own. The upstream must be https.",
+             `InstanceId` and `Password`. For proven callers only. Without it clients bring their own. The upstream is https, or on this machine.",
         ),
         KeySpec::default(
             "devices",
@@ -221,6 +221,10 @@ fn quota(section: &Section<'_>, key: &'static str, checking: &mut Checking<'_>) 
 impl SystemPlan for TelematicsPlan {
     fn system(&self) -> &'static str {
         NAME
+    }
+
+    fn shows_secret(&self) -> Option<&'static str> {
+        self.instance.as_ref().map(|_| "the instance's key")
     }
 
     fn build(&self) -> Result<Arc<dyn System>, String> {

@@ -71,6 +71,7 @@ impl Endpoints {
             tickets: &BTreeMap::new(),
             issuers: &issuers,
             sessions: &BTreeMap::new(),
+            relays: &BTreeMap::new(),
             published: &Arc::new(PublishedKeys::default()),
             state: &state,
             revoked: &revoked,

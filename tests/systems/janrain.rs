@@ -7,6 +7,7 @@ mod pitfalls;
 mod renewal;
 mod secrets;
 mod stage;
+mod users;
 
 use countersign::domain::Timestamp;
 use serde_json::{Value, json};

@@ -10,6 +10,7 @@ pub mod clients;
 mod held;
 mod pitfalls;
 mod secrets;
+mod socket;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -78,17 +79,20 @@ impl Stage {
             "demo-assertion.pem",
             "demo-taptalk-server-secret.txt",
             "demo-taptalk-app-key.txt",
+            "demo-onetalk-key.txt",
         ];
         for file in files {
             folder.write(file, read(&format!("keys/{file}")));
         }
+        let shown = format!("http://{}", way(vendor.address()));
         let yaml = read("systems/taptalk.yaml")
             .replace("127.0.0.1:8080", "127.0.0.1:0")
             .replace("admin: { address: 127.0.0.1:9901 }", "state: { memory: {} }")
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
             .replace("accounts: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "accounts: { pinned: { file: accounts.jwk } }")
             .replace("../keys/", "")
-            .replace("https://engine.taptalk.example", &format!("http://{}", way(vendor.address())));
+            .replace("https://engine.taptalk.example", &shown)
+            .replace("https://onetalk-api.taptalk.example", &shown);
         let yaml = change(&folder, yaml);
         let whole = Whole::start_in(folder, &yaml).await;
         whole.ready().await;

@@ -1,5 +1,6 @@
 //! Telematics SDK: the shipped conf between its clients, an app, and a user API that honours the newest pair only.
 
+mod asked;
 mod attacks;
 pub mod clients;
 mod guarded;

@@ -10,6 +10,7 @@
 //! Source: docs.taptalk.io; taptalksdk-web 1.0.310 for what its clients send.
 
 mod api;
+mod socket;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -115,6 +116,8 @@ enum Kind {
 impl DemoTapTalk {
     /// Id and secret of its one Server-Key.
     pub const SERVER: (&'static str, &'static str) = ("demo-server", "demo-server-secret-5f1c");
+    /// The one API-Key of OneTalk, which it speaks for too.
+    pub const API_KEY: &'static str = "demo-onetalk-key-41ab7e";
     /// Id and secret of its one App-Key.
     pub const APP: (&'static str, &'static str) = ("demo-app", "demo-app-secret-9d04");
     /// How long a ticket is good.

@@ -26,6 +26,7 @@ pub mod taptalk_refresh;
 mod telematics;
 pub mod telematics_login;
 pub mod telematics_refresh;
+pub mod telematics_relay;
 pub mod ticket_mint;
 pub mod ticket_redeem;
 pub mod ticket_revoke;
@@ -55,4 +56,5 @@ pub const SERVICES: &[&ServiceEntry] = &[
     &hat_dataplug::ENTRY,
     &telematics_login::ENTRY,
     &telematics_refresh::ENTRY,
+    &telematics_relay::ENTRY,
 ];

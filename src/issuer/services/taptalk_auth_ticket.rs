@@ -20,7 +20,7 @@ use crate::issuer::ticket::{DEFAULT_LIFE, Mint, MintError, TicketOrder, press};
 use crate::jose::ticket::Bindings;
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
 use crate::systems::taptalk::envelope;
-use crate::systems::taptalk::profile::{self, ADDRESS, DEVICE_ID, Profile, USER};
+use crate::systems::taptalk::profile::{self, ADDRESS, DEVICE_ID, Product, Profile, USER};
 
 /// The service's line on the roll-call.
 pub static ENTRY: ServiceEntry = ServiceEntry {
@@ -155,7 +155,7 @@ impl Service for AuthTicket {
 impl AuthTicket {
     /// Whom `server` asks for, and the ticket.
     fn ticket(&self, call: &Call<'_>, server: &Identity) -> Result<(Box<str>, String), Breach> {
-        let profile = Profile::check(&profile::members(&call.body)?)?;
+        let profile = Profile::check(Product::PowerTalk, &profile::members(&call.body)?)?;
         let user: Box<str> = profile.get(USER).unwrap_or_default().into();
         let order = TicketOrder {
             subject: user.clone(),

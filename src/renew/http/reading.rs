@@ -45,6 +45,16 @@ impl Spot {
     }
 }
 
+/// Whether `value` nests no deeper than `depth`.
+fn nests_within(value: &Value, depth: usize) -> bool {
+    let below = |inner: &Value| depth.checked_sub(1).is_some_and(|depth| nests_within(inner, depth));
+    match value {
+        Value::List(items) => items.iter().all(below),
+        Value::Map(members) => members.iter().all(|(_, member)| below(member)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => true,
+    }
+}
+
 /// How answers are read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -63,9 +73,22 @@ pub struct Reading {
     pub refresh: Option<Spot>,
     /// When the access credential ends.
     pub end: Option<End>,
+    /// What else is kept of an answer, by name.
+    pub beside: Box<[(Box<str>, Pointer)]>,
 }
 
 impl Reading {
+    /// What the conf has kept of an answer beside the pair.
+    fn beside(&self, said: &Value) -> Value {
+        /// A result that cannot be kept is lost, pair and all; so what nests deeper is left out.
+        const DEPTH: usize = 6;
+        let found = self.beside.iter().filter_map(|(name, pointer)| {
+            let value = pointer.find(said).filter(|value| nests_within(value, DEPTH))?;
+            Some((name.clone(), value.clone()))
+        });
+        Value::Map(found.collect())
+    }
+
     /// The pair in `reply` to a request that was made at `now`.
     ///
     /// # Errors
@@ -106,7 +129,7 @@ impl Reading {
             refresh,
             access_until: end,
             refresh_until: None,
-            beside: Value::empty(),
+            beside: said.map_or_else(Value::empty, |said| self.beside(said)),
         })
     }
 }

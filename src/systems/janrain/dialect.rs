@@ -147,6 +147,7 @@ fn of_breach(breach: &Breach) -> Failure {
 fn at_token(failure: &Failure, refused: &Refused<'_>) -> (u16, Option<&'static str>) {
     let (status, oauth) = match failure.code {
         INVALID_ARGUMENT if failure.argument == "grant_type" => (400, "unsupported_grant_type"),
+        INVALID_ARGUMENT if failure.argument == "code" => (400, "invalid_grant"),
         INVALID_CREDENTIALS | INVALID_AUTH_METHOD => (401, "invalid_client"),
         PERMISSION => (400, "unauthorized_client"),
         TOKEN_EXPIRED | 420 => (400, "invalid_grant"),

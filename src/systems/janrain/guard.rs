@@ -136,6 +136,19 @@ fn client(identity: Option<&Identity>) -> Option<&Identity> {
     if is_client(identity) { Some(identity) } else { identity.also.iter().map(|(_, other)| &**other).find(|other| is_client(other)) }
 }
 
+/// The API client in whose name `caller` calls.
+pub(super) fn client_id(rules: &Rules, caller: Option<&Identity>) -> Option<Box<str>> {
+    match &rules.application {
+        Some(application) => Some(application.client_id.clone()),
+        None => client(caller).map(|client| client.subject.clone()),
+    }
+}
+
+/// Names a code that was given to a client.
+pub(super) fn code_key(client_id: &str, code: &str) -> [u8; 32] {
+    digest(CODE, &[client_id.as_bytes(), code.as_bytes()])
+}
+
 /// Whether a client was only named: then it logs users in and does nothing else, whatever features the conf asks for.
 fn is_public(client: &Identity) -> bool {
     client.claims.member("public") == Some(&Value::Bool(true))
@@ -234,6 +247,12 @@ impl Call<'_> {
             return Err(breach("403", "grant_type", "this grant_type is not allowed here"));
         }
         let mut pass = Pass::default();
+        if let Some(client_id) = client_id(rules, self.guarded.identity).filter(|_| rules.seen_codes && grant == AUTHORIZATION_CODE)
+            && let Some(code) = self.parameters.get("code")
+        {
+            let mark = Mark { key: code_key(&client_id, code), made: self.guarded.now, until: self.guarded.now.plus(rules.token_life) };
+            pass.demands.push(Demand { mark, breach: breach("200", "code", "the authorization code is not valid") });
+        }
         match &rules.application {
             Some(application) => self.sign_in(application, grant, &mut pass)?,
             None => {
@@ -394,6 +413,7 @@ impl Call<'_> {
 }
 
 const REGISTER: &str = "countersign janrain register";
+const CODE: &str = "countersign janrain code";
 const MERGE: &str = "countersign janrain merge";
 const REFRESHED: &str = "countersign janrain refresh";
 

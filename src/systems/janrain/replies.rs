@@ -38,6 +38,21 @@ pub(super) fn classify(reply: &Reply<'_>) -> Meaning {
     if failed && value.member("code") == Some(&Value::Int(EXPIRED)) { Meaning::Expired } else { Meaning::Fine }
 }
 
+/// Whether replies from `path` may bring an authorization code.
+pub(super) fn may_bring_code(path: &str) -> bool {
+    BRINGERS.contains(&path) && path != "/oauth/token"
+}
+
+/// The authorization code that a reply brings.
+pub(super) fn code(rules: &Rules, reply: &Reply<'_>) -> Option<Box<str>> {
+    let is_one = rules.below(reply.path).is_some_and(may_bring_code);
+    let body = reply.body.filter(|_| reply.status == 200 && is_one)?;
+    let value = parse_to_depth(body, DEPTH).ok()?;
+    let succeeded = value.member("stat").and_then(Value::as_text) == Some("ok");
+    let code = value.member("authorization_code").and_then(Value::as_text);
+    code.filter(|code| succeeded && is_token(code)).map(Into::into)
+}
+
 /// The tokens that a reply brings.
 pub(super) fn harvest(rules: &Rules, reply: &Reply<'_>) -> Option<Harvest> {
     let path = rules.below(reply.path)?;

@@ -56,6 +56,14 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "How long after `auth_native` its one-time token may be used for `register_native`, or as `merge_token`.",
         ),
         KeySpec::default(
+            "codes",
+            Shape::OneOf(&["any", "seen"]),
+            "any",
+            "Which codes `/oauth/token` takes: any, which the vendor judges; or those alone that the same client was given in replies to calls \
+             through here (`response_type: code`), at most `token_life` ago, and once. Codes that come another way, as by a hosted page, \
+             are then refused.",
+        ),
+        KeySpec::default(
             "register_again",
             Shape::Bool,
             "false",
@@ -84,8 +92,8 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "plain_secrets",
             Shape::OneOf(&["refuse", "allow"]),
             "refuse",
-            "Whether clients may send their secret itself (`Basic`, or in a body) over plain HTTP. Connections from this machine are exempt; \
-             where TLS ends in front of the proxy, name it under `trusted_proxies`.",
+            "Whether clients may send their secret itself (`Basic`, or in a body) over plain HTTP, and we `application.client_secret`. This \
+             machine is exempt; where TLS ends in front of the proxy, name it under `trusted_proxies`.",
         ),
         KeySpec::optional("application", Shape::Section(&APPLICATION), "What we say on behalf of every caller, whatever it says itself."),
     ],
@@ -147,6 +155,8 @@ pub(super) struct Rules {
     pub(super) grants: Box<[Box<str>]>,
     /// How long a one-time token is remembered.
     pub(super) token_life: Seconds,
+    /// Whether a code must be one that its client was given here.
+    pub(super) seen_codes: bool,
     /// Whether a registration may be sent again.
     pub(super) register_again: bool,
     /// For the date of a mobile refresh.
@@ -185,6 +195,7 @@ impl Default for Rules {
             response_types: RESPONSE_TYPES.map(Into::into).into(),
             grants: GRANTS.map(Into::into).into(),
             token_life: Seconds(600),
+            seen_codes: false,
             register_again: false,
             window: Seconds(300),
             access_life: None,
@@ -241,6 +252,7 @@ impl Rules {
             response_types: boxed(section.texts("response_types")),
             grants: boxed(grants),
             token_life: section.seconds("token_life")?,
+            seen_codes: section.text("codes") == Some("seen"),
             register_again: section.flag("register_again"),
             window: section.seconds("window")?,
             access_life: section.seconds("access_life"),

@@ -43,8 +43,8 @@ enum Meaning {
     Field(HeaderName),
     /// Nothing that an upstream needs.
     Nothing,
-    /// The one credential that no client has.
-    ServerKey,
+    /// A credential that no client has, by its field.
+    ServerKey(&'static str),
 }
 
 /// What `name` stands for, in either spelling; `None` when it stands for itself.
@@ -56,7 +56,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         "device_model" => Meaning::Field(HeaderName::from_static("device-model")),
         "device_platform" => Meaning::Field(HeaderName::from_static("device-platform")),
         "content_type" => Meaning::Nothing,
-        "server_key" => Meaning::ServerKey,
+        "server_key" => Meaning::ServerKey("Server-Key"),
+        "api_key" => Meaning::ServerKey("API-Key"),
         _ => return None,
     })
 }
@@ -78,7 +79,7 @@ pub(super) fn moved(query: Option<&str>, headers: &HeaderMap, token: Token) -> R
         let field = match meaning {
             Meaning::Field(field) => field,
             Meaning::Nothing => continue,
-            Meaning::ServerKey => return Err(leaked()),
+            Meaning::ServerKey(field) => return Err(leaked(field)),
         };
         if seen.contains(&field) {
             return Err(unreadable(&field));
@@ -126,11 +127,11 @@ fn unreadable(field: &HeaderName) -> Breach {
     Breach { code: code.into(), field: name.into(), says: says.into() }
 }
 
-/// The refusal of a Server-Key that a client has.
-pub(super) fn leaked() -> Breach {
+/// The refusal of a back end's key that a client has.
+pub(super) fn leaked(field: &'static str) -> Breach {
     Breach {
         code: KEY_INCOMPATIBLE.into(),
-        field: "Server-Key".into(),
+        field: field.into(),
         says: "a server key is for servers; whoever can read this client can read it, so it must be replaced".into(),
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use crate::domain::{Breach, Identity, RequestView, Value};
 use crate::settings::{Checking, Node, Section};
 use crate::systems::taptalk::client::sole;
-use crate::systems::taptalk::profile::{ADDRESS, AGENT, DEVICE_ID, Members, PLATFORM, Profile, USER, breach, field};
+use crate::systems::taptalk::profile::{ADDRESS, AGENT, CUSTOMER, DEVICE_ID, Members, PLATFORM, Product, Profile, breach};
 
 /// The fields that say something of the device and nothing of the user.
 const OF_THE_DEVICE: [&str; 3] = [AGENT, PLATFORM, DEVICE_ID];
@@ -62,6 +62,8 @@ fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<Box<str>> {
 /// Which fields come from where, proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Filling {
+    /// Whose tickets are asked for.
+    pub(super) product: Product,
     sources: Vec<(&'static str, Source)>,
     /// What is taken of the client's body.
     taken: Vec<&'static str>,
@@ -79,8 +81,10 @@ impl Filling {
             return Some(None);
         };
         let mut sources: Vec<(&'static str, Source)> = Vec::new();
-        for entry in written.as_map().unwrap_or_default() {
-            let Some(field) = field(&entry.key) else {
+        let entries = written.as_map().unwrap_or_default();
+        let product = if entries.iter().any(|entry| entry.key == CUSTOMER) { Product::OneTalk } else { Product::PowerTalk };
+        for entry in entries {
+            let Some(field) = product.field(&entry.key) else {
                 checking.faults.error(&entry.span, "this is not a documented field of a ticket request");
                 continue;
             };
@@ -99,31 +103,37 @@ impl Filling {
             sources.push((field.name, source));
         }
         let given = |name: &str, sources: &[(&str, Source)]| sources.iter().any(|(known, _)| *known == name);
-        if !given(USER, &sources) && checking.faults.errors() == before {
-            checking
-                .faults
-                .error(&written.span, "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by");
+        if !given(product.user(), &sources) && checking.faults.errors() == before {
+            checking.faults.error(
+                &written.span,
+                "say who the user is: `xcUserID: subject`, or a claim that your chat server knows users by; `customerUserID` for OneTalk",
+            );
         }
         for (name, source) in [(ADDRESS, Source::ClientAddress), (AGENT, Source::Header(http::header::USER_AGENT))] {
-            if !given(name, &sources) {
+            if product.field(name).is_some() && !given(name, &sources) {
                 sources.push((name, source));
             }
         }
-        let taken = Self::taken(section, &sources, checking);
-        (checking.faults.errors() == before).then_some(Some(Self { sources, taken }))
+        let taken = Self::taken(product, section, &sources, checking);
+        (checking.faults.errors() == before).then_some(Some(Self { product, sources, taken }))
     }
 
-    fn taken(section: &Section<'_>, sources: &[(&'static str, Source)], checking: &mut Checking<'_>) -> Vec<&'static str> {
+    fn taken(
+        product: Product,
+        section: &Section<'_>,
+        sources: &[(&'static str, Source)],
+        checking: &mut Checking<'_>,
+    ) -> Vec<&'static str> {
         let is_filled = |name: &str| sources.iter().any(|(known, _)| *known == name);
         let Some(written) = section.node("take") else {
-            return [PLATFORM, DEVICE_ID].into_iter().filter(|name| !is_filled(name)).collect();
+            return [PLATFORM, DEVICE_ID].into_iter().filter(|name| product.field(name).is_some() && !is_filled(name)).collect();
         };
         let items: Vec<&Node> = written.as_list().map_or_else(|| vec![written], |items| items.iter().collect());
         let mut taken = Vec::new();
         for item in items {
-            match item.as_text().and_then(field) {
+            match item.as_text().and_then(|name| product.field(name)) {
                 None => checking.faults.error(&item.span, "this is not a documented field of a ticket request"),
-                Some(field) if is_filled(field.name) || field.name == USER || field.name == ADDRESS => {
+                Some(field) if is_filled(field.name) || field.name == product.user() || field.name == ADDRESS => {
                     checking.faults.error(&item.span, "this field is filled, so nothing of the client's is taken for it; remove it here");
                 }
                 Some(field) => taken.push(field.name),
@@ -146,9 +156,10 @@ impl Filling {
             }
         }
         // What comes from the identity must not be empty either: an empty name would be nobody's.
-        if members.iter().any(|(name, value)| **name == *USER && value.as_text().is_none_or(|text| text.trim().is_empty())) {
-            return Err(breach(USER, "is required"));
+        let user = self.product.user();
+        if members.iter().any(|(name, value)| **name == *user && value.as_text().is_none_or(|text| text.trim().is_empty())) {
+            return Err(breach(user, "is required"));
         }
-        Profile::check(&members)
+        Profile::check(self.product, &members)
     }
 }

@@ -1,4 +1,5 @@
-//! The user data of a ticket request: twelve documented fields, each with a form of its own.
+//! The user data of a ticket request: documented fields, each with a form of its own; twelve of chat (PowerTalk), six of its sister
+//! product for support (OneTalk).
 //!
 //! A request is a JSON object, whatever media type it says it is: web clients send JSON as `text/plain`. What is not understood is
 //! refused, and nothing that was sent is repeated; an optional field that is empty counts as left out, which is how back ends say
@@ -6,7 +7,7 @@
 //!
 //! Where the documentation gives no bound ([`MAX_TEXT`], [`MAX_URL`]) it is ours, wide enough for what the fields mean.
 //!
-//! Source: docs.taptalk.io (get an auth ticket), fields 101 to 112.
+//! Source: docs.taptalk.io (get an auth ticket), fields 101 to 112; for OneTalk, its User/Contact API.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -37,6 +38,44 @@ pub const PLATFORM: &str = "userPlatform";
 /// The field with the user's device.
 pub const DEVICE_ID: &str = "userDeviceID";
 
+/// The field that names the user to OneTalk.
+pub const CUSTOMER: &str = "customerUserID";
+
+/// Whose ticket a request asks for: the two products have an endpoint, a key and fields each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// Chat.
+    PowerTalk,
+    /// Support, over many channels.
+    OneTalk,
+}
+
+impl Product {
+    /// Every documented field, in the order of the documentation.
+    #[must_use]
+    pub fn fields(self) -> &'static [Field] {
+        match self {
+            Self::PowerTalk => &FIELDS,
+            Self::OneTalk => &CONTACT_FIELDS,
+        }
+    }
+
+    /// The field called `name`; `None` when it is not documented.
+    #[must_use]
+    pub fn field(self, name: &str) -> Option<&'static Field> {
+        self.fields().iter().find(|field| field.name == name)
+    }
+
+    /// The field that names the user.
+    #[must_use]
+    pub fn user(self) -> &'static str {
+        match self {
+            Self::PowerTalk => USER,
+            Self::OneTalk => CUSTOMER,
+        }
+    }
+}
+
 /// A documented field.
 #[derive(Debug)]
 pub struct Field {
@@ -45,6 +84,8 @@ pub struct Field {
     /// Whether it must be there.
     pub required: bool,
     form: Form,
+    /// The most characters, where they are documented beside the form.
+    most: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,11 +100,25 @@ enum Form {
 }
 
 const fn required(name: &'static str, form: Form) -> Field {
-    Field { name, required: true, form }
+    Field { name, required: true, form, most: usize::MAX }
 }
 
 const fn optional(name: &'static str, form: Form) -> Field {
-    Field { name, required: false, form }
+    Field { name, required: false, form, most: usize::MAX }
+}
+
+impl Field {
+    const fn within(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
+    /// What `text` would have to be, when it is not; it is not empty.
+    fn fault_of(&self, text: &str) -> Option<&'static str> {
+        if self.most < text.chars().count() {
+            return Some("is longer than is documented");
+        }
+        self.form.fault_of(text)
+    }
 }
 
 /// Every documented field, in the order of the documentation.
@@ -82,11 +137,15 @@ pub static FIELDS: [Field; 12] = [
     optional("userRoleCode", Form::Text),
 ];
 
-/// The field called `name`; `None` when it is not documented.
-#[must_use]
-pub fn field(name: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.name == name)
-}
+/// Every documented field of a contact of OneTalk's, in the order of the documentation.
+static CONTACT_FIELDS: [Field; 6] = [
+    required(CUSTOMER, Form::Text).within(100),
+    required("fullName", Form::Text).within(250),
+    optional("alias", Form::Text).within(100),
+    optional("email", Form::Email).within(250),
+    optional("phone", Form::Phone).within(20),
+    optional("photoURL", Form::Url),
+];
 
 impl Form {
     /// What `text` would have to be, when it is not; it is not empty.
@@ -158,23 +217,23 @@ impl Profile {
     ///
     /// A [`Breach`] for the first field, in the order of the documentation, that is missing or of a wrong form; and for a member that
     /// is not documented, whose name is not repeated.
-    pub fn check(members: &[(Box<str>, Value)]) -> Result<Self, Breach> {
-        let mut values = Vec::with_capacity(FIELDS.len());
-        for field in &FIELDS {
+    pub fn check(product: Product, members: &[(Box<str>, Value)]) -> Result<Self, Breach> {
+        let mut values = Vec::with_capacity(product.fields().len());
+        for field in product.fields() {
             let found = members.iter().find(|(name, _)| **name == *field.name).map(|(_, value)| value);
             match found {
                 None if field.required => return Err(breach(field.name, "is required")),
                 None => {}
                 Some(Value::Text(text)) if text.is_empty() && field.required => return Err(breach(field.name, "is required")),
                 Some(Value::Text(text)) if text.is_empty() => {}
-                Some(Value::Text(text)) => match field.form.fault_of(text) {
+                Some(Value::Text(text)) => match field.fault_of(text) {
                     Some(says) => return Err(breach(field.name, says)),
                     None => values.push((field.name, text.clone())),
                 },
                 Some(_) => return Err(breach(field.name, "must be a text")),
             }
         }
-        if members.iter().all(|(name, _)| field(name).is_some()) {
+        if members.iter().all(|(name, _)| product.field(name).is_some()) {
             Ok(Self(values))
         } else {
             Err(breach("", "there is a field that is not documented"))

@@ -38,7 +38,7 @@ pub(super) static SETTINGS: SectionSpec = SectionSpec {
             "fill",
             Shape::Map(&Shape::Text),
             "Where the user data of a ticket request comes from, by field: `subject`, `claims.NAME`, `client_address`, `header.NAME` (only for \
-             what says something of the device). With it the caller is a user and not a back end; `xcUserID` must be among it, \
+             what says something of the device). With it the caller is a user and not a back end; `xcUserID` must be among it (for OneTalk's endpoint `customerUserID`), \
              `userIPAddress` and `userAgent` are the request's own unless written.",
         ),
         KeySpec::optional(

@@ -501,3 +501,39 @@ fn replies_are_held_and_classified_where_an_access_token_was_asked_with() {
     let head = Reply { method: "POST", path: "/api/v1/chat/message/send", status: 200, headers: &headers, body: None };
     assert_eq!(taptalk.weigh(&head), Meaning::Fine, "a head alone tells nothing: that is why replies are held");
 }
+
+const CONTACT: &str = "/api/integration/v1/user/request_auth_ticket";
+
+#[test]
+fn onetalk_has_endpoints_and_a_key_of_its_own() {
+    let (plain, one) = (system(&Json::Null), system(&json!({ "fill": { "customerUserID": "subject", "fullName": "claims.name" } })));
+    let anna = anna(&[("name", "Anna")]);
+    let good = r#"{"customerUserID":"anna","fullName":"Anna"}"#;
+    let key: &[(&str, &str)] = &[("API-Key", "k")];
+    let asks = |target, fields, body| Asked { method: "POST", target, fields, body: Some(body), identity: Some(&anna) };
+    let rows = [
+        (&plain, asks(CONTACT, key, good), "", "a back end"),
+        (&plain, asks(CONTACT, key, "{}"), "40002", "nobody"),
+        (&plain, asks(CONTACT, key, r#"{"customerUserID":"anna","fullName":"Anna","role":"x"}"#), "40002", "what is not documented"),
+        (&plain, Asked { method: "GET", ..asks(CONTACT, key, good) }, "40401", "another method"),
+        (&plain, asks("/api/integration/v1/inbox/send", key, "[1,2]"), "", "another of its endpoints is not looked into"),
+        (&one, asks(CONTACT, &[], "{}"), "", "a page whose user is filled in"),
+        (&one, asks(CONTACT, key, "{}"), "49104", "a page has no API-Key"),
+        (&one, asks("/api/integration/v1/inbox/send", &[], "{}"), "40401", "and gets nothing else by ours"),
+        (&one, asks(TICKET, &[], "{}"), "40401", "nor a ticket of the other product"),
+        (&plain, asks(CHAT, &[("App-Key", APP_KEY), ("API-Key", "k")], "{}"), "49104", "L2 a back end's key on a client route"),
+        (&plain, asks(CHAT, &[("App-Key", APP_KEY), ("api_key", "k")], "{}"), "49104", "in another spelling"),
+    ];
+    for (system, asked, code, shows) in rows {
+        assert_eq!(asked.code(system.as_ref()), code, "{shows}");
+    }
+    let filled = asks(CONTACT, &[], r#"{"customerUserID":"root","fullName":"Root","alias":"x"}"#).pass(one.as_ref());
+    let body: Json = serde_json::from_slice(&filled.body.unwrap()).unwrap();
+    assert_eq!(body, json!({ "customerUserID": "anna", "fullName": "Anna" }), "nothing of who it is comes from the page");
+
+    let told = |refusal: &Refusal, public| read(&rendered(plain.as_ref(), refusal, 401, public, CONTACT, key));
+    assert_eq!(told(&Refusal::CredentialMissing, "credential_missing"), (200, 400, "40001".into(), "API-Key".into()));
+    assert_eq!(told(&Refusal::Doubted(Doubt::SecretWrong), "credential_invalid"), (200, 400, "40001".into(), "API-Key".into()));
+    let faults = planned(&json!({ "fill": { "customerUserID": "subject", "xcUserID": "subject" } })).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.contains("not a documented field")), "the two products do not mix: {faults:?}");
+}

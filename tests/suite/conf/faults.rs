@@ -327,3 +327,34 @@ fn a_conf_that_cannot_be_read_says_so() {
     let empty = told(Stage::new("{}"));
     assert!(empty.contains("needs `listeners`") && empty.contains("needs `rules`"), "{empty}");
 }
+
+#[test]
+fn what_a_system_adds_for_the_upstream_alone_does_not_travel_in_the_clear() {
+    let telematics = "system: { telematics: { calls: create, instance: { id: i, key: { file: secret } } } }";
+    let janrain = "system: { janrain: { application: { client_id: c, client_secret: { file: secret } } } }";
+    let rows = [
+        (telematics, "http://user.telematicssdk.com", true, "as the vendor's page prints it"),
+        (telematics, "http://10.0.0.5:9000", true, "a network of one's own is a network"),
+        (telematics, "https://user.telematicssdk.com", false, "over TLS"),
+        (telematics, "http://127.0.0.1:9000", false, "on this machine"),
+        (telematics, "http://localhost:9000", false, "on this machine, by name"),
+        (telematics, "'http://[::1]:9000'", false, "on this machine, over IPv6"),
+        ("system: { telematics: { calls: create } }", "http://10.0.0.5:9000", false, "nothing is added"),
+        (janrain, "http://my-app.janraincapture.com", true, "an application's secret"),
+        (janrain, "https://my-app.janraincapture.com", false, "over TLS"),
+        (&janrain.replace("{ janrain: {", "{ janrain: { plain_secrets: allow,"), "http://10.0.0.5:9000", false, "unless the conf says so"),
+    ];
+    for (system, upstream, refused, shows) in rows {
+        let text = format!(
+            "listeners: [{{ address: 127.0.0.1:1 }}]\nupstreams: {{ vendor: {upstream} }}\nkeys: {{ m: {{ mac: {{ file: mac }} }} }}\n\
+             authenticators: {{ p: {{ ticket: {{ keys: m }} }} }}\nrules:\n\
+             - {{ name: a, match: {{ paths: /a, methods: POST }}, authenticate: p, {system}, forward: vendor }}"
+        );
+        let told = Stage::new(&text).file("secret", b"marked-secret").file("mac", b"0123456789abcdefghijklmnopqrstuv").told();
+        let said: Vec<&String> = told.iter().filter(|fault| fault.contains("plain http")).collect();
+        assert_eq!(said.len(), usize::from(refused), "{shows}: {told:#?}");
+        assert!(said.iter().all(|fault| fault.starts_with("6:") && fault.contains("error:")), "{shows}: {told:#?}");
+        assert!(!told.concat().contains("marked-secret"));
+        assert!(refused || told.iter().all(|fault| !fault.contains("error:")), "{shows}: {told:#?}");
+    }
+}

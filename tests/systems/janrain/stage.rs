@@ -62,6 +62,17 @@ authenticators:
   basic: {{ server_key: {{ keys: clients, from: basic }} }}
   mounted: {{ janrain_signature: {{ keys: clients, mount: /mounted }} }}
   named: {{ janrain_signature: {{ keys: clients, from: public }} }}
+  user:
+    token_check:
+      from: [{{ header: Authorization, prefix: "OAuth " }}]
+      method: POST
+      url: {origin}/entity
+      form: {{ type_name: user, access_token: "{{token}}" }}
+      expired: {{ status: 200, when: {{ pointer: /code, equals: 414 }} }}
+      refused: [{{ status: [401, 403] }}, {{ status: 200, when: {{ pointer: /code, equals: [200, 402, 413] }} }}]
+      success: {{ status: 200, when: {{ pointer: /stat, equals: ok }} }}
+      subject: /result/uuid
+      issuer: janrain
 renewers:
   capture:
     http:
@@ -80,6 +91,7 @@ rules:
     system: &application
       janrain:
         forms: {{ socialRegistrationForm: [emailAddress] }}
+        codes: seen
         application:
           client_id: {CLIENT}
           client_secret: {{ file: client.secret }}
@@ -102,6 +114,7 @@ rules:
     system: janrain
     forward: {{ upstream: capture, session_token: {{ header: Authorization, prefix: "OAuth " }} }}
   - {{ name: app, match: {{ hosts: [app.example], paths: [/**] }}, authenticate: member, forward: app }}
+  - {{ name: mobile, match: {{ hosts: [mobile.example], paths: [/**] }}, authenticate: user, system: janrain, forward: app }}
   - name: mounted
     match: {{ hosts: [mounted.example], paths: [/mounted/**] }}
     authenticate: mounted
@@ -110,8 +123,13 @@ rules:
   - name: native
     match: {{ hosts: [capture.example], paths: [/oauth/auth_native, /oauth/register_native, /oauth/refresh_access_token] }}
     authenticate: named
-    system: &guarded {{ janrain: {{ redirect_uris: ["{REDIRECT}"] }} }}
+    system: &guarded {{ janrain: {{ redirect_uris: ["{REDIRECT}"], codes: seen }} }}
     forward: capture
+  - name: entities
+    match: {{ hosts: [capture.example], paths: [/entity, /entity.update], methods: [GET, POST] }}
+    authenticate: {{ any: [user, signed, basic] }}
+    system: *guarded
+    forward: {{ upstream: capture, keep_credential: true }}
   - name: clients
     match: {{ hosts: [capture.example], paths: [/**] }}
     authenticate: {{ any: [signed, basic] }}

@@ -84,3 +84,30 @@ async fn clients_that_hold_their_pairs_pass_through_untouched_and_guarded() {
     let seen = stage.vendor.seen().pop().unwrap();
     assert_eq!((&*seen.target, seen.headers["authorization"].to_str().unwrap()), ("/connect", &*bearer(&access)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_gets_a_ticket_of_onetalk_for_its_own_user_and_knows_no_api_key() {
+    const CONTACT: &str = "/api/integration/v1/user/request_auth_ticket";
+    let stage = Stage::start().await;
+    let account = stage.account("anna");
+    let forged = json!({ "customerUserID": "admin", "fullName": "Root", "phone": "6281234567890" }).to_string();
+    let answer = stage.post(SITE, CONTACT, &[("Authorization", &account)], &forged).await;
+    assert_eq!(told(&answer), fine(), "{answer:?}");
+    assert!(said(&answer)["data"]["ticket"].is_string());
+    let seen = stage.vendor.seen().pop().unwrap();
+    let sent: Value = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!(
+        sent,
+        json!({ "customerUserID": "anna", "fullName": "Anna Example", "email": "anna@app.example" }),
+        "the session's, all of it"
+    );
+    assert_eq!(seen.headers["api-key"], DemoTapTalk::API_KEY, "the proxy's");
+    assert!(!seen.headers.contains_key("authorization"), "the page's own token stays here");
+
+    let leaked = stage.post(SITE, CONTACT, &[("Authorization", &account), ("API-Key", "c2lkOnNzZWM=")], &forged).await;
+    assert_eq!(told(&leaked), refused(491, "49104"), "a page has no API-Key");
+    let nobody = stage.post(SITE, CONTACT, &[], &forged).await;
+    assert_eq!(told(&nobody), refused(401, "40101"), "nobody gets no ticket");
+    assert_eq!(stage.vendor.asked().tickets, 1);
+    assert!(!stage.whole.written().contains(DemoTapTalk::API_KEY) && !format!("{answer:?}").contains(DemoTapTalk::API_KEY));
+}

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::demo::stand::{self, Reply};
+use crate::demo::systems::taptalk::socket;
 use crate::demo::systems::taptalk::{DemoTapTalk, Given, Kind, Office, Seen, Trouble};
 use crate::domain::{Clock, Timestamp};
 use crate::jose::base64url;
@@ -36,6 +37,9 @@ pub(super) async fn attend(office: &Mutex<Office>, request: &Request<Bytes>, clo
     }
     let answer = office.desk(request, clock.now());
     match answer {
+        Ok(_) if socket::is_asked_for(request.headers()) => {
+            Some(socket::opened(request.headers()).unwrap_or_else(|| refused((400, "40001", ""))))
+        }
         Ok(_) if trouble == Trouble::RefreshLost && refreshes => None,
         Ok(data) => Some(envelope(200, "", "", &data)),
         Err((_, "40104", _)) if trouble == Trouble::RealStatus => Some(stand::plain(401, "text/plain", "Unauthorized")),
@@ -70,8 +74,18 @@ impl Office {
                 _ => Err((404, "40401", "")),
             };
         }
-        if headers.contains_key("server-key") {
-            return Err((491, "49104", "Server-Key"));
+        if path.starts_with("/api/integration/") {
+            let key = sole(headers, "api-key").ok_or((400, "40001", "API-Key"))?;
+            return match (request.method(), path) {
+                _ if key != DemoTapTalk::API_KEY => Err((400, "40001", "API-Key")),
+                (&Method::POST, "/api/integration/v1/user/request_auth_ticket") => self.contact_for(request.body(), now),
+                _ => Err((404, "40401", "")),
+            };
+        }
+        for (name, field) in [("server-key", "Server-Key"), ("api-key", "API-Key")] {
+            if headers.contains_key(name) {
+                return Err((491, "49104", field));
+            }
         }
         if sole(headers, "app-key").is_none_or(|key| key != key_of(DemoTapTalk::APP)) {
             return Err((491, "49102", "App-Key"));
@@ -144,6 +158,15 @@ impl Office {
         let ticket = self.give(Kind::Ticket, user, name, now.plus(DemoTapTalk::TICKET_LIFE)).ok_or((500, "99999", ""))?;
         self.asked.tickets += 1;
         Ok(json!({ "userID": id_of(user), "ticket": ticket }))
+    }
+
+    fn contact_for(&mut self, body: &Bytes, now: Timestamp) -> Result<Value, Refused> {
+        let sent: Value = serde_json::from_slice(body).map_err(|_| (400, "40002", ""))?;
+        let text = |name: &'static str| sent.get(name).and_then(Value::as_str).filter(|text| !text.is_empty()).ok_or((400, "40002", name));
+        let (user, name) = (text("customerUserID")?, text("fullName")?);
+        let ticket = self.give(Kind::Ticket, user, name, now.plus(DemoTapTalk::TICKET_LIFE)).ok_or((500, "99999", ""))?;
+        self.asked.tickets += 1;
+        Ok(json!({ "success": true, "message": "Contact updated successfully", "userID": id_of(user), "ticket": ticket }))
     }
 
     fn pair(&mut self, user_id: &str, name: &str, now: Timestamp) -> Result<Value, Refused> {

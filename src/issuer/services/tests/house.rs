@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 
-use crate::domain::{Identity, Observer, Random, Refusal, RequestView, Seconds, Secret, Silent, Target, Timestamp, Value};
-use crate::issuer::contract::{Call, PublishedKeys, Reply, Service, ServiceEntry, ServiceTools};
+use crate::domain::{
+    Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Secret, Silent, Spent, Target, Timestamp, TokenPair, Value,
+};
+use crate::issuer::contract::{Call, PublishedKeys, Relay, Reply, Service, ServiceEntry, ServiceTools};
 use crate::issuer::pairs::{Issuer, IssuerTools, PairOrder, Terms};
 use crate::issuer::session::Sessions;
 use crate::jose::algorithm::Algorithm;
@@ -27,6 +31,7 @@ pub(crate) struct House {
     pub(crate) failing: Arc<Failing>,
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) relay: Arc<Vendor>,
     store: Arc<dyn StateStore>,
 }
 
@@ -61,7 +66,7 @@ impl House {
             epochs: Arc::default(),
         };
         let sessions = Sessions::new(Arc::new(terms), Arc::clone(&store), Arc::new(Counting::apart()), Arc::new(Silent));
-        Self { failing, issuer, sessions: Arc::new(sessions), store }
+        Self { failing, issuer, sessions: Arc::new(sessions), relay: Arc::default(), store }
     }
 
     /// The service of `entry` with `settings`, or what is wrong with them.
@@ -69,6 +74,7 @@ impl House {
         let (mut faults, material, mut names) = (Faults::default(), Material::default(), Names::default());
         names.define("issuers", "main");
         names.define("authenticators", "member");
+        names.define("renewers", "vendor");
         let mut checking = Checking { faults: &mut faults, material: &material, names: &names, allow_inline_secrets: false };
         let plan = (entry.plan)(settings, &span(), &mut checking);
         let says: Vec<String> = faults.sorted().into_iter().filter(|fault| fault.level == Level::Error).map(|fault| fault.says).collect();
@@ -78,6 +84,7 @@ impl House {
             tickets: &BTreeMap::new(),
             issuers: &BTreeMap::from([("main".to_owned(), Arc::clone(&self.issuer))]),
             sessions: &BTreeMap::from([("member".to_owned(), Arc::clone(&self.sessions))]),
+            relays: &BTreeMap::from([("vendor".to_owned(), Arc::clone(&self.relay) as Arc<dyn Relay>)]),
             published: &Arc::new(PublishedKeys::default()),
             state: &self.store,
             revoked: &revocations(&self.store, Arc::new(AtomicI64::new(NOW.0))),
@@ -92,6 +99,21 @@ impl House {
         let order = PairOrder { subject: "ann".into(), scopes: Box::default(), claims: Value::empty(), client: None };
         let issued = self.issuer.open(order, NOW).await.unwrap();
         String::from_utf8(issued.pair.refresh.unwrap().expose().to_vec()).unwrap()
+    }
+}
+
+/// What asks a vendor (`vendor`): it answers as it is told, and remembers what was spent.
+#[derive(Default)]
+pub(crate) struct Vendor {
+    pub(crate) answer: Mutex<Option<Result<TokenPair, RenewalFailure>>>,
+    pub(crate) spent: Mutex<Vec<Spent>>,
+}
+
+#[async_trait]
+impl Relay for Vendor {
+    async fn relay(&self, spent: &Spent, _now: Timestamp) -> Result<TokenPair, RenewalFailure> {
+        self.spent.lock().push(spent.clone());
+        self.answer.lock().clone().unwrap_or(Err(RenewalFailure::Fatal))
     }
 }
 

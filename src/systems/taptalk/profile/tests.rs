@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{FIELDS, MAX_TEXT, MAX_URL, Profile, members};
+use super::{FIELDS, MAX_TEXT, MAX_URL, Product, Profile, members};
 use crate::domain::Breach;
 
 fn checked(body: &Json) -> Result<Profile, Breach> {
-    Profile::check(&members(body.to_string().as_bytes())?)
+    Profile::check(Product::PowerTalk, &members(body.to_string().as_bytes())?)
 }
 
 /// All that must be there.
@@ -124,4 +124,38 @@ fn what_was_judged_is_what_is_written() {
     let written: Json = serde_json::from_slice(&profile.body()).unwrap();
     assert_eq!(written, least(), "what was left out is left out");
     assert_eq!(checked(&written).unwrap(), profile, "and it is judged the same again");
+}
+
+#[test]
+fn a_contact_of_onetalk_has_fields_and_bounds_of_its_own() {
+    let wide = |count: usize| "é".repeat(count);
+    let published = json!({
+        "customerUserID": "company:123", "fullName": "John Doe", "alias": "", "email": "john_doe@example.com",
+        "phone": "6281234567890", "photoURL": "http://www.example.com/photo/john_doe.jpg",
+    });
+    let with = |name: &str, value: Json| {
+        let mut body = published.clone();
+        body[name] = value;
+        body
+    };
+    let rows = [
+        (published.clone(), None, "the published example"),
+        (json!({ "customerUserID": "1", "fullName": "J" }), None, "what must be there"),
+        (json!({ "fullName": "J" }), Some("customerUserID"), "nobody"),
+        (with("customerUserID", json!(wide(100))), None, "a hundred characters"),
+        (with("customerUserID", json!(wide(101))), Some("customerUserID"), "one more"),
+        (with("fullName", json!(wide(250))), None, "a long name"),
+        (with("fullName", json!(wide(251))), Some("fullName"), "a longer one"),
+        (with("fullName", json!("")), Some("fullName"), "none"),
+        (with("alias", json!("a".repeat(101))), Some("alias"), "a long alias"),
+        (with("email", json!(format!("{}@e.example", "a".repeat(241)))), Some("email"), "an address that is too long"),
+        (with("phone", json!("+62 812 3456 7890 12")), None, "twenty characters"),
+        (with("phone", json!("+62 812 3456 7890 123")), Some("phone"), "one more"),
+        (with("photoURL", json!("ftp://www.example.com/x")), Some("photoURL"), "no web address"),
+        (with("xcUserID", json!("anna")), Some(""), "a field of the other product"),
+    ];
+    for (body, expected, shows) in rows {
+        let found = Profile::check(Product::OneTalk, &members(body.to_string().as_bytes()).unwrap());
+        assert_eq!(found.err().map(|breach| breach.field.into_owned()).as_deref(), expected, "{shows}: {body}");
+    }
 }
