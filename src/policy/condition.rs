@@ -40,6 +40,7 @@ pub struct Condition {
     source: Box<str>,
     expression: IdedExpr,
     patterns: Box<[Pattern]>,
+    reads_headers: bool,
 }
 
 /// CEL's standard functions and macros: an immutable vocabulary, built once because it is the same for all conditions.
@@ -81,7 +82,7 @@ impl Condition {
             format!("this is not a CEL expression: {says}")
         })?;
         let patterns = vocabulary::prove(&mut expression)?;
-        let condition = Self { source: source.into(), expression, patterns: patterns.into() };
+        let condition = Self { source: source.into(), expression, patterns: patterns.into(), reads_headers: may_read_headers(source) };
         sample::try_on(&condition)?;
         Ok(condition)
     }
@@ -91,6 +92,12 @@ impl Condition {
     pub fn holds(&self, identity: Option<&Identity>, request: &RequestView<'_>, now: Timestamp) -> bool {
         let world = World { identity, request, now, patterns: &self.patterns };
         self.verdict(&world) == Ok(true)
+    }
+
+    /// Whether it may look at the request's header fields.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.reads_headers
     }
 
     /// The condition as written.
@@ -112,6 +119,14 @@ impl std::fmt::Debug for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Condition").field(&self.source).finish()
     }
+}
+
+/// Whether `source` names the request otherwise than by one of its plain members: by its fields, or as a whole.
+fn may_read_headers(source: &str) -> bool {
+    const PLAIN: [&str; 5] = [".method", ".path", ".host", ".client", ".secure"];
+    const NAME: &str = "request";
+    let rest = source.match_indices(NAME).filter_map(|(at, _)| source.get(at + NAME.len()..));
+    rest.into_iter().any(|rest| !PLAIN.iter().any(|member| rest.starts_with(member)))
 }
 
 /// How deep brackets nest in `source`, those inside text literals included: an upper bound is all that is needed.

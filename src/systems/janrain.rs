@@ -16,7 +16,7 @@ mod rules;
 
 use std::sync::Arc;
 
-use crate::domain::Step;
+use crate::domain::{Breach, Step};
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
 use crate::systems::janrain::rules::{Rules, SETTINGS};
@@ -76,6 +76,18 @@ impl System for Janrain {
 
     fn guard(&self, guarded: &Guarded<'_>) -> Step<Pass> {
         guard::guard(&self.rules, guarded)
+    }
+
+    fn judges(&self, path: &str) -> bool {
+        self.rules.below(path).is_some_and(|below| endpoints::endpoint(below) != endpoints::Endpoint::Other)
+    }
+
+    fn is_guess(&self, breach: &Breach) -> bool {
+        guard::is_guess(breach)
+    }
+
+    fn coded(&self) -> Breach {
+        guard::coded()
     }
 
     fn holds(&self, _method: &str, path: &str) -> bool {
