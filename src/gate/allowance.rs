@@ -78,6 +78,18 @@ impl Allowance {
         Err(UsedUp { budget, retry_after: Seconds(now.until(next).0.clamp(1, Self::WAIT.0)) })
     }
 
+    /// Gives room back that was taken for `ends` and not needed.
+    pub fn give_back(&self, address: IpAddr, ends: &[Timestamp]) {
+        if ends.is_empty() {
+            return;
+        }
+        let prefix = Prefix::of(address);
+        let mut held = self.held.lock();
+        for end in ends {
+            held.let_go(prefix, *end);
+        }
+    }
+
     /// How many are remembered, of all callers together, as of the last time that anyone asked for more.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -92,16 +104,30 @@ impl Held {
         *self.ends.entry((end, prefix)).or_default() += 1;
     }
 
+    /// Lets go of one that ends at `end`, if there is one.
+    fn let_go(&mut self, prefix: Prefix, end: Timestamp) {
+        let Some(number) = self.ends.get_mut(&(end, prefix)) else { return };
+        *number = number.saturating_sub(1);
+        if *number == 0 {
+            self.ends.remove(&(end, prefix));
+        }
+        self.shrink(prefix, 1);
+    }
+
     /// Lets go of what has ended by `now`.
     fn forget(&mut self, now: Timestamp) {
         while let Some(first) = self.ends.first_entry().filter(|first| first.key().0 <= now) {
             let ((_, prefix), gone) = first.remove_entry();
-            self.all = self.all.saturating_sub(gone);
-            if let Some(share) = self.shares.get_mut(&prefix) {
-                *share = share.saturating_sub(gone);
-                if *share == 0 {
-                    self.shares.remove(&prefix);
-                }
+            self.shrink(prefix, gone);
+        }
+    }
+
+    fn shrink(&mut self, prefix: Prefix, gone: usize) {
+        self.all = self.all.saturating_sub(gone);
+        if let Some(share) = self.shares.get_mut(&prefix) {
+            *share = share.saturating_sub(gone);
+            if *share == 0 {
+                self.shares.remove(&prefix);
             }
         }
     }
@@ -157,6 +183,20 @@ mod tests {
             assert_eq!(allowance.take(from("192.0.2.1"), &ends, ALLOWED, Timestamp(10)), Ok(()));
         }
         assert_eq!(allowance.held(), 0);
+    }
+
+    #[test]
+    fn room_that_was_not_needed_is_given_back_and_no_more_than_that() {
+        let allowance = Allowance::default();
+        let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
+        assert_eq!(allowance.take(one, &[Timestamp(20), Timestamp(30)], ALLOWED, Timestamp(10)), Ok(()));
+        allowance.give_back(other, &[Timestamp(20)]);
+        allowance.give_back(one, &[Timestamp(21)]);
+        assert_eq!(allowance.held(), 2, "nobody gives back what they have not taken");
+        allowance.give_back(one, &[Timestamp(20), Timestamp(20)]);
+        assert_eq!(allowance.held(), 1, "nor twice");
+        assert_eq!(allowance.take(one, &[Timestamp(40)], ALLOWED, Timestamp(10)), Ok(()));
+        assert!(allowance.take(one, &[Timestamp(40)], ALLOWED, Timestamp(10)).is_err());
     }
 
     #[test]

@@ -26,8 +26,23 @@ impl Gate {
             return self.burn(visit.proven, visit.now).await;
         }
         let (client, now) = (visit.request.client, visit.now);
-        let ends: Vec<Timestamp> = pass.notes.iter().chain(pass.burns.iter().map(|burn| &burn.mark)).map(|mark| mark.until).collect();
-        self.allow_room(client, &ends, now)?;
+        let mut room: Vec<Timestamp> = pass.notes.iter().chain(pass.burns.iter().map(|burn| &burn.mark)).map(|mark| mark.until).collect();
+        self.allow_room(client, &room, now)?;
+        let mut kept = Vec::with_capacity(room.len());
+        let outcome = self.remember(visit, pass, &mut kept).await;
+        // Room that was taken for what is not kept now is somebody else's.
+        for end in kept {
+            if let Some(at) = room.iter().position(|taken| *taken == end) {
+                room.swap_remove(at);
+            }
+        }
+        self.allowance.give_back(client, &room);
+        outcome
+    }
+
+    /// The same within the room that there is; `kept` gets the end of everything that stands in the store then because of it.
+    async fn remember(&self, visit: &Visit<'_>, pass: &Pass, kept: &mut Vec<Timestamp>) -> Result<(), Refusal> {
+        let (client, now) = (visit.request.client, visit.now);
         for count in &pass.counts {
             self.count(count, client, now).await?;
         }
@@ -40,14 +55,16 @@ impl Gate {
         }
         let mut written = Vec::with_capacity(pass.notes.len());
         let spent = match self.write(&pass.notes, &mut written, now).await {
-            Ok(()) => self.burn_all(&pass.burns, visit.proven, now).await,
+            Ok(()) => self.burn_all(&pass.burns, visit.proven, kept, now).await,
             Err(refusal) => Err(refusal),
         };
-        if spent.is_err() {
-            for key in &written {
-                // One that cannot be taken back ends by itself.
-                let _ = self.told("remove", self.state.remove(key, now).await);
-            }
+        if spent.is_ok() {
+            kept.extend(written.iter().map(|mark| mark.until));
+            return Ok(());
+        }
+        for mark in written {
+            // One that cannot be taken back ends by itself.
+            let _ = self.told("remove", self.state.remove(&note(mark), now).await);
         }
         spent
     }
@@ -64,23 +81,24 @@ impl Gate {
     }
 
     /// Writes `notes`, and names in `written` those that were not there before.
-    async fn write(&self, notes: &[Mark], written: &mut Vec<Key>, now: Timestamp) -> Result<(), Refusal> {
+    async fn write<'m>(&self, notes: &'m [Mark], written: &mut Vec<&'m Mark>, now: Timestamp) -> Result<(), Refusal> {
         for mark in notes {
             let answer = self.state.write(&note(mark), Expect::Absent, Bytes::new(), mark.until, now).await;
             // One that is there already is as good.
             if matches!(self.told("write", answer)?, Written::Done { .. }) {
-                written.push(note(mark));
+                written.push(mark);
             }
         }
         Ok(())
     }
 
-    async fn burn_all(&self, burns: &[Demand], proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
+    async fn burn_all(&self, burns: &[Demand], proven: &Proven, kept: &mut Vec<Timestamp>, now: Timestamp) -> Result<(), Refusal> {
         for Demand { mark, breach } in burns {
             let burn = Burn { key: mark.key, made: mark.made, until: mark.until };
             if self.told("burn", self.state.burn(&burn, now).await)? != Burned::First {
                 return Err(Refusal::GuardRefused(Box::new(breach.clone())));
             }
+            kept.push(mark.until);
         }
         self.burn(proven, now).await
     }

@@ -117,8 +117,9 @@ async fn one_deadline_covers_all_stages_of_a_visit() {
     let asked = settle(&mut Slow, &mut facts, &mut patience, |facts| match facts.answer::<usize>(&question(1)) {
         Some(_) => Step::Done(()),
         None => Step::Need(Need::Ask(question(1))),
-    });
-    assert_eq!(asked.await, Ok(()), "six seconds of ten");
+    })
+    .await;
+    assert_eq!(asked, Ok(()), "six seconds of ten");
     let read = |facts: &Facts| facts.body().map_or(Step::Need(Need::Body), |_| Step::Done(()));
     let late = settle(&mut Slow, &mut facts, &mut patience, read).await;
     assert_eq!(late.unwrap_err().reason(), Reason::Undecidable, "six more are too many, though the stage is another one");
