@@ -10,6 +10,8 @@
 //! | `now` | timestamp, whole seconds |
 //!
 //! As CEL has it, `a || b` is true when either side is, though the other fails, and `a && b` false when either side is.
+//! `headers` are what the gate shows: no field that only the proxy may write is among them, since a client's is nobody's word.
+//!
 //! A claim that may be absent is asked for with `has(identity.claims.x)`.
 //!
 //! `identity.claims.a.b` descends two levels; a member whose own name holds a dot is written `identity.claims["a.b"]`.
