@@ -158,7 +158,8 @@ pub(super) fn limits(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Lim
         checking.faults.warn(section.span_of("connections_per_address"), says);
     }
     if plan.notes < plan.notes_per_address && section.node("notes_per_address").is_some() {
-        let says = format!("one address may have more remembered than the {} there are at all; one client can keep all others out", plan.notes);
+        let says =
+            format!("one address may have more remembered than the {} there are at all; one client can keep all others out", plan.notes);
         checking.faults.warn(section.span_of("notes_per_address"), says);
     }
     Some(plan)

@@ -227,7 +227,8 @@ impl Gate {
         let shows_held = matches!(&rule.action, Action::Forward(forward) if forward.session_token.is_some());
         let walk = Walk { gate: self, request: &request, now, refused, shows_held };
         let (mut facts, mut patience) = (Facts::default(), Patience::default());
-        let proven = self.prove(rule, &walk, body, (&mut facts, &mut patience), record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
+        let proven =
+            self.prove(rule, &walk, body, (&mut facts, &mut patience), record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 

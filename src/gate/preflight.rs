@@ -109,7 +109,8 @@ impl Gate {
 /// Whether a browser asks by this field, or it says nothing of who asks (Fetch standard section 4.8). Those of the connection are the
 /// edge's.
 fn is_asked_by(name: &HeaderName) -> bool {
-    const PLAIN: [&str; 8] = ["host", "origin", "user-agent", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
+    const PLAIN: [&str; 8] =
+        ["host", "origin", "user-agent", "accept", "accept-language", "accept-encoding", "connection", "content-length"];
     let name = name.as_str();
     PLAIN.contains(&name) || name.starts_with("access-control-request-") || name.starts_with("sec-fetch-")
 }

@@ -103,12 +103,8 @@ impl Yard {
 
 fn ticket() -> String {
     let key = mac::key_of(Secret::new(KEY.to_vec())).unwrap();
-    let press = Mint {
-        key: TicketKey::new(key.id, &key.secret),
-        issuer: "countersign".into(),
-        audience: "app".into(),
-        max_life: Seconds(3_600),
-    };
+    let press =
+        Mint { key: TicketKey::new(key.id, &key.secret), issuer: "countersign".into(), audience: "app".into(), max_life: Seconds(3_600) };
     let order = TicketOrder {
         subject: "anna".into(),
         life: Some(Seconds(600)),

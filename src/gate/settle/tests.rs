@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Patience, Supplier, settle};
 use crate::domain::{
-    Answer, DeskId, Facts, Identity, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent,
-    SpentKey, Step, Value,
+    Answer, DeskId, Facts, Identity, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent, SpentKey,
+    Step, Value,
 };
 
 /// Answers every question with the number of times it was asked, and counts.
@@ -61,12 +61,13 @@ async fn a_renewal_that_takes_too_long_leaves_time_to_judge_without_it() {
     let mut supplier = Endless;
     let renewing = |authenticator| Need::Renew(renewal_of(authenticator));
     // One after the other, as `all` asks for them.
-    let judged = settle(&mut supplier, &mut Facts::default(), &mut Patience::default(), |facts| match (facts.renewal(0), facts.renewal(1)) {
-        (None, _) => Step::Need(renewing(0)),
-        (_, None) => Step::Need(renewing(1)),
-        (Some((_, first)), Some((_, second))) => Step::Done((*first.as_ref().unwrap_err(), *second.as_ref().unwrap_err())),
-    })
-    .await;
+    let judged =
+        settle(&mut supplier, &mut Facts::default(), &mut Patience::default(), |facts| match (facts.renewal(0), facts.renewal(1)) {
+            (None, _) => Step::Need(renewing(0)),
+            (_, None) => Step::Need(renewing(1)),
+            (Some((_, first)), Some((_, second))) => Step::Done((*first.as_ref().unwrap_err(), *second.as_ref().unwrap_err())),
+        })
+        .await;
     let pending = RenewalFailure::Pending { retry_after: Seconds(2) };
     assert_eq!(judged.unwrap(), (pending, pending), "what is still good can be used");
 
@@ -143,11 +144,12 @@ async fn the_rounds_of_all_stages_are_five() {
 #[tokio::test]
 async fn each_fact_is_fetched_once_and_a_loop_ends_undecided() {
     let mut supplier = Counting::default();
-    let answered = settle(&mut supplier, &mut Facts::default(), &mut Patience::default(), |facts| match facts.answer::<usize>(&question(7)) {
-        Some(count) => Step::Done(*count),
-        None => Step::Need(Need::Ask(question(7))),
-    })
-    .await;
+    let answered =
+        settle(&mut supplier, &mut Facts::default(), &mut Patience::default(), |facts| match facts.answer::<usize>(&question(7)) {
+            Some(count) => Step::Done(*count),
+            None => Step::Need(Need::Ask(question(7))),
+        })
+        .await;
     assert_eq!(answered.ok(), Some(1), "a fact that was fetched is there in the next round");
 
     let mut supplier = Counting::default();

@@ -500,8 +500,7 @@ fn instances_and_callers_have_quotas() {
 
 #[test]
 fn a_quota_needs_a_memory() {
-    for (yaml, remembers) in
-        [("{}", false), ("{ registrations: { most: 2, per: 1h } }", true), ("{ logins: { most: 1, per: 1m } }", true)]
+    for (yaml, remembers) in [("{}", false), ("{ registrations: { most: 2, per: 1h } }", true), ("{ logins: { most: 1, per: 1m } }", true)]
     {
         let document = Document::read("c.yaml", yaml.as_bytes()).unwrap();
         let (mut faults, material, names) = (Faults::default(), Material::default(), Names::default());

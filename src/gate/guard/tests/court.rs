@@ -223,8 +223,7 @@ impl Court {
     pub(super) fn forwarding(says: Result<Pass, Breach>) -> Self {
         let mut court = Self::new(says, false);
         let rule = court.rule();
-        rule.action =
-            Action::Forward(Forward { upstream: 0, countersigners: Box::default(), keep_credential: false, session_token: None });
+        rule.action = Action::Forward(Forward { upstream: 0, countersigners: Box::default(), keep_credential: false, session_token: None });
         rule.preflight = Preflight::Forward;
         court
     }

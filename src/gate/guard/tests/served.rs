@@ -27,7 +27,11 @@ async fn a_service_is_shown_the_request_that_its_guard_has_left() {
     let fields = [("app_key", "theirs"), ("app-key", "theirs"), ("server-key", "a"), ("x-site-user", "admin"), ("x-plain", "1")];
     let target = "/v1?a=1&authorizatio%6E=x&b=2";
     let rows = [
-        (Pass::default(), "/v1?a=1&authorizatio%6E=x&b=2 /v1?a=1&authorizatio%6E=x&b=2 [app_key=theirs app-key=theirs server-key=a x-plain=1] sent", "nothing asked for"),
+        (
+            Pass::default(),
+            "/v1?a=1&authorizatio%6E=x&b=2 /v1?a=1&authorizatio%6E=x&b=2 [app_key=theirs app-key=theirs server-key=a x-plain=1] sent",
+            "nothing asked for",
+        ),
         (
             Pass { remove_query: query("authorization"), ..Pass::default() },
             "/v1?a=1&b=2 /v1?a=1&b=2 [app_key=theirs app-key=theirs server-key=a x-plain=1] sent",
@@ -106,7 +110,8 @@ async fn a_preflight_that_is_forwarded_carries_no_credential_of_a_system() {
     ];
     let admission = admitted(court.ask("OPTIONS", "/connect?authorization=marked&App%2DKey=marked&a=marked", &preflight, "").await);
     assert_eq!(admission.target.wire(), "/connect", "nothing of the query");
-    let mut stays: Vec<&str> = preflight.iter().map(|(name, _)| *name).filter(|name| admission.remove.iter().all(|gone| gone != name)).collect();
+    let mut stays: Vec<&str> =
+        preflight.iter().map(|(name, _)| *name).filter(|name| admission.remove.iter().all(|gone| gone != name)).collect();
     stays.sort_unstable();
     assert_eq!(stays, ["access-control-request-headers", "access-control-request-method", "host", "origin", "user-agent"]);
     assert!(!admission.set.iter().any(|(_, value)| value.as_bytes().windows(6).any(|part| part == b"marked")), "nor is it written anew");
