@@ -16,6 +16,7 @@ use crate::countersign::contract::CountersignTools;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch, Timestamp};
 use crate::gate::admit;
+use crate::gate::allowance::{Allowance, Allowed};
 use crate::gate::in_vain::InVain;
 use crate::gate::rule::{Action, Authenticator, Forward, Gate, Preflight, Rule, SessionToken};
 use crate::issuer::contract::Harvester;
@@ -86,6 +87,8 @@ pub struct Carried {
     pub outbound: Option<Outbound>,
     /// Budgets of failures, and what they were made of: whoever is over budget stays so.
     governor: Option<(GovernorPlan, Arc<Governor>)>,
+    /// How much callers of guarded rules have had remembered.
+    allowance: Arc<Allowance>,
     /// What authenticators were told by others.
     lasting: Lasting,
 }
@@ -172,6 +175,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
     }
     services.publish(&published);
     let governor = governor(plan, carried.governor.as_ref());
+    let allowance = Arc::clone(&carried.allowance);
     let lasting = desks.lasting().successor();
     let spent_in = refresh_headers(plan);
     let gate = Gate {
@@ -185,6 +189,8 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         revoked: Arc::clone(&ground.revoked),
         cache: Arc::new(cache(plan)),
         governor: governor.as_ref().map(|(_, governor)| Arc::clone(governor)),
+        allowance: Arc::clone(&allowance),
+        allowed: Allowed { most: plan.limits.notes, per_address: plan.limits.notes_per_address },
         in_vain: InVain::default(),
         firewall: Firewall::new(ours.iter().chain(&spent_in)).with_credentials(&credential_headers(plan)),
         private_responses: ours.into_iter().chain(handed_back(plan)).collect(),
@@ -194,7 +200,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         random: Arc::clone(&ground.random),
         observer: Arc::clone(&ground.observer),
     };
-    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound), governor, lasting } })
+    Ok(Built { gate, carried: Carried { kept, outbound: Some(outbound), governor, allowance, lasting } })
 }
 
 /// Every header name that any rule of `plan` can emit, each once.

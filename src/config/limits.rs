@@ -45,6 +45,18 @@ pub(super) static LIMITS: SectionSpec = SectionSpec {
             "1000",
             "Client connections at once from one address. Raise it behind a proxy of your own.",
         ),
+        KeySpec::default(
+            "notes",
+            Shape::Count { min: 1, max: 10_000_000 },
+            "100000",
+            "What rules with a `system` may have remembered at once for their callers, on this node: one-time tokens that were seen,              signatures that work once, quotas. Beyond that 429; sessions and spent credentials are not touched by it.",
+        ),
+        KeySpec::default(
+            "notes_per_address",
+            Shape::Count { min: 1, max: 10_000_000 },
+            "1000",
+            "The same for one client network (IPv4 /32, IPv6 /64). Raise it where many callers come from one, such as a back end of yours.",
+        ),
     ],
 };
 
@@ -135,6 +147,8 @@ pub(super) fn limits(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Lim
         write_timeout: section.duration("write_timeout")?,
         connections: number(&section, "connections")?,
         connections_per_address: number(&section, "connections_per_address")?,
+        notes: number(&section, "notes")?,
+        notes_per_address: number(&section, "notes_per_address")?,
     };
     if plan.connections < plan.connections_per_address && section.node("connections_per_address").is_some() {
         let says = format!(
@@ -142,6 +156,11 @@ pub(super) fn limits(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<Lim
             plan.connections
         );
         checking.faults.warn(section.span_of("connections_per_address"), says);
+    }
+    if plan.notes < plan.notes_per_address && section.node("notes_per_address").is_some() {
+        let says =
+            format!("one address may have more remembered than the {} there are at all; one client can keep all others out", plan.notes);
+        checking.faults.warn(section.span_of("notes_per_address"), says);
     }
     Some(plan)
 }

@@ -355,6 +355,10 @@ pub struct LimitsPlan {
     pub connections: usize,
     /// Client connections at once from one address.
     pub connections_per_address: usize,
+    /// What guards may have remembered at once, for all callers.
+    pub notes: usize,
+    /// The same for one client network.
+    pub notes_per_address: usize,
 }
 
 /// Budgets of failed attempts.

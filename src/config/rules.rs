@@ -38,7 +38,8 @@ pub(super) static RULE: SectionSpec = SectionSpec {
         KeySpec::optional(
             "authorize",
             Shape::List { of: &Shape::Expression, lone: true, min: 1 },
-            "CEL expressions on `identity` and `request`, each of which must be true: `\"'chat:write' in identity.scopes\"`. 403 otherwise.",
+            "CEL expressions on `identity` and `request`, each of which must be true: `\"'chat:write' in identity.scopes\"`. 403 otherwise. \
+             Fields that only the proxy writes (identity headers, `X-Forwarded-*`) are not among `request.headers`: a client's are forged.",
         ),
         KeySpec::optional(
             "scopes",

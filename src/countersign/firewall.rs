@@ -187,6 +187,12 @@ impl Firewall {
         is_possible && self.names_it(name) || ALWAYS_PREFIXES.iter().any(|prefix| starts_folded(name, prefix.as_bytes()))
     }
 
+    /// Whether a client's field of this name is nobody's word: it is stripped, and no credential of the client's own.
+    #[must_use]
+    pub fn is_forgery(&self, name: &HeaderName) -> bool {
+        self.strips(name) && !self.credentials.contains(&fold(name.as_str()))
+    }
+
     /// Appends the names of all fields in `headers` that must be stripped to `remove`, each once.
     ///
     /// # Errors

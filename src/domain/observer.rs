@@ -52,9 +52,9 @@ pub enum Event<'a> {
         /// Whether this only tells of a request that got what another one had begun; counted apart.
         coalesced: bool,
     },
-    /// The governor was asked whether a caller has failures left.
+    /// It was asked whether a caller has failures left, or room to have something remembered.
     Governor {
-        /// What the budget belongs to: `address` or `id`.
+        /// What the budget belongs to: `address` or `id`; `notes_address` or `notes` of what is remembered for guards.
         budget: &'static str,
         /// Whether the caller was over it and was turned away.
         refused: bool,

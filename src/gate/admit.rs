@@ -23,14 +23,14 @@ use crate::gate::hygiene;
 use crate::gate::preflight;
 use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
-use crate::gate::settle::{Supplier, settle};
+use crate::gate::settle::{Patience, Supplier, settle};
 use crate::gate::verdict::{Admission, Outcome, Record, Refused, Renewable, Served, Verdict};
 use crate::issuer::contract::{Asker, Call, Reply, Service};
+use crate::policy::condition::Condition;
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
-use crate::state::contract::Burned;
-use crate::systems::contract::Lesson;
+use crate::systems::contract::{Lesson, Pass};
 use crate::verify::governor::is_guess;
 
 /// `Early-Data` (RFC 8470 section 5.1).
@@ -160,6 +160,9 @@ impl Gate {
             Ok(outcome) => outcome,
             Err(Stop { refusal, rule }) => {
                 record.reason = Some(refusal.reason());
+                if let Refusal::GuardRefused(breach) = &refusal {
+                    record.breach = Some(breach.clone());
+                }
                 Outcome::Refuse(Box::new(Refused {
                     refusal,
                     challenges: rule.map_or_else(|| Arc::from([]), |rule| Arc::clone(&rule.challenges)),
@@ -241,35 +244,41 @@ impl Gate {
         // Verify: who is calling?
         let shows_held = matches!(&rule.action, Action::Forward(forward) if forward.session_token.is_some());
         let walk = Walk { gate: self, request: &request, now, refused, shows_held };
-        let mut facts = Facts::default();
-        let proven = self.prove(rule, &walk, body, &mut facts, record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
+        let (mut facts, mut patience) = (Facts::default(), Patience::default());
+        let proven =
+            self.prove(rule, &walk, body, (&mut facts, &mut patience), record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 
         // Policy: may they do this?
         self.allow(rule, &request, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
         // Guard: what does the system ask of this endpoint?
-        let pass = match &rule.system {
+        let guarded = match &rule.system {
             Some(system) => {
-                let guarded = self.guard(system.as_ref(), &request, &proven, body, &mut facts, now).await;
-                Some(guarded.map_err(|refusal| rule.refuse(refusal))?)
+                let visit = guard::Visit { system: system.as_ref(), request: &request, proven: &proven, now };
+                let pass = self.guard(&visit, body, &mut facts, &mut patience).await.map_err(|refusal| rule.refuse(refusal))?;
+                trail.hand_back.extend(pass.back.iter().cloned());
+                Some((visit, pass))
             }
             None => None,
         };
-        if let Some(pass) = &pass {
-            trail.hand_back.extend(pass.back.iter().cloned());
-        }
         let allowed = self.stopwatch.micros();
         record.stages.policy = elapsed(verified, allowed);
 
         // Countersign: what does the upstream see? Burn: the last act before the permit, or before we give something ourselves.
         let outcome = match &rule.action {
             Action::Serve { service, reads_body } => {
-                let body = if *reads_body { self.read(&facts, body).await } else { Ok(Bytes::new()) };
-                let body = body.map_err(|refusal| rule.refuse(refusal))?;
-                self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
-                self.remember(pass.as_ref(), now).await.map_err(|refusal| rule.refuse(refusal))?;
-                let call = Call { request: &request, identity: proven.identity.as_ref(), body, now };
+                // A service is shown what an upstream would be shown.
+                let changed = guarded.as_ref().map(|(_, pass)| guard::Changed::by(pass, &request, self.unforged(&request)));
+                let shown = changed.as_ref().map(|changed| changed.view(&request));
+                let written = guarded.as_ref().and_then(|(_, pass)| pass.body.clone());
+                let body = match written.filter(|_| *reads_body) {
+                    Some(written) => written,
+                    None if *reads_body => self.read(&facts, body).await.map_err(|refusal| rule.refuse(refusal))?,
+                    None => Bytes::new(),
+                };
+                self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                let call = Call { request: shown.as_ref().unwrap_or(&request), identity: proven.identity.as_ref(), body, now };
                 let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal))?;
                 Outcome::Serve(served(reply))
             }
@@ -277,8 +286,8 @@ impl Gate {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
                 admission.renewable = trail.renewable.filter(|renewable| proven.renewable == Some(renewable.authenticator));
-                let (remembered, harvests) = (pass.as_ref(), rule.keeper.is_some());
-                if let (Some(system), Some(pass)) = (&rule.system, remembered) {
+                let harvests = rule.keeper.is_some();
+                if let (Some(system), Some((_, pass))) = (&rule.system, &guarded) {
                     guard::apply(pass, &request, &mut admission);
                     let needed =
                         admission.renewable.is_some() || admission.fresh.is_some() || harvests || system.learns(&request.target.path);
@@ -296,8 +305,7 @@ impl Gate {
                 }
                 // What comes again because of its upstream was spent when it came first.
                 if refused.is_none() {
-                    self.burn(&proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
-                    self.remember(remembered, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                    self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
                 }
                 Outcome::Admit(Box::new(admission))
             }
@@ -311,12 +319,12 @@ impl Gate {
         rule: &Rule,
         walk: &Walk<'_, '_>,
         body: &mut dyn BodySource,
-        facts: &mut Facts,
+        (facts, patience): (&mut Facts, &mut Patience),
         record: &mut Record,
         trail: &mut Trail,
     ) -> Result<Proven, Refusal> {
         let mut counter = Counter { gate: self, body, now: walk.now, renewing: 0 };
-        let judged = settle(&mut counter, facts, |facts| walk.judge(&rule.requirement, facts, trail)).await;
+        let judged = settle(&mut counter, facts, patience, |facts| walk.judge(&rule.requirement, facts, trail)).await;
 
         record.stages.renew = counter.renewing;
         record.authenticator = trail.authenticator.take();
@@ -347,13 +355,22 @@ impl Gate {
         if !rule.scopes.iter().all(|scope| has(scope)) {
             return Err(Refusal::ScopeMissing { scope: Arc::clone(&rule.scopes_text) });
         }
-        if !rule.conditions.iter().all(|condition| condition.holds(identity, request, now)) {
+        if !rule.conditions.iter().all(|condition| self.holds(condition, identity, request, now)) {
             return Err(Refusal::PolicyDenied);
         }
         Ok(())
     }
 
-    fn countersign(
+    /// Whether `condition` is true. One that reads header fields is shown none that only we write: a client's is nobody's word.
+    fn holds(&self, condition: &Condition, identity: Option<&Identity>, request: &RequestView<'_>, now: Timestamp) -> bool {
+        if !condition.reads_headers() {
+            return condition.holds(identity, request, now);
+        }
+        let headers = self.unforged(request);
+        condition.holds(identity, &RequestView { headers: &headers, ..*request }, now)
+    }
+
+    pub(super) fn countersign(
         &self,
         forward: &Forward,
         request: &RequestView<'_>,
@@ -443,47 +460,11 @@ impl Gate {
         reply
     }
 
-    /// Spends what may be used once only. Everything else has said yes by now.
-    async fn burn(&self, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
-        for burn in &proven.burns {
-            match self.spend(burn, now).await? {
-                Burned::First => {}
-                Burned::Again | Burned::Forgotten => return Err(Doubt::Replayed.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers or forwards a preflight where the rule says so; `None` when it is a request like any other.
-    async fn preflight(
-        &self,
-        rule: &Rule,
-        request: &RequestView<'_>,
-        origin: &forwarded::Origin,
-        asked: &str,
-        now: Timestamp,
-        body: &mut dyn BodySource,
-    ) -> Result<Option<Outcome>, Refusal> {
-        match (preflight::answer(&rule.preflight, request, asked), &rule.action) {
-            (preflight::Reply::Ordinary, _) | (preflight::Reply::Forward, Action::Serve { .. }) => Ok(None),
-            (preflight::Reply::Served(served), _) => Ok(Some(Outcome::Serve(served))),
-            (preflight::Reply::Forward, Action::Forward(forward)) => {
-                // A preflight brings nothing. A body would reach the upstream from a caller whom nobody has proven.
-                body.body(0).await.map_err(Outage::refusal)?;
-                // Without identity and without credentials, ours among them.
-                let mut proven = Proven::default();
-                Walk { gate: self, request, now, refused: None, shows_held: false }.places(
-                    &rule.requirement,
-                    &Facts::default(),
-                    &mut proven.places,
-                );
-                let bare =
-                    Forward { upstream: forward.upstream, countersigners: Box::default(), keep_credential: false, session_token: None };
-                let mut admission = self.countersign(&bare, request, origin, &proven, now)?;
-                admission.remove.extend([header::AUTHORIZATION, header::COOKIE]);
-                admission.set.retain(|(name, _)| *name != header::COOKIE);
-                Ok(Some(Outcome::Admit(Box::new(admission))))
-            }
+    /// Spends what may be used once only, and remembers what a guard asks for. Everything else has said yes by now.
+    async fn spend_all(&self, guarded: Option<&(guard::Visit<'_>, Pass)>, proven: &Proven, now: Timestamp) -> Result<(), Refusal> {
+        match guarded {
+            Some((visit, pass)) => self.spend(visit, pass).await,
+            None => self.burn(proven, now).await,
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod contract;
 
 pub mod admit;
+pub mod allowance;
 pub mod arrival;
 pub mod forwarded;
 mod fresh;

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::countersign::contract::Countersigner;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Clock, Observer, Place, Random, Seconds, Stopwatch};
+use crate::gate::allowance::{Allowance, Allowed};
 use crate::gate::in_vain::InVain;
 use crate::issuer::contract::{Harvester, Service};
 use crate::policy::condition::Condition;
@@ -47,6 +48,10 @@ pub struct Gate {
     pub cache: Arc<CredentialCache>,
     /// Failure budgets; `None` when switched off.
     pub governor: Option<Arc<Governor>>,
+    /// How much callers of guarded rules have had remembered, on this node.
+    pub allowance: Arc<Allowance>,
+    /// How much of that there may be.
+    pub allowed: Allowed,
     /// Credentials that upstreams have refused, fresh as they were.
     pub in_vain: InVain,
     /// Header names that only we may write.

@@ -1,11 +1,12 @@
 //! The outcome of judging a request.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Edition, Identity, Reason, Refusal, SpentKey, Target, Timestamp};
+use crate::domain::{Breach, Edition, Identity, Reason, Refusal, SpentKey, Target, Timestamp};
 use crate::issuer::contract::Harvester;
 use crate::systems::contract::System;
 
@@ -32,7 +33,6 @@ pub enum Outcome {
 }
 
 /// The permit to forward a request, and how. Made in `gate` only; the edge forwards nothing without one.
-#[derive(Debug)]
 #[allow(clippy::manual_non_exhaustive, reason = "the attribute would not say who may make one")]
 pub struct Admission {
     /// Which upstream, as an index into the conf's upstreams in written order.
@@ -96,6 +96,25 @@ impl Admission {
     }
 }
 
+/// Names and lengths only: what is set and sent may be a credential of the upstream's, or a secret of the conf.
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission")
+            .field("upstream", &self.upstream)
+            .field("path", &self.target.path)
+            .field("host", &self.host)
+            .field("remove", &self.remove)
+            .field("set", &self.set.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("cut_at", &self.cut_at)
+            .field("renewable", &self.renewable)
+            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("system", &self.system.as_ref().map(|system| system.name()))
+            .field("is_held", &self.held.is_some())
+            .field("is_kept", &self.kept)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A credential of an admitted request that can be renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Renewable {
@@ -141,6 +160,8 @@ pub struct Record {
     pub identity: Option<Arc<Identity>>,
     /// Why it was refused.
     pub reason: Option<Reason>,
+    /// Which rule of a guarded system it broke, where that was why.
+    pub breach: Option<Box<Breach>>,
     /// Whether the credential cache knew; `None` when it was not asked.
     pub cache: Option<bool>,
     /// The client's address, after trusted proxies.

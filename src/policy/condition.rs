@@ -10,6 +10,8 @@
 //! | `now` | timestamp, whole seconds |
 //!
 //! As CEL has it, `a || b` is true when either side is, though the other fails, and `a && b` false when either side is.
+//! `headers` are what the gate shows: no field that only the proxy may write is among them, since a client's is nobody's word.
+//!
 //! A claim that may be absent is asked for with `has(identity.claims.x)`.
 //!
 //! `identity.claims.a.b` descends two levels; a member whose own name holds a dot is written `identity.claims["a.b"]`.
@@ -40,6 +42,7 @@ pub struct Condition {
     source: Box<str>,
     expression: IdedExpr,
     patterns: Box<[Pattern]>,
+    reads_headers: bool,
 }
 
 /// CEL's standard functions and macros: an immutable vocabulary, built once because it is the same for all conditions.
@@ -81,7 +84,7 @@ impl Condition {
             format!("this is not a CEL expression: {says}")
         })?;
         let patterns = vocabulary::prove(&mut expression)?;
-        let condition = Self { source: source.into(), expression, patterns: patterns.into() };
+        let condition = Self { source: source.into(), expression, patterns: patterns.into(), reads_headers: may_read_headers(source) };
         sample::try_on(&condition)?;
         Ok(condition)
     }
@@ -91,6 +94,12 @@ impl Condition {
     pub fn holds(&self, identity: Option<&Identity>, request: &RequestView<'_>, now: Timestamp) -> bool {
         let world = World { identity, request, now, patterns: &self.patterns };
         self.verdict(&world) == Ok(true)
+    }
+
+    /// Whether it may look at the request's header fields.
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.reads_headers
     }
 
     /// The condition as written.
@@ -112,6 +121,14 @@ impl std::fmt::Debug for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Condition").field(&self.source).finish()
     }
+}
+
+/// Whether `source` names the request otherwise than by one of its plain members: by its fields, or as a whole.
+fn may_read_headers(source: &str) -> bool {
+    const PLAIN: [&str; 5] = [".method", ".path", ".host", ".client", ".secure"];
+    const NAME: &str = "request";
+    let rest = source.match_indices(NAME).filter_map(|(at, _)| source.get(at + NAME.len()..));
+    rest.into_iter().any(|rest| !PLAIN.iter().any(|member| rest.starts_with(member)))
 }
 
 /// How deep brackets nest in `source`, those inside text literals included: an upper bound is all that is needed.

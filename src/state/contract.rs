@@ -91,11 +91,13 @@ pub enum Class {
     Family,
     /// That a request was made which a later one depends on.
     Note,
+    /// How often something was done of late.
+    Count,
 }
 
 impl Class {
     /// Every class there is.
-    pub const ALL: &'static [Self] = &[Self::Renewal, Self::Session, Self::Family, Self::Note];
+    pub const ALL: &'static [Self] = &[Self::Renewal, Self::Session, Self::Family, Self::Note, Self::Count];
 
     /// Its name in keys and metrics; never changes, since stores outlive releases.
     #[must_use]
@@ -105,6 +107,7 @@ impl Class {
             Self::Session => "session",
             Self::Family => "family",
             Self::Note => "note",
+            Self::Count => "count",
         }
     }
 }

@@ -8,7 +8,7 @@
 //! All of it is pure: no I/O, no clock, no state. What must be remembered is asked for in [`Pass`], and the gate does it.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -99,7 +99,7 @@ pub struct Rendered {
 /// A request that the rule's authenticators and conditions have let through.
 #[derive(Clone, Copy)]
 pub struct Guarded<'r> {
-    /// Its head.
+    /// Its head, without the fields that only the proxy may write: a client's forgery of one is nobody's word.
     pub request: &'r RequestView<'r>,
     /// Who is calling; `None` for anyone.
     pub identity: Option<&'r Identity>,
@@ -109,8 +109,8 @@ pub struct Guarded<'r> {
     pub now: Timestamp,
 }
 
-/// What a guarded request goes on as. The default changes nothing and remembers nothing.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What a guarded request goes on as, to an upstream or to a service of ours. The default changes nothing and remembers nothing.
+#[derive(Default, PartialEq, Eq)]
 pub struct Pass {
     /// Fields to set, replacing any of the same name; after everything that is taken off.
     pub set: Vec<(HeaderName, HeaderValue)>,
@@ -122,12 +122,54 @@ pub struct Pass {
     pub body: Option<Bytes>,
     /// Fields to add to the reply, whatever it says: nobody may keep it then.
     pub back: Vec<(HeaderName, HeaderValue)>,
-    /// What must be remembered before the request goes on.
-    pub notes: Vec<Mark>,
+    /// How often such a request may be made; asked before anything else, on all nodes together.
+    pub counts: Vec<Count>,
     /// What must have been remembered, and is forgotten now: each works once, for one request.
     pub demands: Vec<Demand>,
-    /// What must not have happened before, and does now: nonces, signatures for one use. Each works once.
+    /// What must be remembered before the request goes on.
+    pub notes: Vec<Mark>,
+    /// What must not have happened before, and does now: nonces, signatures for one use. Each works once, and is spent when everything
+    /// else has said yes.
     pub burns: Vec<Demand>,
+}
+
+impl Pass {
+    /// Whether there is nothing to remember, to count or to spend.
+    #[must_use]
+    pub fn is_forgetful(&self) -> bool {
+        self.counts.is_empty() && self.demands.is_empty() && self.notes.is_empty() && self.burns.is_empty()
+    }
+}
+
+/// Names and lengths only: what a guard sets and sends may be a secret of the conf.
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |fields: &[(HeaderName, HeaderValue)]| fields.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        f.debug_struct("Pass")
+            .field("set", &names(&self.set))
+            .field("remove", &self.remove)
+            .field("remove_query", &self.remove_query)
+            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("back", &names(&self.back))
+            .field("counts", &self.counts)
+            .field("demands", &self.demands)
+            .field("notes", &self.notes)
+            .field("burns", &self.burns)
+            .finish()
+    }
+}
+
+/// A number of requests that may be made in any length of time, by its digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Names what is counted; 256 bits over everything that it is bound to.
+    pub key: [u8; 32],
+    /// So many, at least one.
+    pub most: u32,
+    /// In any so many seconds, wherever they begin; at least one.
+    pub per: Seconds,
+    /// What is refused beyond that; `None` for [`Refusal::Throttled`], which says when to come again.
+    pub breach: Option<Breach>,
 }
 
 /// Something to remember, by its digest.
@@ -197,10 +239,30 @@ pub trait System: Debug + Send + Sync {
     /// How `refused` is written; `None` for a problem of RFC 9457, as without a system.
     fn render(&self, refused: &Refused<'_>) -> Option<Rendered>;
 
-    /// The system's own rules for its endpoints. Asked last before anything is spent; [`Step::Need`] for the body.
+    /// The system's own rules for its endpoints. Asked last before anything is spent; [`Step::Need`] for the body, which is never in a
+    /// content coding. It may be asked more than once about one request, and then without the body first.
     fn guard(&self, guarded: &Guarded<'_>) -> Step<Pass> {
         let _ = guarded;
         Step::Done(Pass::default())
+    }
+
+    /// Whether `guard` itself judges a credential in requests to `path`, or demands one that was seen before. Nobody who has no failures
+    /// left is judged there: strangers by their address, proven callers by a budget of their own.
+    fn judges(&self, path: &str) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// Whether `breach` is one that a guess at a credential would meet, so that it costs a failure as any other guess does. What was
+    /// good once, or is only written wrongly, is no guess.
+    fn is_guess(&self, breach: &Breach) -> bool {
+        let _ = breach;
+        false
+    }
+
+    /// The breach of a body that `guard` has asked for and that comes in a content coding: what it says has been read by nobody.
+    fn coded(&self) -> Breach {
+        Breach { code: "coded".into(), field: "Content-Encoding".into(), says: "the body must not be compressed".into() }
     }
 
     /// Whether replies to `method` at `path` are held back until their body is there, because only that tells what they mean.
@@ -242,5 +304,38 @@ pub trait System: Debug + Send + Sync {
     fn hand_on(&self, reply: &Reply<'_>, kept: bool) -> Vec<(HeaderName, Option<HeaderValue>)> {
         let _ = (reply, kept);
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderValue;
+    use http::header::{AUTHORIZATION, SET_COOKIE};
+
+    use super::{Count, Pass};
+    use crate::domain::Seconds;
+
+    #[test]
+    fn a_pass_never_prints_what_it_sets_or_sends() {
+        let secret = HeaderValue::from_static("marked-secret");
+        let pass = Pass {
+            set: vec![(AUTHORIZATION, secret.clone())],
+            back: vec![(SET_COOKIE, secret)],
+            body: Some(Bytes::from_static(b"Password=marked-secret")),
+            ..Pass::default()
+        };
+        let printed = format!("{pass:?} {pass:#?}");
+        assert!(!printed.contains("marked"), "{printed}");
+        for told in ["authorization", "set-cookie", "22"] {
+            assert!(printed.contains(told), "names and lengths are told: {printed}");
+        }
+    }
+
+    #[test]
+    fn only_a_pass_that_asks_for_something_needs_a_memory() {
+        assert!(Pass::default().is_forgetful());
+        let count = Count { key: [1; 32], most: 1, per: Seconds(1), breach: None };
+        assert!(!Pass { counts: vec![count], ..Pass::default() }.is_forgetful());
     }
 }

@@ -29,7 +29,7 @@ use crate::jose::form::{Parameters as BodyType, body_type};
 use crate::jose::signed_call::{ParameterFault, Parameters};
 use crate::settings::Shape;
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry};
-use crate::systems::gigya::errors::{INVALID_VALUE, METHOD_REFUSED};
+use crate::systems::gigya::errors::{INVALID_SIGNATURE, INVALID_VALUE, METHOD_REFUSED};
 use crate::systems::gigya::rules::{breach, check_call, check_link, check_site_of, links};
 use crate::systems::gigya::settings::{GigyaPlan, SETTINGS};
 use crate::systems::gigya::signing::names_of;
@@ -167,6 +167,19 @@ impl System for Gigya {
             Ok(step) => step,
             Err(breach) => Step::Refuse(Refusal::GuardRefused(Box::new(breach))),
         }
+    }
+
+    /// Where the conf gives the guard what proves `UIDSig`.
+    fn judges(&self, path: &str) -> bool {
+        self.plan.site.is_some() && links(path)
+    }
+
+    fn is_guess(&self, breach: &Breach) -> bool {
+        breach.code == INVALID_SIGNATURE.number.to_string()
+    }
+
+    fn coded(&self) -> Breach {
+        breach(INVALID_VALUE, "", "the body is a form (application/x-www-form-urlencoded), in no content coding")
     }
 
     fn holds(&self, _method: &str, path: &str) -> bool {

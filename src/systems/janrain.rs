@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Identity, Step};
+use crate::domain::{Breach, Identity, Step};
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::systems::contract::{Guarded, Harvest, Lesson, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
 use crate::systems::janrain::rules::{Rules, SETTINGS};
@@ -84,6 +84,18 @@ impl System for Janrain {
 
     fn guard(&self, guarded: &Guarded<'_>) -> Step<Pass> {
         guard::guard(&self.rules, guarded)
+    }
+
+    fn judges(&self, path: &str) -> bool {
+        self.rules.below(path).is_some_and(|below| endpoints::endpoint(below) != endpoints::Endpoint::Other)
+    }
+
+    fn is_guess(&self, breach: &Breach) -> bool {
+        guard::is_guess(breach)
+    }
+
+    fn coded(&self) -> Breach {
+        guard::coded()
     }
 
     fn holds(&self, _method: &str, path: &str) -> bool {

@@ -17,19 +17,17 @@ mod harvest;
 mod instance;
 pub(crate) mod login;
 mod named;
-mod quota;
 
 use std::sync::Arc;
 
-use crate::domain::{Seconds, Step};
+use crate::domain::{Breach, Step};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape, Span};
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
 use crate::systems::telematics::calls::Call;
 use crate::systems::telematics::devices::{Devices, Owner};
 use crate::systems::telematics::envelope::Case;
-use crate::systems::telematics::guard::Guard;
+use crate::systems::telematics::guard::{Guard, Quota};
 use crate::systems::telematics::instance::Instance;
-use crate::systems::telematics::quota::{MAX_KEPT, Quota};
 
 /// The system's line on the roll-call.
 pub static ENTRY: SystemEntry = SystemEntry {
@@ -107,8 +105,8 @@ static SETTINGS: SectionSpec = SectionSpec {
         KeySpec::optional(
             "registrations",
             Shape::Section(&QUOTA),
-            "How many registrations an instance may make. Counted on each node, from one load of the conf to the next; one \
-             `CreateMany` counts once. Of callers whom nobody has proven, each address is counted for itself.",
+            "How many registrations an instance may make. Counted in the state store, so on all nodes together; one `CreateMany` counts \
+             once. Of callers whom nobody has proven, each address is counted for itself.",
         ),
         KeySpec::optional(
             "logins",
@@ -150,8 +148,8 @@ struct TelematicsPlan {
     search_bodies: bool,
     operators: bool,
     status_in_body: bool,
-    registrations: Option<(usize, Seconds)>,
-    logins: Option<(usize, Seconds)>,
+    registrations: Option<Quota>,
+    logins: Option<Quota>,
 }
 
 fn plan(settings: Option<&Node>, at: &Span, checking: &mut Checking<'_>) -> Option<Box<dyn SystemPlan>> {
@@ -212,10 +210,9 @@ fn devices(section: &Section<'_>, checking: &mut Checking<'_>) -> Option<Devices
     Some(if any { Devices::Any } else { Devices::Own { owner, unless } })
 }
 
-fn quota(section: &Section<'_>, key: &'static str, checking: &mut Checking<'_>) -> Option<(usize, Seconds)> {
+fn quota(section: &Section<'_>, key: &'static str, checking: &mut Checking<'_>) -> Option<Quota> {
     let quota = Section::open(&QUOTA, section.node(key)?, checking.faults)?;
-    let most = usize::try_from(quota.count("most")?).ok()?.min(MAX_KEPT);
-    Some((most, quota.seconds("per")?))
+    Some(Quota { most: u32::try_from(quota.count("most")?).ok()?, per: quota.seconds("per")? })
 }
 
 impl SystemPlan for TelematicsPlan {
@@ -227,16 +224,19 @@ impl SystemPlan for TelematicsPlan {
         self.instance.as_ref().map(|_| "the instance's key")
     }
 
+    fn remembers(&self) -> bool {
+        self.registrations.is_some() || self.logins.is_some()
+    }
+
     fn build(&self) -> Result<Arc<dyn System>, String> {
-        let quota = |terms: Option<(usize, Seconds)>| terms.map(|(most, per)| Quota::new(most, per));
         let guard = Guard {
             calls: self.calls.clone(),
             instance: self.instance.clone(),
             devices: self.devices.clone(),
             reads_bodies: self.search_bodies,
             operators: self.operators,
-            registrations: quota(self.registrations),
-            logins: quota(self.logins),
+            registrations: self.registrations,
+            logins: self.logins,
         };
         Ok(Arc::new(Telematics { case: self.case, status_in_body: self.status_in_body, guard }))
     }
@@ -261,6 +261,10 @@ impl System for Telematics {
 
     fn guard(&self, guarded: &Guarded<'_>) -> Step<Pass> {
         self.guard.judge(guarded)
+    }
+
+    fn coded(&self) -> Breach {
+        breach::coded()
     }
 
     fn holds(&self, method: &str, path: &str) -> bool {

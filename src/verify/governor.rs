@@ -83,14 +83,18 @@ pub struct Governor {
 }
 
 /// An address as far as it says who is there: 32 bits of IPv4, 64 of IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Prefix {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Prefix {
+    /// All of it.
     V4(u32),
+    /// The half that names a network.
     V6(u64),
 }
 
 impl Prefix {
-    fn of(address: IpAddr) -> Self {
+    /// The prefix of `address`.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),

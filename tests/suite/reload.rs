@@ -36,6 +36,8 @@ enum Probe {
     Get(&'static str),
     /// The statuses of two such requests.
     Twice(&'static str),
+    /// The text of the answer to these bytes.
+    Says(&'static str),
     /// The status that this gets which is not a whole request, once it has been waited for.
     Unfinished(&'static str),
     /// What the upstream sees of this field when a client sends it.
@@ -104,6 +106,7 @@ async fn observe(probe: &Probe, whole: &Whole, upstream: &Upstream) -> String {
             if answer.status == 200 { format!("200 {}", answer.text()) } else { answer.status.to_string() }
         }
         Probe::Twice(fields) => format!("{} {}", once(get(&with_key(fields))).await.status, once(get(&with_key(fields))).await.status),
+        Probe::Says(bytes) => once((*bytes).to_owned()).await.text(),
         Probe::Unfinished(bytes) => once((*bytes).to_owned()).await.status.to_string(),
         Probe::Sees(name, value) => {
             once(get(&format!("{name}: {value}\r\n"))).await;
@@ -189,6 +192,12 @@ const KEY: &str = "Server-Key: {key}\r\n";
 const WRONG: &str = "Server-Key: YWNtZTp3cm9uZw==\r\n";
 const SERVED: &str = "[{ name: keys, match: { paths: [/x] }, authenticate: none, serve: jwks }]";
 const OPAQUE: &str = "[{ name: all, match: { paths: [/**] }, authenticate: opaque, forward: app }]";
+const NOTED: &str = "[{ name: all, match: { paths: [/**] }, authenticate: none, forward: app, system: { janrain: { application: { client_id: \
+                     abcde12345abcde12345abcde12345ab, flow: standard, flow_version: '1', locale: en-US, redirect_uri: 'https://app.example', \
+                     response_type: token } } } }]";
+/// A call after which two things are remembered.
+const NOTING: &str = "POST /oauth/auth_native HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 46\r\n\r\n\
+                      token=12ab34cd56ef78gh90ij12kl34mn56op78qr90st";
 const ADMIN: &str = "{ address: 127.0.0.1:0, token: { file: one } }";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,6 +352,13 @@ async fn every_key_of_a_conf_takes_effect_with_a_reload_or_is_refused_with_needs
             vec![],
             vec![("limits", "{ connections_per_address: 1 }")],
             InForce(Probe::Second, "served", "closed"),
+        ),
+        ("limits.notes", vec![("rules", NOTED)], vec![("limits", "{ notes: 1 }")], InForce(Probe::Says(NOTING), "ok", "")),
+        (
+            "limits.notes_per_address",
+            vec![("rules", NOTED)],
+            vec![("limits", "{ notes_per_address: 1 }")],
+            InForce(Probe::Says(NOTING), "ok", ""),
         ),
         ("governor", keyed.to_vec(), vec![("governor", "{ failures_per_address: 1 }")], InForce(Probe::Twice(WRONG), "401 401", "401 429")),
         ("cache", token.to_vec(), vec![("cache", "off")], InForce(Probe::Remembered, "1", "0")),

@@ -16,6 +16,7 @@ mod loopback;
 mod support;
 
 mod gigya;
+mod guarding;
 mod hat;
 mod janrain;
 mod pitfalls;

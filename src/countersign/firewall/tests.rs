@@ -188,6 +188,24 @@ fn identity_may_not_be_written_where_something_else_is_read() {
     }
 }
 
+#[test]
+fn a_forgery_is_what_only_we_write_and_no_credential_of_the_clients_own() {
+    let firewall = Firewall::new(&[name("x-user"), name("x-refresh")]).with_credentials(&[name("x-refresh"), name("app-key")]);
+    let rows = [
+        ("X-User", true, "a name that a rule emits"),
+        ("x_user", true, "in another spelling"),
+        ("X-Auth-Subject", true, "one that none does"),
+        ("X-Forwarded-For", true, "another proxy's word"),
+        ("X-Refresh", false, "stripped, but the client's own"),
+        ("x_refresh", false, "in another spelling"),
+        ("App-Key", false, "a credential that goes on"),
+        ("Accept", false, "anything else"),
+    ];
+    for (field, forgery, shows) in rows {
+        assert_eq!(firewall.is_forgery(&name(field)), forgery, "{shows}: {field}");
+    }
+}
+
 proptest! {
     #[test]
     fn folding_twice_is_folding_once(text in "[ -~]{0,80}") {

@@ -1,4 +1,4 @@
-//! What a guard's pass makes of a permit.
+//! What a guard's pass makes of a permit; beside it, what guards are shown and what is remembered for them.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +11,11 @@ use super::apply;
 use crate::domain::{RequestView, Target};
 use crate::gate::verdict::Admission;
 use crate::systems::contract::Pass;
+
+mod court;
+mod judged;
+mod remembered;
+mod served;
 
 const APP_KEY: HeaderName = HeaderName::from_static("app-key");
 

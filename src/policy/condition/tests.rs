@@ -253,3 +253,29 @@ fn what_only_the_caller_can_decide_is_not_refused_when_read() {
         assert!(Condition::compile(source).is_ok(), "{source}");
     }
 }
+
+#[test]
+fn a_condition_that_may_look_at_fields_says_so() {
+    let rows = [
+        ("request.headers['a'] == 'b'", true, "by name"),
+        ("'a' in request.headers", true, "by asking"),
+        ("request['headers']['a'] == 'b'", true, "by index"),
+        ("request == request", true, "the whole request"),
+        ("request . headers['a'] == 'b'", true, "with space between"),
+        ("request.path == '/' && request.headers['a'] == 'b'", true, "after something else"),
+        (
+            "request.path == '/' && request.method == 'GET' && request.host == 'a' && request.client == 'b' && request.secure",
+            false,
+            "plain members",
+        ),
+        ("'chat:write' in identity.scopes", false, "no request at all"),
+        ("true", false, "nothing"),
+    ];
+    for (source, reads, shows) in rows {
+        if let Ok(condition) = Condition::compile(source) {
+            assert_eq!(condition.reads_headers(), reads, "{shows}: {source}");
+        } else {
+            assert!(reads, "what cannot be written need not be known: {shows}: {source}");
+        }
+    }
+}

@@ -72,6 +72,16 @@ fn body_breach(fault: BodyFault) -> Breach {
     }
 }
 
+/// The breach of a body in a content coding.
+pub(super) fn coded() -> Breach {
+    body_breach(BodyFault::Type)
+}
+
+/// Whether `breach` is what a guess would meet: at a one-time token, at a signature, or at the id of another client.
+pub(super) fn is_guess(breach: &Breach) -> bool {
+    matches!((&*breach.code, &*breach.field), ("200", "token" | "merge_token" | "signature") | ("402", "client_id"))
+}
+
 /// The rules of every endpoint that takes its parameters in the body.
 fn head(guarded: &Guarded<'_>, kind: Endpoint) -> Result<(), Breach> {
     if kind == Endpoint::Misspelled {

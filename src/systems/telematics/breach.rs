@@ -29,6 +29,11 @@ pub(crate) fn wrong_type() -> Refusal {
     breach("415", "Content-Type", "The body must be JSON in UTF-8, and say so.")
 }
 
+/// The body comes in a content coding (415).
+pub(crate) fn coded() -> Breach {
+    Breach { code: "415".into(), field: "Content-Encoding".into(), says: "The body must not be compressed.".into() }
+}
+
 /// The status that `breach` is answered with.
 pub(crate) fn status_of(breach: &Breach) -> u16 {
     breach.code.parse().ok().filter(|status| STATUSES.contains(status)).unwrap_or(403)

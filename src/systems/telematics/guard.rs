@@ -1,16 +1,17 @@
 //! The rules of the API's own calls: what each must bring, over what, for whom, how often, and what the proxy adds.
 //!
 //! In order: is the call made here at all, is a credential in the address, can others read the connection, is it the right method,
-//! is what it brings whole, is every device that it names the caller's own, is the quota left. Then the instance's key is added.
+//! is what it brings whole, is every device that it names the caller's own. Then the instance's key is added, and what is to be
+//! counted is named.
 //!
 //! Deliberately absent: whether the key is the right one, which is the authenticator's or the vendor's to say, and any way for
 //! `Login` to stand in for a refresh: a pair that cannot be refreshed is over.
 
 use std::net::IpAddr;
 
-use crate::domain::{Identity, Need, Refusal, Step, Value};
+use crate::domain::{Identity, Need, Refusal, Seconds, Step, Value};
 use crate::jose::digest::digest;
-use crate::systems::contract::{Guarded, Pass};
+use crate::systems::contract::{Count, Guarded, Pass};
 use crate::systems::telematics::body::{Kind, document, kind, member, object};
 use crate::systems::telematics::breach::{forbidden, invalid, wrong_method, wrong_type};
 use crate::systems::telematics::calls::{Call, fold, management};
@@ -18,7 +19,6 @@ use crate::systems::telematics::devices::{Devices, keep_to};
 use crate::systems::telematics::instance::{Brought, INSTANCE_ID, INSTANCE_KEY, Instance, refuse_in_the_clear};
 use crate::systems::telematics::login::{Login, Who, is_uuid, read, written};
 use crate::systems::telematics::named::{asks_otherwise, in_document, in_form, in_head, refuse_in_query};
-use crate::systems::telematics::quota::Quota;
 
 /// The longest token of a refresh.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -40,6 +40,21 @@ pub(crate) struct Guard {
     pub(crate) registrations: Option<Quota>,
     /// How many logins a caller may make as one user.
     pub(crate) logins: Option<Quota>,
+}
+
+/// At most `most` calls of one kind in any `per`, for each caller. Counted by whoever has a memory, once everything here is well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quota {
+    pub(crate) most: u32,
+    pub(crate) per: Seconds,
+}
+
+impl Quota {
+    /// The count of `caller`, a digest. Quotas over the same length of time are one, whatever rule they stand at.
+    fn of(self, caller: [u8; 32]) -> Count {
+        let key = digest("telematics quota", &[&caller, &self.per.0.to_be_bytes()]);
+        Count { key, most: self.most, per: self.per, breach: None }
+    }
 }
 
 /// Why there is no pass yet.
@@ -119,17 +134,14 @@ impl Guard {
             let said = document(body).ok_or_else(|| invalid("", "The body must be JSON with one reading."))?;
             keep_document(bound, &said)?;
         }
-        if let Some(quota) = &self.registrations {
-            let who = if guarded.identity.is_some() { Vec::new() } else { prefix(request.client) };
-            let caller = digest("telematics registrations", &[id.as_bytes(), &who]);
-            quota.take(caller, guarded.now).map_err(|retry_after| Refusal::Throttled { retry_after })?;
-        }
-        Ok(match &self.instance {
-            None => Pass::default(),
-            Some(instance) => {
-                Pass { set: vec![(INSTANCE_ID, instance.id().clone()), (INSTANCE_KEY, instance.key().clone())], ..Pass::default() }
-            }
-        })
+        let who = if guarded.identity.is_some() { Vec::new() } else { prefix(request.client) };
+        let count = |quota: Quota| quota.of(digest("telematics registrations", &[id.as_bytes(), &who]));
+        let counts = self.registrations.map(count).into_iter().collect();
+        let set = match &self.instance {
+            None => Vec::new(),
+            Some(instance) => vec![(INSTANCE_ID, instance.id().clone()), (INSTANCE_KEY, instance.key().clone())],
+        };
+        Ok(Pass { set, counts, ..Pass::default() })
     }
 
     fn login(&self, guarded: &Guarded<'_>, bound: Option<&str>) -> Result<Pass, Halt> {
@@ -137,7 +149,7 @@ impl Guard {
         let brought = Brought::read(request)?;
         let body = guarded.facts.body().ok_or(Halt::Body)?;
         let Login { who, password } = read(&object(request.headers, body)?)?;
-        let pass = match (&who, &self.instance) {
+        let mut pass = match (&who, &self.instance) {
             (Who::Operator(_), _) => {
                 if !self.operators {
                     return Err(forbidden("LoginFields", "Operators do not log in here.").into());
@@ -163,10 +175,7 @@ impl Guard {
                 Pass { set: vec![(INSTANCE_ID, instance.id().clone())], body, ..Pass::default() }
             }
         };
-        if let Some(quota) = &self.logins {
-            let caller = caller(&who, guarded);
-            quota.take(caller, guarded.now).map_err(|retry_after| Refusal::Throttled { retry_after })?;
-        }
+        pass.counts.extend(self.logins.map(|quota| quota.of(caller(&who, guarded))));
         Ok(pass)
     }
 

@@ -146,7 +146,6 @@ impl Asked {
                 let Breach { code, field, .. } = *breach;
                 format!("{code} {field}").trim().to_owned()
             }
-            Err(Refusal::Throttled { retry_after: Seconds(after) }) => format!("throttled {after}"),
             Err(other) => panic!("{other:?}"),
         }
     }
@@ -466,28 +465,49 @@ fn a_rule_serves_the_calls_that_it_names() {
 #[test]
 fn instances_and_callers_have_quotas() {
     let system = system("{ registrations: { most: 2, per: 1h }, logins: { most: 1, per: 1m } }");
-    let create = |later: i64| Asked { now: Timestamp(NOW.0 + later), ..post("/v1/Registration/create", "").keyed() };
-    let other = post("/v1/Registration/create", "").field("InstanceId", "other").field("InstanceKey", "k");
+    let other = || post("/v1/Registration/create", "").field("InstanceId", "other").field("InstanceKey", "k");
     let login = |of: &str| post("/v1/Auth/Login", &login(&device(of), "k")).field("InstanceId", "i");
+    let counted = |asked: Asked, most, per| {
+        let pass = asked.guarded_by(&*system).unwrap();
+        let [count] = pass.counts.as_slice() else { panic!("one count: {pass:?}") };
+        assert_eq!((count.most, count.per, &count.breach), (most, Seconds(per), &None));
+        count.key
+    };
+    let registered = |asked| counted(asked, 2, 3_600);
+    let create = registered(post("/v1/Registration/create", "").keyed());
+    assert_eq!(create, registered(post("/v1/Registration/CreateMany", "[]").keyed()), "many count once, with the others");
+    assert_ne!(create, registered(other()), "another instance has its own");
+    assert_ne!(registered(other()), registered(other().nobody()), "of strangers each address is counted for itself");
+    let logged_in = |asked| counted(asked, 1, 60);
+    assert_eq!(logged_in(login(OWN)), logged_in(login(OWN)), "the same again");
+    let stranger = || login(OWN).nobody();
     let rows = [
-        (create(0), "pass", "the first"),
-        (post("/v1/Registration/create", "{").keyed(), "422", "what is refused is not counted"),
-        (Asked { method: "POST", ..post("/v1/Registration/CreateMany", "[]").keyed() }, "pass", "many count once, with the others"),
-        (create(10), "throttled 3590", "the quota is used up"),
-        (other, "pass", "that of another instance is not"),
-        (create(3_599), "throttled 1", "the last second"),
-        (create(3_600), "pass", "the first has passed"),
-        (login(OWN), "pass", "a login"),
-        (login(OWN), "throttled 60", "the same again: logins are few, and no way to refresh"),
-        (login(ELSE), "pass", "as somebody else"),
-        (login(OWN).nobody(), "pass", "by a stranger"),
-        (login(ELSE).nobody(), "throttled 60", "of strangers each address is counted, whomever they name"),
-        (Asked { client: "192.0.2.8", ..login(ELSE).nobody() }, "pass", "another address"),
-        (Asked { client: "2001:db8::1", ..login(ELSE).nobody() }, "pass", "one of a network"),
-        (Asked { client: "2001:db8::2", ..login(ELSE).nobody() }, "throttled 60", "the same network"),
-        (Asked { client: "2001:db8:0:1::2", ..login(ELSE).nobody() }, "pass", "the next one"),
+        (login(OWN), login(ELSE), false, "as somebody else"),
+        (login(OWN), stranger(), false, "by a stranger"),
+        (stranger(), login(ELSE).nobody(), true, "of strangers each address is counted, whomever they name"),
+        (stranger(), Asked { client: "192.0.2.8", ..stranger() }, false, "another address"),
+        (Asked { client: "2001:db8::1", ..stranger() }, Asked { client: "2001:db8::2", ..stranger() }, true, "the same network"),
+        (Asked { client: "2001:db8::1", ..stranger() }, Asked { client: "2001:db8:0:1::1", ..stranger() }, false, "the next one"),
     ];
-    check(&*system, &rows);
+    for (one, other, same, shows) in rows {
+        assert_eq!(logged_in(one) == logged_in(other), same, "{shows}");
+    }
+    let hourly = planned("{ logins: { most: 1, per: 1h } }").0.unwrap();
+    assert_ne!(login(OWN).guarded_by(&*hourly).unwrap().counts[0].key, logged_in(login(OWN)), "another length of time is another count");
+    let plain = planned("{}").0.unwrap();
+    assert!(login(OWN).guarded_by(&*plain).unwrap().counts.is_empty(), "nothing is counted unless the conf says so");
+}
+
+#[test]
+fn a_quota_needs_a_memory() {
+    for (yaml, remembers) in [("{}", false), ("{ registrations: { most: 2, per: 1h } }", true), ("{ logins: { most: 1, per: 1m } }", true)]
+    {
+        let document = Document::read("c.yaml", yaml.as_bytes()).unwrap();
+        let (mut faults, material, names) = (Faults::default(), Material::default(), Names::default());
+        let mut checking = Checking { faults: &mut faults, material: &material, names: &names, allow_inline_secrets: false };
+        let plan = (ENTRY.plan)(Some(&document.root), &document.root.span, &mut checking).unwrap();
+        assert_eq!(plan.remembers(), remembers, "{yaml}");
+    }
 }
 
 #[test]

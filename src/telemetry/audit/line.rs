@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
 
-use crate::domain::Reason;
+use crate::domain::{Breach, Reason};
 use crate::gate::verdict::Stages;
 use crate::telemetry::json::{head, push_string};
 use crate::telemetry::report::{Ending, Visit};
@@ -19,6 +19,8 @@ const HOST: usize = 255;
 const PATH: usize = 1024;
 const SUBJECT: usize = 512;
 const ISSUER: usize = 512;
+/// The same of the code and the field of a breach, which are a system's own words.
+const BREACH: usize = 64;
 
 /// What the record says of one visit, owned.
 #[derive(Debug)]
@@ -28,6 +30,7 @@ pub(super) struct Line {
     rule: Option<Arc<str>>,
     authenticator: Option<Arc<str>>,
     reason: Option<Reason>,
+    breach: Option<Box<Breach>>,
     ending: Ending,
     status: u16,
     upstream_status: Option<u16>,
@@ -88,6 +91,7 @@ impl Line {
             rule: record.rule.clone(),
             authenticator: record.authenticator.clone(),
             reason: record.reason,
+            breach: record.breach.clone(),
             ending: visit.ending,
             status: visit.status,
             upstream_status: visit.upstream_status,
@@ -102,7 +106,8 @@ impl Line {
         }
     }
 
-    /// Appends the record as one line of JSON, line break included. Every key is always there.
+    /// Appends the record as one line of JSON, line break included. Every key is always there, but for `breach`: only a rule with a
+    /// system has any.
     pub(super) fn write(&self, into: &mut String) {
         let [method, host, path, subject, issuer] = self.texts.parts();
         let time = DateTime::from_timestamp_millis(self.arrived_millis).unwrap_or_default();
@@ -117,6 +122,12 @@ impl Line {
         push_text(into, "verdict", Some(self.ending.as_str()));
         push_text(into, "reason", self.reason.map(Reason::as_str));
         push_text(into, "stage", self.reason.map(|reason| reason.stage().as_str()));
+        if let Some(breach) = &self.breach {
+            into.push_str(",\"breach\":{\"code\":");
+            push_string(into, head(&breach.code, BREACH));
+            push_text(into, "field", Some(head(&breach.field, BREACH)));
+            into.push('}');
+        }
         push_number(into, "status", Some(u64::from(self.status)));
         push_number(into, "upstream_status", self.upstream_status.map(u64::from));
         into.push_str(if self.renewed { ",\"renewed\":true" } else { ",\"renewed\":false" });
@@ -199,8 +210,8 @@ fn push_key(into: &mut String, key: &str) {
 mod tests {
     use std::sync::Arc;
 
-    use super::{HOST, ISSUER, Line, METHOD, PATH, SUBJECT};
-    use crate::domain::{Identity, Reason, Value};
+    use super::{BREACH, HOST, ISSUER, Line, METHOD, PATH, SUBJECT};
+    use crate::domain::{Breach, Identity, Reason, Value};
     use crate::gate::verdict::{Record, Stages};
     use crate::telemetry::report::{Ending, Visit};
 
@@ -248,6 +259,7 @@ mod tests {
             authenticator: Some("user".into()),
             identity: Some(identity("alice", "https://id.example")),
             reason: None,
+            breach: None,
             cache: Some(true),
             renewed: false,
             client: Some("2001:db8::1".parse().unwrap()),
@@ -265,6 +277,20 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn a_breach_is_told_by_its_code_and_its_field() {
+        let breach = Breach { code: "49102".into(), field: "App-Key".into(), says: "app key is invalid".into() };
+        let record = Record { reason: Some(Reason::GuardRefused), breach: Some(Box::new(breach)), ..Record::default() };
+        let line = written(&visit(&record));
+        assert!(line.contains(r#""stage":"policy","breach":{"code":"49102","field":"App-Key"},"status":200"#), "{line}");
+        assert!(!line.contains("is invalid"), "what is said to people is said to the client: {line}");
+        let long = Breach { code: "c\"".into(), field: "f".repeat(BREACH * 2).into(), says: "".into() };
+        let record = Record { breach: Some(Box::new(long)), ..Record::default() };
+        let read: serde_json::Value = serde_json::from_str(&written(&visit(&record))).unwrap();
+        assert_eq!((read["breach"]["code"].as_str(), read["breach"]["field"].as_str().map(str::len)), (Some("c\""), Some(BREACH)));
+        assert!(!written(&visit(&Record::default())).contains("breach"), "and nothing is told of none");
     }
 
     #[test]

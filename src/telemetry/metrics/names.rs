@@ -83,9 +83,9 @@ metrics! {
     StateRequests Counter "state_requests" ["operation" "result"]
         "Questions to the state store";
     GovernorRequests Counter "governor_requests" ["budget" "result"]
-        "Questions whether a caller has failures left";
+        "Questions whether a caller has failures left, or room to have something remembered";
     GovernorTracked Gauge "governor_tracked" ["budget"]
-        "Failure budgets kept now";
+        "Failure budgets kept now, and what is remembered for guards";
     Revocations Gauge "revocations" []
         "Revocations in force now";
     RevocationsAge Gauge "revocations_age_seconds" []
