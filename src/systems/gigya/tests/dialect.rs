@@ -17,6 +17,7 @@ fn render(yaml: &str, refusal: &Refusal, method: &str, target: &str) -> Rendered
         method,
         target,
         headers: &headers,
+        body: None,
         request_id: "r-1",
         now: NOW,
     };
