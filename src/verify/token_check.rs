@@ -65,8 +65,8 @@ static SETTINGS: SectionSpec = SectionSpec {
         KeySpec::optional(
             "from",
             SPOTS,
-            "Where the token stands: `bearer` (the default), { header: NAME }, { cookie: NAME }, { query: NAME }; with a `prefix` beside \
-             it, such as { header: Authorization, prefix: \"OAuth \" }, where the token has one.",
+            "Where the token stands: `bearer` (the default), { header: NAME }, { cookie: NAME }, { query: NAME }, \
+             { form: NAME }; with a `prefix` beside it, such as { header: Authorization, prefix: \"OAuth \" }, where the token has one.",
         ),
         KeySpec::default("method", Shape::OneOf(&["GET", "POST", "PUT", "PATCH"]), "GET", "The method."),
         URL_KEY,
@@ -307,8 +307,8 @@ impl Checker {
 }
 
 impl Verifier for Checker {
-    fn find<'r>(&self, request: &RequestView<'r>, _facts: &Facts) -> Step<Found<'r>> {
-        Step::Done(match find_one(&self.from, request) {
+    fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>> {
+        find_one(&self.from, request, facts).map(|presented| match presented {
             Presented::One { text, .. } if MAX_TOKEN < text.len() => Found::Foreign(Doubt::Malformed),
             Presented::One { text, .. } if !self.accept_jwt && looks_like_jwt(&text) => Found::Foreign(Doubt::Malformed),
             Presented::One { text, .. } if !is_token(&text) => Found::Unreadable(Doubt::Malformed),
