@@ -49,7 +49,7 @@ binary:
 examples: binary ## every conf that ships is one that `countersign check` accepts
 	@scripts/check-examples
 
-walk: binary ## the five-minute walk of the README, run line by line
+walk: binary ## the walks of README and guides, run line by line
 	@scripts/walk
 
 demo-once: binary ## every demo request, run and compared with what it should give

@@ -6,6 +6,7 @@ pub mod body;
 pub mod cache;
 pub mod contract;
 pub mod governor;
+pub mod inquiry;
 pub mod jwt;
 pub mod keyholder;
 pub mod keys;

@@ -677,7 +677,7 @@ fn settings_are_proven() {
         (with(&format!("{good}, from: [{{ form: a }}, {{ form: b }}, {{ query: a }}]")), "", "two fields of a form"),
         (with(&format!("{good}, from: [{{ form: a }}, {{ form: a }}]")), "this place is named already", "one field twice"),
         (with(&format!("{good}, from: {{ form: a, prefix: 'Bearer ' }}")), "holds the token alone", "a word in a form"),
-        (with(&format!("{good}, from: {{ form: '' }}")), "the name of a field", "no name"),
+        (with(&format!("{good}, from: {{ form: '' }}")), "must not be empty", "no name"),
         (with(&format!("{good}, from: {{ header: Authorization }}")), "carries more than the credential", "a place that holds more"),
         (with(&format!("{good}, from: {{ header: Authorization, prefix: OAuth }}")), "an auth-scheme and one space", "no space"),
         (with(&format!("{good}, from: {{ header: Authorization, prefix: 'a b ' }}")), "an auth-scheme and one space", "two words"),

@@ -270,7 +270,8 @@ fn the_secret_itself_proves_a_request_where_the_conf_says_so_and_over_https_alon
     }
     let Outcome::Refused(Refusal::GuardRefused(breach)) = in_clear.ask(&open, NOW) else { panic!("in the clear it is refused") };
     assert_eq!((&*breach.code, &*breach.field), ("403006", "secret"), "in the vendor's own words, whatever else it brings");
-    let identity = posted(&good).ask(&open, NOW).identity();
+    let outcome = posted(&good).ask(&open, NOW);
+    let identity = outcome.identity();
     assert_eq!((identity.claims.member("apiKey"), identity.burn.is_none()), (Some(&Value::from("3_site")), true), "it has no nonce");
     assert!(!format!("{identity:?}").contains(SECRET), "and is nowhere in what is known");
     assert_eq!(posted(&good).ask(&verifier(), NOW).told(), Told::Foreign, "where the conf does not say so, it proves nothing");
