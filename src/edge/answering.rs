@@ -33,7 +33,7 @@ pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A refusal that no rule had a part in.
 pub(super) fn refused(refusal: Refusal) -> Refused {
-    Refused { refusal, challenges: Arc::from([]), login: None, system: None }
+    Refused { refusal, challenges: Arc::from([]), login: None, system: None, body: None }
 }
 
 /// Answers a refused request.
@@ -63,6 +63,7 @@ pub(super) async fn give_up(session: &mut Session, trip: &mut Trip, refused: &Re
                 path_and_query: &target,
                 headers: &request.headers,
                 now: trip.shared.instruments.clock.now(),
+                body: refused.body.as_deref().or_else(|| trip.admission.as_ref()?.told_in.as_deref()),
                 system,
             },
         )

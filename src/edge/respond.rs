@@ -35,6 +35,8 @@ pub struct AnswerRequest<'r> {
     pub path_and_query: &'r str,
     /// The fields as sent; only a system looks at them.
     pub headers: &'r HeaderMap,
+    /// The body as sent, where a system asks for it and it could be had.
+    pub body: Option<&'r [u8]>,
     /// The moment of the answer.
     pub now: Timestamp,
     /// The system in whose words it is told, where the rule names one.
@@ -246,6 +248,7 @@ pub fn answer(refused: &Refused, request: &AnswerRequest<'_>) -> Answer {
             method: request.method,
             target: request.path_and_query,
             headers: request.headers,
+            body: request.body,
             request_id: request.request_id,
             now: request.now,
         })

@@ -72,21 +72,22 @@ impl Supplier for Counter<'_> {
     }
 }
 
-/// A refusal on its way out, with the rule it came from when one had been found.
+/// A refusal on its way out, with the rule it came from when one had been found, and the body when one had been read.
 struct Stop<'g> {
     refusal: Refusal,
     rule: Option<&'g Rule>,
+    body: Option<Bytes>,
 }
 
 impl From<Refusal> for Stop<'_> {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, rule: None }
+        Self { refusal, rule: None, body: None }
     }
 }
 
 impl Rule {
-    fn refuse(&self, refusal: Refusal) -> Stop<'_> {
-        Stop { refusal, rule: Some(self) }
+    fn refuse(&self, refusal: Refusal, facts: &Facts) -> Stop<'_> {
+        Stop { refusal, rule: Some(self), body: facts.body().cloned() }
     }
 }
 
@@ -158,12 +159,19 @@ impl Gate {
         let mut trail = Trail::default();
         let outcome = match self.visit(arrival, body, now, refused, &mut record, &mut trail).await {
             Ok(outcome) => outcome,
-            Err(Stop { refusal, rule }) => {
+            Err(Stop { refusal, rule, body: had }) => {
                 record.reason = Some(refusal.reason());
                 if let Refusal::GuardRefused(breach) = &refusal {
                     record.breach = Some(breach.clone());
                 }
+                let system =
+                    rule.and_then(|rule| rule.system.as_deref()).filter(|system| system.reads_refused(arrival.method, arrival.headers));
+                let body = match system {
+                    Some(_) => told_in(had, &refusal, body).await,
+                    None => None,
+                };
                 Outcome::Refuse(Box::new(Refused {
+                    body,
                     refusal,
                     challenges: rule.map_or_else(|| Arc::from([]), |rule| Arc::clone(&rule.challenges)),
                     login: rule.and_then(|rule| rule.login.clone()),
@@ -221,8 +229,10 @@ impl Gate {
             && let Match::Rule(index) = self.table.find(&host, &reading.target.path, asked)
             && let Some(rule) = self.rules.get(index).inspect(|rule| record.rule = Some(Arc::clone(&rule.name)))
             && (rule.allow_semicolon || !reading.has_semicolon)
-            && let Some(mut outcome) =
-                self.preflight(rule, &request, &origin, asked, now, body).await.map_err(|refusal| rule.refuse(refusal))?
+            && let Some(mut outcome) = self
+                .preflight(rule, &request, &origin, asked, now, body)
+                .await
+                .map_err(|refusal| rule.refuse(refusal, &Facts::default()))?
         {
             if let Outcome::Admit(admission) = &mut outcome {
                 admission.host = shown;
@@ -236,7 +246,7 @@ impl Gate {
         };
         record.rule = Some(Arc::clone(&rule.name));
         if reading.has_semicolon && !rule.allow_semicolon {
-            return Err(rule.refuse(Refusal::TargetAmbiguous));
+            return Err(rule.refuse(Refusal::TargetAmbiguous, &Facts::default()));
         }
         let routed = self.stopwatch.micros();
         record.stages.route = elapsed(started, routed);
@@ -245,18 +255,19 @@ impl Gate {
         let shows_held = matches!(&rule.action, Action::Forward(forward) if forward.session_token.is_some());
         let walk = Walk { gate: self, request: &request, now, refused, shows_held };
         let (mut facts, mut patience) = (Facts::default(), Patience::default());
-        let proven =
-            self.prove(rule, &walk, body, (&mut facts, &mut patience), record, trail).await.map_err(|refusal| rule.refuse(refusal))?;
+        let proven = self.prove(rule, &walk, body, (&mut facts, &mut patience), record, trail).await;
+        let proven = proven.map_err(|refusal| rule.refuse(refusal, &facts))?;
         let verified = self.stopwatch.micros();
         record.stages.verify = elapsed(routed, verified).saturating_sub(record.stages.renew);
 
         // Policy: may they do this?
-        self.allow(rule, &request, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
+        self.allow(rule, &request, &proven, now).map_err(|refusal| rule.refuse(refusal, &facts))?;
         // Guard: what does the system ask of this endpoint?
         let guarded = match &rule.system {
             Some(system) => {
                 let visit = guard::Visit { system: system.as_ref(), request: &request, proven: &proven, now };
-                let pass = self.guard(&visit, body, &mut facts, &mut patience).await.map_err(|refusal| rule.refuse(refusal))?;
+                let pass = self.guard(&visit, body, &mut facts, &mut patience).await;
+                let pass = pass.map_err(|refusal| rule.refuse(refusal, &facts))?;
                 trail.hand_back.extend(pass.back.iter().cloned());
                 Some((visit, pass))
             }
@@ -273,17 +284,19 @@ impl Gate {
                 let shown = changed.as_ref().map(|changed| changed.view(&request));
                 let written = guarded.as_ref().and_then(|(_, pass)| pass.body.clone());
                 let body = match written.filter(|_| *reads_body) {
-                    Some(written) => written,
-                    None if *reads_body => self.read(&facts, body).await.map_err(|refusal| rule.refuse(refusal))?,
-                    None => Bytes::new(),
+                    Some(written) => Ok(written),
+                    None if *reads_body => self.read(&mut facts, body).await,
+                    None => Ok(Bytes::new()),
                 };
-                self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                let body = body.map_err(|refusal| rule.refuse(refusal, &facts))?;
+                self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal, &facts))?;
                 let call = Call { request: shown.as_ref().unwrap_or(&request), identity: proven.identity.as_ref(), body, now };
-                let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal))?;
+                let reply = self.ask(service.as_ref(), *reads_body, &call).await.map_err(|refusal| rule.refuse(refusal, &facts))?;
                 Outcome::Serve(served(reply))
             }
             Action::Forward(forward) => {
-                let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
+                let mut admission =
+                    self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal, &facts))?;
                 admission.host = shown;
                 admission.renewable = trail.renewable.filter(|renewable| proven.renewable == Some(renewable.authenticator));
                 let harvests = rule.keeper.is_some();
@@ -295,17 +308,20 @@ impl Gate {
                     admission.system = Some(Arc::clone(system));
                     admission.keeper.clone_from(&rule.keeper);
                     admission.kept = harvests || forward.session_token.is_some();
+                    if system.reads_refused(request.method, request.headers) {
+                        admission.told_in = facts.body().cloned();
+                    }
                 }
                 if !trail.hand_back.is_empty() && matches!(request.method, "GET" | "HEAD") {
                     // A cache in between would write the fields of a 304 into what it keeps, for everyone (RFC 9111 section 3.2).
                     admission.remove.extend([header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE]);
                 }
                 if !body.reserve(forward.upstream) {
-                    return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }));
+                    return Err(rule.refuse(Refusal::Undecidable { retry_after: COME_AGAIN }, &facts));
                 }
                 // What comes again because of its upstream was spent when it came first.
                 if refused.is_none() {
-                    self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal))?;
+                    self.spend_all(guarded.as_ref(), &proven, now).await.map_err(|refusal| rule.refuse(refusal, &facts))?;
                 }
                 Outcome::Admit(Box::new(admission))
             }
@@ -423,16 +439,19 @@ impl Gate {
             held: None,
             keeper: None,
             kept: false,
+            told_in: None,
             _made_by_the_gate: (),
         })
     }
 
     /// The body that a service is asked with: the one the verdict rested on, or read now. A source is asked once only.
-    async fn read(&self, facts: &Facts, body: &mut dyn BodySource) -> Result<Bytes, Refusal> {
-        match facts.body() {
-            Some(known) => Ok(known.clone()),
-            None => body.body(JUDGED_BODY).await.map_err(Outage::refusal),
+    async fn read(&self, facts: &mut Facts, body: &mut dyn BodySource) -> Result<Bytes, Refusal> {
+        if let Some(known) = facts.body() {
+            return Ok(known.clone());
         }
+        let read = body.body(JUDGED_BODY).await.map_err(Outage::refusal)?;
+        facts.add_body(read.clone());
+        Ok(read)
     }
 
     /// Asks `service`. A credential that stands in the body of somebody whom nobody has proven is judged by the service, and
@@ -466,6 +485,17 @@ impl Gate {
             Some((visit, pass)) => self.spend(visit, pass).await,
             None => self.burn(proven, now).await,
         }
+    }
+}
+
+/// The body in which a refused client says how it wants to be answered: the one that was read, or read now. Where it could not be had
+/// before it is not asked for again, and whoever has spent their budget is not listened to.
+async fn told_in(had: Option<Bytes>, refusal: &Refusal, body: &mut dyn BodySource) -> Option<Bytes> {
+    let unheard = matches!(refusal, Refusal::BodyTooLarge | Refusal::HeadMalformed | Refusal::Throttled { .. });
+    match had {
+        Some(had) => Some(had),
+        None if unheard => None,
+        None => body.body(JUDGED_BODY).await.ok(),
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Admission {
     pub keeper: Option<Arc<dyn Harvester>>,
     /// Whether the credential that the upstream asks for is held here, for a client that is not to see it.
     pub kept: bool,
+    /// The body as the client sent it, where the system asks for it to word what fails from here on.
+    pub told_in: Option<Bytes>,
     pub(crate) _made_by_the_gate: (),
 }
 
@@ -91,6 +93,7 @@ impl Admission {
             held: None,
             keeper: None,
             kept: false,
+            told_in: None,
             _made_by_the_gate: (),
         }
     }
@@ -147,6 +150,8 @@ pub struct Refused {
     pub login: Option<Arc<str>>,
     /// The system in whose words it is told, when the rule names one.
     pub system: Option<Arc<dyn System>>,
+    /// The body, where that system asks for it and it could be had.
+    pub body: Option<Bytes>,
 }
 
 /// What the audit record says. Names come from the conf; the subject is proven.

@@ -81,6 +81,15 @@ pub fn any_verifies(keys: &[Sha1Key], parts: &[&str], tag: &Tag) -> bool {
     keys.iter().fold(false, |found, key| found | key.verifies(parts, tag))
 }
 
+/// Whether `text` is the base64 text of one of `keys`: it signs as that one does. All of them are asked, whichever it was, in a time that
+/// does not tell how near it came. Texts that the vendors' own decoders take for the same bytes are the same.
+#[must_use]
+pub fn any_is_written(keys: &[Sha1Key], text: &str) -> bool {
+    const SAMPLE: &[&str] = &["countersign: one key or two"];
+    let written = decode_secret(text.as_bytes(), Strictness::LenientEnd).ok();
+    written.as_ref().and_then(Sha1Key::new).is_some_and(|key| any_verifies(keys, SAMPLE, &key.sign(SAMPLE)))
+}
+
 /// A number that changes with `secrets` and their order, for verdicts that rest on them. It stays in memory.
 #[must_use]
 pub fn generation_of(secrets: &[Secret]) -> u64 {

@@ -78,6 +78,8 @@ pub struct Refused<'r> {
     pub target: &'r str,
     /// The fields as sent.
     pub headers: &'r HeaderMap,
+    /// The body as sent, where the system asks for it ([`System::reads_refused`]) and it could be had; of at most 64 KiB.
+    pub body: Option<&'r [u8]>,
     /// The id this request goes by.
     pub request_id: &'r str,
     /// The moment of the answer.
@@ -238,6 +240,13 @@ pub trait System: Debug + Send + Sync {
 
     /// How `refused` is written; `None` for a problem of RFC 9457, as without a system.
     fn render(&self, refused: &Refused<'_>) -> Option<Rendered>;
+
+    /// Whether `render` is shown the body of a refused request with `method` and `headers`, which is then read if nobody has read it yet:
+    /// where clients say in it how they want to be answered.
+    fn reads_refused(&self, method: &str, headers: &HeaderMap) -> bool {
+        let _ = (method, headers);
+        false
+    }
 
     /// The system's own rules for its endpoints. Asked last before anything is spent; [`Step::Need`] for the body, which is never in a
     /// content coding. It may be asked more than once about one request, and then without the body first.

@@ -19,8 +19,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 
 use crate::domain::{Breach, Need, Refusal, Step};
 use crate::jose::base64url;
@@ -29,6 +29,7 @@ use crate::jose::form::{Parameters as BodyType, body_type};
 use crate::jose::signed_call::{ParameterFault, Parameters};
 use crate::settings::Shape;
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry};
+use crate::systems::gigya::envelope::Statuses;
 use crate::systems::gigya::errors::{INVALID_SIGNATURE, INVALID_VALUE, METHOD_REFUSED};
 use crate::systems::gigya::rules::{breach, check_call, check_link, check_site_of, links};
 use crate::systems::gigya::settings::{GigyaPlan, SETTINGS};
@@ -159,7 +160,12 @@ impl System for Gigya {
     }
 
     fn render(&self, refused: &Refused<'_>) -> Option<Rendered> {
-        Some(self.plan.dialect.render(refused, None))
+        let form = refused.body.filter(|_| body_type(refused.headers) == Some(BodyType::Form));
+        Some(self.plan.dialect.render(refused, form.and_then(|form| std::str::from_utf8(form).ok())))
+    }
+
+    fn reads_refused(&self, method: &str, headers: &HeaderMap) -> bool {
+        self.plan.dialect.statuses == Statuses::Asked && !matches!(method, "GET" | "HEAD") && body_type(headers) == Some(BodyType::Form)
     }
 
     fn guard(&self, guarded: &Guarded<'_>) -> Step<Pass> {

@@ -5,8 +5,11 @@
 //! stand there and brings none. The URL that was signed is the public one of the conf, since what stands before us may have changed
 //! scheme and host. A nonce is spent as the gate's last act, so only requests that are authentic and in time are remembered.
 //!
-//! Never here: the raw `secret` parameter and `oauth_token`, which are no signatures; the expected signature or what it was made
-//! over, in any answer or record.
+//! A request without `sig` may bring the `secret` itself, which the vendor takes over https; so it is taken here where the conf says so,
+//! in a form alone, and nowhere in the clear. It has neither time nor nonce: whoever reads it can say anything, as often as they like.
+//!
+//! Never here: `oauth_token`, which is no proof that could be had without asking the vendor (`token_check`); the expected signature or
+//! what it was made over, in any answer or record.
 
 mod call;
 
@@ -14,12 +17,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::{Credential, Doubt, Facts, Found, Identity, Need, Place, RequestView, Seconds, Step, Timestamp, Verified};
+use crate::domain::{
+    Breach, Credential, Doubt, Facts, Found, Identity, Need, Place, Refusal, RequestView, Seconds, Step, Timestamp, Verified,
+};
 use crate::jose::login_expiry::{is_api_key, is_user_key};
-use crate::jose::signed_call::PublicBase;
+use crate::jose::signed_call::{Parameters, PublicBase};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
+use crate::verify::body::{Body, Kind, body};
 use crate::verify::contract::{KeyUse, SchemeEntry, SchemePlan, SchemeTools, Verifier};
-use crate::verify::form_body::{FormBody, form_body};
 use crate::verify::gigya_request::call::{Prover, Rules, Signer, read_parameters};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::{form_value, query};
@@ -54,6 +59,13 @@ static SETTINGS: SectionSpec = SectionSpec {
             Shape::Duration { min: 30, max: 300 },
             "300s",
             "How long ago a request may have been signed. Nonces are remembered that long.",
+        ),
+        KeySpec::default(
+            "raw_secret",
+            Shape::Bool,
+            "false",
+            "Whether the `secret` itself, in a form sent over https, proves a request that is not signed, as the vendor takes it. It goes on with \
+             the body to whatever stands behind the rule, so say so only before the vendor's own API.",
         ),
         KeySpec::default(
             "ahead",
@@ -99,6 +111,7 @@ pub struct GigyaRequestPlan {
     signatures: Vec<Signature>,
     window: Seconds,
     ahead: Seconds,
+    raw_secret: bool,
 }
 
 fn plan(node: &Node, checking: &mut Checking<'_>) -> Option<Box<dyn SchemePlan>> {
@@ -126,7 +139,7 @@ pub fn prove(node: &Node, checking: &mut Checking<'_>) -> Option<GigyaRequestPla
     }
     let (window, ahead) = (section.seconds("window")?, section.seconds("ahead")?);
     (before == checking.faults.errors()).then_some(())?;
-    Some(GigyaRequestPlan { base: base?.ok()?, signatures, window, ahead })
+    Some(GigyaRequestPlan { base: base?.ok()?, signatures, window, ahead, raw_secret: section.flag("raw_secret") })
 }
 
 fn prove_site(node: &Node, checking: &mut Checking<'_>) -> Vec<Signature> {
@@ -200,41 +213,75 @@ impl GigyaRequestPlan {
             signers.push(Signer::new(api_key, user_key.as_deref(), store, secrets)?);
         }
         let rules = Rules { base: self.base.clone(), window: self.window, ahead: self.ahead };
-        Ok(GigyaRequestVerifier { prover: Prover { scheme: NAME, authenticator: Arc::clone(name), signers: signers.into(), rules } })
+        let prover = Prover { scheme: NAME, authenticator: Arc::clone(name), signers: signers.into(), rules };
+        Ok(GigyaRequestVerifier { prover, raw_secret: self.raw_secret })
     }
 }
+
+/// What a secret that came over plain http is told: the vendor's own code.
+const IN_THE_CLEAR: Breach =
+    Breach { code: Cow::Borrowed("403006"), field: Cow::Borrowed("secret"), says: Cow::Borrowed("a secret is sent over https only") };
 
 /// What proves a request, as against what it asks for: taken off before it goes on.
 const PROOF: [&str; 3] = ["sig", "nonce", "timestamp"];
 
-/// Verifies signed requests. Parts of a credential: API key, user key or nothing, time, nonce, signature.
+/// Verifies signed requests. Parts of a credential: API key, user key or nothing, time, nonce, signature; or API key, user key or nothing,
+/// secret.
 pub struct GigyaRequestVerifier {
     prover: Prover,
+    raw_secret: bool,
+}
+
+impl GigyaRequestVerifier {
+    /// What a request without a signature brings, `parameters` being all that it says.
+    fn find_secret<'r>(&self, parameters: &Parameters<'_>, form: Option<&str>) -> Found<'r> {
+        let part = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
+        let (Some(api_key), Some(secret)) = (part("apiKey"), part("secret")) else {
+            // Requests of other kinds may hold what they like.
+            return Found::Absent;
+        };
+        // In a query it would stand in every log on the way.
+        if !self.raw_secret || !form.is_some_and(|form| matches!(form_value("secret", form), Ok(Some(_)))) {
+            return Found::Foreign(Doubt::AlgorithmRefused);
+        }
+        let own = |text: &str| Cow::Owned(text.to_owned());
+        let parts = [api_key, parameters.get("userKey").unwrap_or_default(), secret].map(own).into();
+        Found::Present(Credential { parts, places: vec![Place::Body] })
+    }
 }
 
 impl Verifier for GigyaRequestVerifier {
     fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>> {
         let unreadable = |doubt| Step::Done(Found::Unreadable(doubt));
-        let form = match form_body(request, facts) {
-            Ok(FormBody::Unread) => return Step::Need(Need::Body),
-            Ok(form) => form,
+        let form = match body(|kind| kind == Kind::Form, request, facts) {
+            Ok(Body::Unread) => return Step::Need(Need::Body),
+            Ok(Body::Form(text)) => Some(text),
+            Ok(_) => None,
             Err(doubt) => return unreadable(doubt),
         };
-        let in_form = match form {
-            FormBody::Text(text) => form_value("sig", text).map(|found| found.is_some()),
-            FormBody::None | FormBody::Unread => Ok(false),
+        let has = |name: &str| {
+            let in_form = form.map_or(Ok(None), |text| form_value(name, text))?;
+            Ok((query(name, request)?.is_some(), in_form.is_some()))
         };
-        match (query("sig", request), in_form) {
-            (Err(doubt), _) | (_, Err(doubt)) => return unreadable(doubt),
-            // Requests of other kinds may hold what they like.
-            (Ok(None), Ok(false)) => return Step::Done(Found::Absent),
-            (Ok(Some(_)), Ok(true)) => return unreadable(Doubt::Conflict),
-            (Ok(_), Ok(_)) => {}
+        let signed = match has("sig") {
+            Err(doubt) => return unreadable(doubt),
+            Ok((true, true)) => return unreadable(Doubt::Conflict),
+            Ok((in_query, in_form)) => in_query || in_form,
+        };
+        if !signed {
+            match has("secret") {
+                Err(doubt) if self.raw_secret => return unreadable(doubt),
+                Ok((false, false)) | Err(_) => return Step::Done(Found::Absent),
+                Ok(_) => {}
+            }
         }
         let parameters = match read_parameters(request, facts) {
             Ok(parameters) => parameters,
             Err(doubt) => return unreadable(doubt),
         };
+        if !signed {
+            return Step::Done(self.find_secret(&parameters, form));
+        }
         let part = |name: &str| parameters.get(name).filter(|value| !value.is_empty());
         let (Some(api_key), Some(time), Some(nonce), Some(signature)) = (part("apiKey"), part("timestamp"), part("nonce"), part("sig"))
         else {
@@ -244,7 +291,7 @@ impl Verifier for GigyaRequestVerifier {
         let parts = [api_key, parameters.get("userKey").unwrap_or_default(), time, nonce, signature].map(own).into();
         let stands = |name: &&str| request.target.query.is_some() && query(name, request).is_ok_and(|value| value.is_some());
         let mut places: Vec<Place> = PROOF.iter().filter(|name| stands(name)).map(|name| Place::Query((*name).into())).collect();
-        if matches!(form, FormBody::Text(_)) {
+        if form.is_some() {
             places.push(Place::Body);
         }
         Step::Done(Found::Present(Credential { parts, places }))
@@ -257,10 +304,16 @@ impl Verifier for GigyaRequestVerifier {
         facts: &Facts,
         now: Timestamp,
     ) -> Step<Verified<Arc<Identity>>> {
-        match self.prover.judge(credential, request, facts, now) {
-            Ok(identity) => Step::Done(identity),
-            Err(doubt) => Step::Refuse(doubt.into()),
-        }
+        let judged = if let [_, _, _] = credential.parts.as_slice() {
+            if !request.secure {
+                // Whoever is on the way has read it by now, so nothing else that the request brings makes it good.
+                return Step::Refuse(Refusal::GuardRefused(Box::new(IN_THE_CLEAR)));
+            }
+            self.prover.judge_secret(credential)
+        } else {
+            self.prover.judge(credential, request, facts, now)
+        };
+        judged.map_or_else(|doubt| Step::Refuse(doubt.into()), Step::Done)
     }
 
     fn challenge(&self) -> Option<&'static str> {

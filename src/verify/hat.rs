@@ -96,9 +96,9 @@ static SETTINGS: SectionSpec = SectionSpec {
         KeySpec::default(
             "from",
             Shape::List { of: &Shape::OneOf(Origin::WORDS), lone: true, min: 1 },
-            "[query, header, form, json]",
-            "Where the token may stand. All are looked at; two that disagree are refused. With `form` or `json` a body of that type must fit \
-             into 64KiB; a HAT looks there last, so `[query, header]` is enough before one, where larger bodies are sent.",
+            "[query, header, form, json, xml]",
+            "Where the token may stand. All are looked at; two that disagree are refused. With `form`, `json` or `xml` a body of that type must \
+             fit into 64KiB; a HAT looks there last, so `[query, header]` is enough before one, where larger bodies are sent.",
         ),
         KeySpec::default(
             "idle",

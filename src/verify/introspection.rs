@@ -21,7 +21,7 @@ use crate::jose::claims::{Registered, scopes, subject};
 use crate::net::authorities::{Authorities, CA_KEY, check_url};
 use crate::settings::{Checking, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
 use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
-use crate::verify::introspection::desk::{ClientAuth, EndpointPlan, Introspected, IntrospectionDesk};
+use crate::verify::introspection::desk::{ClientAuth, EndpointPlan, Introspected, IntrospectionDesk, desk};
 use crate::verify::presented::{Presented, SOURCES, Source, find_one, plan_sources};
 
 /// The scheme's line on the roll-call.
@@ -211,7 +211,7 @@ impl SchemePlan for IntrospectionPlan {
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         let (client, clock, observer) = (tools.client, tools.clock, tools.observer);
-        let build = || IntrospectionDesk::new(name, &self.endpoint, client, clock, observer);
+        let build = || desk(name, &self.endpoint, client, clock, observer);
         let desk = tools.desks.lasting().or_build(name, &self.endpoint.continuity(), build)?;
         let id = tools.desks.register(Arc::clone(&desk) as Arc<dyn crate::verify::contract::Desk>);
         Ok(Arc::new(Introspector { name: Arc::clone(name), rules: Arc::clone(&self.rules), desk, id }))

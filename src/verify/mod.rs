@@ -2,10 +2,11 @@
 //!
 //! Never here: I/O on the request path, knowledge of rules, upstreams or how refusals are written.
 
+pub mod body;
 pub mod cache;
 pub mod contract;
-pub mod form_body;
 pub mod governor;
+pub mod inquiry;
 pub mod jwt;
 pub mod keyholder;
 pub mod keys;

@@ -29,7 +29,7 @@ use crate::net::described::{Described, FORM_KEY, HEADERS_KEY, URL_KEY};
 use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
 use crate::verify::contract::{KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::presented::{Presented, is_cookie_octet};
-use crate::verify::token_check::desk::{CheckDesk, CheckPlan, Checked, Token};
+use crate::verify::token_check::desk::{CheckDesk, CheckPlan, Checked, Token, desk};
 use crate::verify::token_check::place::{SPOTS, Spot, find_one, plan_spots};
 use crate::verify::token_check::reading::Reading;
 
@@ -65,8 +65,8 @@ static SETTINGS: SectionSpec = SectionSpec {
         KeySpec::optional(
             "from",
             SPOTS,
-            "Where the token stands: `bearer` (the default), { header: NAME }, { cookie: NAME }, { query: NAME }; with a `prefix` beside \
-             it, such as { header: Authorization, prefix: \"OAuth \" }, where the token has one.",
+            "Where the token stands: `bearer` (the default), { header: NAME }, { cookie: NAME }, { query: NAME }, \
+             { form: NAME }; with a `prefix` beside it, such as { header: Authorization, prefix: \"OAuth \" }, where the token has one.",
         ),
         KeySpec::default("method", Shape::OneOf(&["GET", "POST", "PUT", "PATCH"]), "GET", "The method."),
         URL_KEY,
@@ -276,7 +276,7 @@ impl SchemePlan for TokenCheckPlan {
 
     fn build(&self, name: &Arc<str>, tools: &mut SchemeTools<'_>) -> Result<Arc<dyn Verifier>, String> {
         let (client, clock, observer) = (tools.client, tools.clock, tools.observer);
-        let build = || CheckDesk::new(name, &self.check, client, clock, observer);
+        let build = || desk(name, &self.check, client, clock, observer);
         let desk = tools.desks.lasting().or_build(name, &self.check.continuity(), build)?;
         let id = tools.desks.register(Arc::clone(&desk) as Arc<dyn crate::verify::contract::Desk>);
         Ok(Arc::new(Checker { from: self.from.clone(), accept_jwt: self.accept_jwt, desk, id }))
@@ -292,7 +292,10 @@ struct Checker {
 
 impl Checker {
     fn judge(&self, checked: &Checked, token: &str, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
-        let lapsed = || self.desk.ended(token).map(Box::new);
+        let lapsed = || match self.desk.ended(token) {
+            Some(Checked::Good(identity)) => Some(Box::new(identity)),
+            _ => None,
+        };
         match checked {
             Checked::Good(identity) if identity.get().expires.is_some_and(|end| end <= now) => {
                 Err(Doubt::Expired(Some(Box::new(identity.clone()))))
@@ -307,8 +310,8 @@ impl Checker {
 }
 
 impl Verifier for Checker {
-    fn find<'r>(&self, request: &RequestView<'r>, _facts: &Facts) -> Step<Found<'r>> {
-        Step::Done(match find_one(&self.from, request) {
+    fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>> {
+        find_one(&self.from, request, facts).map(|presented| match presented {
             Presented::One { text, .. } if MAX_TOKEN < text.len() => Found::Foreign(Doubt::Malformed),
             Presented::One { text, .. } if !self.accept_jwt && looks_like_jwt(&text) => Found::Foreign(Doubt::Malformed),
             Presented::One { text, .. } if !is_token(&text) => Found::Unreadable(Doubt::Malformed),

@@ -51,7 +51,7 @@ fn parse(value: &str) -> Option<Challenge> {
 }
 
 fn answered(refusal: Refusal, schemes: &[&'static str]) -> Answer {
-    let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None };
+    let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None, body: None };
     let request = AnswerRequest {
         method: "GET",
         accept: Some("*/*"),
@@ -61,6 +61,7 @@ fn answered(refusal: Refusal, schemes: &[&'static str]) -> Answer {
         path_and_query: "/resource",
         headers: &http::HeaderMap::new(),
         now: countersign::domain::Timestamp(0),
+        body: None,
         system: None,
     };
     answer(&refused, &request)

@@ -316,7 +316,8 @@ fn o12_a_framework_that_is_made_to_complain_fills_no_disk() {
 #[test]
 fn n2_o3_an_answer_repeats_nothing_that_was_sent() {
     for doubt in [Doubt::Malformed, Doubt::SignatureInvalid, Doubt::KeyUnknown, Doubt::Revoked] {
-        let refused = Refused { refusal: Refusal::Doubted(doubt), challenges: Arc::from(["Bearer"]), login: None, system: None };
+        let refused =
+            Refused { refusal: Refusal::Doubted(doubt), challenges: Arc::from(["Bearer"]), login: None, system: None, body: None };
         let request = AnswerRequest {
             method: "GET",
             accept: Some("text/html;secret=accept-secret"),
@@ -326,6 +327,7 @@ fn n2_o3_an_answer_repeats_nothing_that_was_sent() {
             path_and_query: "/path-secret?token=query-secret",
             headers: &http::HeaderMap::new(),
             now: Timestamp(0),
+            body: None,
             system: None,
         };
         let answer = answer(&refused, &request);

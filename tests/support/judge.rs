@@ -191,7 +191,7 @@ fn origin_form(arrival: &Arrival<'_>) -> String {
 }
 
 fn refuse(refusal: Refusal) -> Outcome {
-    Outcome::Refuse(Box::new(Refused { refusal, challenges: Arc::from(["Bearer"]), login: None, system: None }))
+    Outcome::Refuse(Box::new(Refused { refusal, challenges: Arc::from(["Bearer"]), login: None, system: None, body: None }))
 }
 
 #[async_trait]

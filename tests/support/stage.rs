@@ -63,13 +63,14 @@ pub struct Stage {
     pub query: Option<String>,
     pub headers: HeaderMap,
     pub client: IpAddr,
+    pub secure: bool,
     pub body: Option<&'static [u8]>,
 }
 
 impl Stage {
     pub fn new() -> Self {
         let client = IpAddr::from([192, 0, 2, 1]);
-        Self { method: "GET", host: "api.example", path: "/a", query: None, headers: HeaderMap::new(), client, body: None }
+        Self { method: "GET", host: "api.example", path: "/a", query: None, headers: HeaderMap::new(), client, secure: true, body: None }
     }
 
     /// With one more field, whatever is there already.
@@ -103,7 +104,7 @@ impl Stage {
             host: self.host,
             headers: &self.headers,
             client: self.client,
-            secure: true,
+            secure: self.secure,
             request_id: "request",
         })
     }

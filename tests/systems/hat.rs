@@ -184,8 +184,9 @@ async fn an_app_is_told_whose_hat_it_is_and_sees_no_token() {
     };
     let form = posted("application/x-www-form-urlencoded", format!("X-Auth-Token={token}&a=b")).await;
     let json = posted("application/json", json!({ "X-Auth-Token": token }).to_string()).await;
+    let xml = posted("text/xml", format!("<note><X-Auth-Token>{token}</X-Auth-Token></note>")).await;
     let query = scene.proxy.ask("GET", &format!("/app/notes?a=b&X-Auth-Token={token}"), &[("Host", ADA)]).await;
-    assert_eq!((form.status, json.status, query.status), (200, 200, 200), "every place in which a HAT looks");
+    assert_eq!((form.status, json.status, xml.status, query.status), (200, 200, 200, 200), "every place in which a HAT looks");
     assert_eq!(scene.app.records().last().unwrap().target(), "/app/notes?a=b", "and out of the URL it is taken");
 
     let visitor = scene.hats.validate(ADA, "https://app.example").unwrap();
@@ -261,6 +262,9 @@ async fn a_token_in_the_query_does_not_pass_by_the_one_in_the_header() {
     let answer = scene.proxy.ask_with("POST", "/app/notes", &fields, &body).await;
     assert_eq!(answer.status, 400, "nor one in the body");
     assert_eq!((scene.app.records().len(), scene.hats.asked("/api/v2.6/data/my-app/notes")), (0, 0), "nothing went on");
+    let body = format!("<note><X-Auth-Token>{other}</X-Auth-Token></note>");
+    let fields = [("Host", ADA), ("X-Auth-Token", &good), ("Content-Type", "application/xml"), ("Accept", "*/*")];
+    assert_eq!(scene.proxy.ask_with("POST", "/app/notes", &fields, &body).await.status, 400, "of whatever kind");
     let agreeing = scene.get(&format!("/api/v2.6/data/my-app/notes?X-Auth-Token={good}&a=b"), &good).await;
     assert_eq!(agreeing.status, 200, "two that agree are one, and one goes on: {}", agreeing.text());
 }
@@ -497,6 +501,24 @@ async fn a_hat_behind_the_proxy_speaks_to_its_clients_as_it_always_did() {
     let fields = [("Host", ADA), ("Accept", "application/json"), ("X-Auth-Token", app.as_str()), ("Content-Type", "application/json")];
     let written = scene.proxy.ask_with("POST", "/api/v2.6/data/my-app/notes", &fields, &large).await;
     assert_eq!(written.status, 201, "a body that is not looked at may be large: {}", written.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_published_here_proves_what_the_issuer_signs() {
+    let scene = Scene::new().await;
+    let pem = scene.proxy.ask("GET", "/publickey", &[("Host", ADA)]).await.text();
+    let folder = crate::support::whole::Folder::new();
+    folder.write("ada.pem", &pem);
+    let yaml = "listeners: [{ address: 127.0.0.1:0 }]\nrules:\n  - name: key\n    match: { hosts: [ada.hubat.net], paths: [/publickey], \
+                methods: [GET, HEAD] }\n    authenticate: none\n    serve: { hat.publickey: { file: ada.pem } }\n";
+    let published = Whole::start_in(folder, yaml).await;
+    let answer = published.ask("GET", "/publickey", &[("Host", ADA)]).await;
+    assert_eq!((answer.status, answer.text()), (200, pem), "to the byte what the HAT itself would say");
+    assert_eq!(answer.field("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(answer.field("cache-control"), Some("public, max-age=300"));
+    let head = published.ask("HEAD", "/publickey", &[("Host", ADA)]).await;
+    assert_eq!((head.status, head.text().as_str()), (200, ""), "whether there is such a HAT");
+    assert_eq!(published.ask("GET", "/publickey", &[("Host", BOB)]).await.status, 404, "of another there is none");
 }
 
 /// The proxy before a HAT, with the tokens of its owners kept here.

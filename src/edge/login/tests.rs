@@ -19,6 +19,7 @@ fn asking<'r>(method: &'r str, path_and_query: &'r str) -> AnswerRequest<'r> {
         path_and_query,
         headers: &NONE,
         now: Timestamp(0),
+        body: None,
         system: None,
     }
 }

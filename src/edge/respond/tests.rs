@@ -28,12 +28,13 @@ fn asking(method: &str) -> AnswerRequest<'_> {
         path_and_query: "/page",
         headers: &NONE,
         now: Timestamp(0),
+        body: None,
         system: None,
     }
 }
 
 fn refused(refusal: Refusal) -> Refused {
-    Refused { refusal, challenges: Arc::from(["Bearer", "Basic"]), login: None, system: None }
+    Refused { refusal, challenges: Arc::from(["Bearer", "Basic"]), login: None, system: None, body: None }
 }
 
 fn fields<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
@@ -184,7 +185,7 @@ fn each_accepted_scheme_is_named_once_and_a_401_always_names_one() {
         (&["no field\n"], Refusal::CredentialMissing, &[r#"Countersign realm="countersign""#], "what cannot be sent is not sent"),
     ];
     for (schemes, refusal, expected, shows) in rows {
-        let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None };
+        let refused = Refused { refusal, challenges: Arc::from(schemes), login: None, system: None, body: None };
         assert_eq!(fields(&answer(&refused, &asking("GET")), WWW_AUTHENTICATE.as_str()), expected, "{shows}");
     }
 }

@@ -40,7 +40,7 @@ pub static ENTRY: ServiceEntry = ServiceEntry {
 
 static SETTINGS: SectionSpec = SectionSpec {
     title: "the service `hat.login`",
-    doc: "Sends a browser to register (`?email=ADDRESS`), or with `?hat=NAME` to log in at that HAT. `lang` and `redirect_uri` may stand beside.",
+    doc: "Sends a browser to register (`?email=ADDRESS`, and `hat_name` where the conf says so), or with `?hat=NAME` to log in at that HAT. `lang` and `redirect_uri` may stand beside.",
     keys: &[
         SESSION_KEY,
         KeySpec::required("application", Shape::Text, "Our application, by its id at the vendor."),
@@ -49,7 +49,21 @@ static SETTINGS: SectionSpec = SectionSpec {
             "signup",
             Shape::Url,
             "https://hatters.dataswift.io/services/daas/signup",
-            "Where HATs are registered. Newer: `https://auth.dataswift.io/services/signup`.",
+            "Where HATs are registered. Newer: `https://auth.dataswift.io/services/signup`. For `register: baas`, unless written, \
+             `https://hatters.dataswift.io/services/baas/signup`.",
+        ),
+        KeySpec::default(
+            "register",
+            Shape::OneOf(Registration::WORDS),
+            "daas",
+            "What is registered: `daas` a HAT with whatever name the vendor finds for it, `baas` one whose name the request says \
+             (`?email=ADDRESS&hat_name=NAME`, with `newsletter_optin=true` or `false` beside), and neither `lang` nor `skip_deps`.",
+        ),
+        KeySpec::default(
+            "redirect_parameter",
+            Shape::Text,
+            "redirect_uri",
+            "What the registration calls the address that it sends the browser back to.",
         ),
         KeySpec::optional(
             "hats",
@@ -79,6 +93,8 @@ struct LoginPlan {
     application: Box<str>,
     away: Away,
     signup: Url,
+    registration: Registration,
+    redirect_parameter: Box<str>,
     hats: Box<[Suffix]>,
     fallback: Option<Box<str>>,
     lang: Box<str>,
@@ -86,8 +102,34 @@ struct LoginPlan {
     extra: Box<[(Box<str>, Box<str>)]>,
 }
 
+/// What is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Registration {
+    /// A HAT whose name the vendor finds.
+    Daas,
+    /// One whose name the request says.
+    Baas,
+}
+
+impl Registration {
+    /// The words of the conf.
+    const WORDS: &'static [&'static str] = &["daas", "baas"];
+
+    /// The one that the conf calls `word`.
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "daas" => Some(Self::Daas),
+            "baas" => Some(Self::Baas),
+            _ => None,
+        }
+    }
+}
+
+/// Where HATs with a name of one's own are registered.
+const BAAS: &str = "https://hatters.dataswift.io/services/baas/signup";
+
 /// Parameters of a registration that are ours to write.
-const OURS: [&str; 5] = ["application_id", "email", "redirect_uri", "lang", "skip_deps"];
+const OURS: [&str; 7] = ["application_id", "email", "redirect_uri", "lang", "skip_deps", "hat_name", "newsletter_optin"];
 
 fn plan(settings: Option<&Node>, at: &Span, checking: &mut Checking<'_>) -> Option<Box<dyn ServicePlan>> {
     let Some(node) = settings else {
@@ -109,12 +151,27 @@ fn plan(settings: Option<&Node>, at: &Span, checking: &mut Checking<'_>) -> Opti
             checking.faults.error(section.span_of(key), says);
         }
     }
+    let registration = Registration::named(section.text("register")?)?;
+    for key in ["lang", "skip_deps"] {
+        if registration == Registration::Baas && section.node(key).is_some() {
+            checking
+                .faults
+                .error(section.span_of(key), format!("`{key}` is no parameter of this registration; write it in `extra` if it is"));
+        }
+    }
+    let redirect_parameter = section.text("redirect_parameter")?;
+    let is_word = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_word(redirect_parameter) || (redirect_parameter != "redirect_uri" && OURS.contains(&redirect_parameter)) {
+        checking
+            .faults
+            .error(section.span_of("redirect_parameter"), "the name of a parameter has letters, digits and `_`, and is none of the others");
+    }
     if section.text("lang").is_some_and(|lang| !is_language(lang)) {
         checking.faults.error(section.span_of("lang"), "`lang` is the code of a language, such as `en` or `pt-BR`");
     }
     let mut extra = Vec::new();
     for entry in section.node("extra").and_then(Node::as_map).unwrap_or_default() {
-        if OURS.contains(&entry.key.as_str()) {
+        if OURS.contains(&entry.key.as_str()) || entry.key == redirect_parameter {
             checking.faults.error(&entry.span, format!("`{}` is written by the service itself", entry.key));
         }
         extra.push((entry.key.as_str().into(), entry.node.as_text().unwrap_or_default().into()));
@@ -126,7 +183,12 @@ fn plan(settings: Option<&Node>, at: &Span, checking: &mut Checking<'_>) -> Opti
         session: (section.text("session")?.to_owned(), section.span_of("session").clone()),
         application: section.text("application")?.into(),
         away: away?,
-        signup: section.url("signup")?,
+        signup: match registration {
+            Registration::Baas if section.node("signup").is_none() => Url::parse(BAAS).ok()?,
+            Registration::Baas | Registration::Daas => section.url("signup")?,
+        },
+        registration,
+        redirect_parameter: redirect_parameter.into(),
         hats: hats.into(),
         fallback: section.text("fallback").map(Into::into),
         lang: section.text("lang")?.into(),
@@ -178,18 +240,32 @@ impl Login {
         }
         let email =
             form.value("email").filter(|email| is_email(email)).ok_or(Unread::wrong("`email` is an address such as `ada@example.net`"))?;
-        let lang = form.value("lang").unwrap_or(&plan.lang);
-        if !is_language(lang) {
-            return Err(Unread::wrong("`lang` is the code of a language, such as `en` or `pt-BR`"));
+        let mut parameters: Vec<(&str, &str)> =
+            vec![("application_id", &plan.application), ("email", email), (&plan.redirect_parameter, back)];
+        match plan.registration {
+            Registration::Daas => {
+                let lang = form.value("lang").unwrap_or(&plan.lang);
+                if !is_language(lang) {
+                    return Err(Unread::wrong("`lang` is the code of a language, such as `en` or `pt-BR`"));
+                }
+                parameters.push(("lang", lang));
+                parameters.extend(plan.skip_deps.then_some(("skip_deps", "true")));
+            }
+            Registration::Baas => {
+                const NO_NAME: &str = "`hat_name` has up to 63 lower-case letters, digits and hyphens";
+                const NO_CHOICE: &str = "`newsletter_optin` is `true` or `false`";
+                parameters.push(("hat_name", form.value("hat_name").filter(|name| is_label(name)).ok_or(Unread::wrong(NO_NAME))?));
+                match form.value("newsletter_optin") {
+                    None => {}
+                    Some(choice @ ("true" | "false")) => parameters.push(("newsletter_optin", choice)),
+                    Some(_) => return Err(Unread::wrong(NO_CHOICE)),
+                }
+            }
         }
         let mut url = plan.signup.clone();
         {
             let mut query = url.query_pairs_mut();
-            query.append_pair("application_id", &plan.application).append_pair("email", email).append_pair("redirect_uri", back);
-            query.append_pair("lang", lang);
-            if plan.skip_deps {
-                query.append_pair("skip_deps", "true");
-            }
+            query.extend_pairs(parameters);
             for (name, value) in &plan.extra {
                 query.append_pair(name, value);
             }
@@ -221,6 +297,12 @@ impl Service for Login {
         ];
         Ok(Reply { status: 303, headers, body: Bytes::new(), guessed: false })
     }
+}
+
+/// Whether `text` can be the first part of a HAT's name (RFC 1123 section 2.1).
+fn is_label(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Whether `text` has the form of an e-mail address: printable ASCII about one `@`, within the length that mail allows (RFC 5321 section

@@ -8,6 +8,7 @@ mod form;
 pub mod hat_callback;
 pub mod hat_dataplug;
 pub mod hat_login;
+pub mod hat_publickey;
 pub mod jwks;
 mod oauth;
 mod place;
@@ -54,6 +55,7 @@ pub const SERVICES: &[&ServiceEntry] = &[
     &hat_login::ENTRY,
     &hat_callback::ENTRY,
     &hat_dataplug::ENTRY,
+    &hat_publickey::ENTRY,
     &telematics_login::ENTRY,
     &telematics_refresh::ENTRY,
     &telematics_relay::ENTRY,

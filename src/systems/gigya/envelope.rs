@@ -3,7 +3,7 @@
 //! `format=jsonp` wraps it into a call of `callback`, which is taken only when it is a plain dotted name: it becomes part of a script.
 //! Browsers run scripts of status 200 alone, so JSONP always has it.
 //!
-//! Absent on purpose: XML, and every text of the request but that name.
+//! Absent on purpose: XML, which `rules` refuses to be asked for, and every text of the request but that name.
 //!
 //! Source: the vendor's page "REST API" (response envelope), its web SDK (JSONP).
 
@@ -13,7 +13,7 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use crate::domain::{Breach, Refusal, Timestamp};
+use crate::domain::{Breach, Doubt, Refusal, Timestamp};
 use crate::jose::signed_call::Parameters;
 use crate::systems::contract::{Refused, Rendered};
 use crate::systems::gigya::errors::{ErrorCode, Proof, code_of};
@@ -108,6 +108,7 @@ impl Dialect {
         };
         let details = match refused.refusal {
             Refusal::GuardRefused(breach) => told(breach),
+            Refusal::Doubted(Doubt::AlgorithmRefused) if self.proof == Proof::Request => UNSIGNED.to_owned(),
             _ => code.message.to_owned(),
         };
         let envelope = self.envelope(code, &details, refused.request_id, refused.now);
@@ -133,6 +134,9 @@ impl Dialect {
         .to_string()
     }
 }
+
+/// What is told to clients that prove themselves otherwise, with a secret for instance, where a signature is asked for.
+const UNSIGNED: &str = "this way to prove a request is not taken here; sign it";
 
 /// What is told of a breach: its own words, and the parameter it is about.
 fn told(breach: &Breach) -> String {

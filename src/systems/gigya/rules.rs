@@ -2,7 +2,7 @@
 //!
 //! The setUID family links a user of the site to a login: as soon as a `siteUID` stands there, it must be an id (ASCII, at most 252
 //! characters, not the Gigya UID it replaces), with its time and signature. Everywhere: an API key of ours, no secret over plain http,
-//! a callback that is a name, a `cid` of at most 100 characters.
+//! a reply in JSON or JSONP, a callback that is a name, a `cid` of at most 100 characters.
 //!
 //! Never here: a credential believed that was not proven, and the signature that should have stood there.
 //!
@@ -65,7 +65,16 @@ pub fn check_call(parameters: &Parameters<'_>, secure: bool, api_keys: &[Box<str
     if parameters.get("secret").is_some() && !secure {
         return Err(breach(SECRET_OVER_HTTP, "secret", "a secret is sent over https only"));
     }
-    let scripted = parameters.get("format").is_some_and(|format| format.eq_ignore_ascii_case("jsonp"));
+    // Signed, a token alone opens nothing.
+    if parameters.get("oauth_token").is_some() && parameters.get("sig").is_none() && !secure {
+        return Err(breach(SECRET_OVER_HTTP, "oauth_token", "a token without a signature is sent over https only"));
+    }
+    let format = parameters.get("format").unwrap_or("json").to_ascii_lowercase();
+    if !matches!(&*format, "json" | "jsonp") {
+        // What comes back in it could not be read here, and a failure of ours would not be written in it.
+        return Err(breach(INVALID_VALUE, "format", "json or jsonp"));
+    }
+    let scripted = format == "jsonp";
     if scripted && !parameters.get("callback").is_some_and(is_callback) {
         return Err(breach(INVALID_VALUE, "callback", "the name of a function is required"));
     }

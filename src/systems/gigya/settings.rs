@@ -32,7 +32,7 @@ pub static SETTINGS: SectionSpec = SectionSpec {
             "http_status",
             Shape::OneOf(Statuses::WORDS),
             "asked",
-            "When the HTTP status tells a refusal too: `asked` when the query says `httpStatusCodes=true`, `always`, `never`. JSONP has 200.",
+            "When the HTTP status tells a refusal too: `asked` when query or form say `httpStatusCodes=true`, `always`, `never`. JSONP has 200.",
         ),
         KeySpec::default("api_version", Shape::Count { min: 1, max: 99 }, "2", "`apiVersion` in the envelope."),
         KeySpec::optional(

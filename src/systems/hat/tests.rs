@@ -49,6 +49,7 @@ fn rendered(
         method: "GET",
         target,
         headers: &headers,
+        body: None,
         request_id: "id",
         now: Timestamp(NOW),
     };

@@ -134,7 +134,7 @@ impl Asked<'_> {
 
 fn rendered(system: &dyn System, refusal: &Refusal, status: u16, public: &'static str, target: &str, fields: &[(&str, &str)]) -> Rendered {
     let headers = headers(fields);
-    let refused = Refused { refusal, status, public, method: "POST", target, headers: &headers, request_id: "r-1", now: NOW };
+    let refused = Refused { refusal, status, public, method: "POST", target, headers: &headers, body: None, request_id: "r-1", now: NOW };
     system.render(&refused).unwrap()
 }
 

@@ -145,7 +145,8 @@ mod tests {
 
     fn rendered(case: Case, refusal: &Refusal, status: u16, public: &'static str, method: &str, target: &str) -> Rendered {
         let headers = HeaderMap::new();
-        let refused = Refused { refusal, status, public, method, target, headers: &headers, request_id: "r", now: Timestamp(0) };
+        let refused =
+            Refused { refusal, status, public, method, target, headers: &headers, body: None, request_id: "r", now: Timestamp(0) };
         render(case, &refused).unwrap()
     }
 

@@ -1,4 +1,5 @@
-//! What a signed request proves: that whoever holds the secret has sent these very parameters here, a moment ago, once.
+//! What a signed request proves: that whoever holds the secret has sent these very parameters here, a moment ago, once; and what one with
+//! the secret itself in it does: that whoever sent it holds the secret.
 //!
 //! Order of judgement: form of every part, who signs, signature, time. The time is signed as text and kept as text; whether it counts
 //! seconds or milliseconds is read off its magnitude, for the window alone.
@@ -7,12 +8,15 @@ use std::sync::Arc;
 
 use crate::domain::{Burn, Credential, Doubt, Facts, Identity, RequestView, Seconds, Secret, Timestamp, Value, Verified};
 use crate::jose::digest::digest;
-use crate::jose::hmac_sha1::{Sha1Key, any_verifies, keys_of, read_tag};
+use crate::jose::hmac_sha1::{Sha1Key, any_is_written, any_verifies, keys_of, read_tag};
 use crate::jose::signed_call::{ParameterFault, Parameters, PublicBase, base_string, read_number};
-use crate::verify::form_body::{FormBody, form_body};
+use crate::verify::body::{Body, Kind, body};
 
 /// The longest nonce, in bytes.
 const MAX_NONCE: usize = 256;
+
+/// The longest text of a secret, in bytes.
+const MAX_SECRET: usize = 512;
 
 /// From here on a time counts milliseconds: as seconds it would lie in the year 5138, as milliseconds it lies in 1973.
 const MILLISECONDS: i64 = 100_000_000_000;
@@ -29,7 +33,7 @@ pub fn read_parameters<'r>(request: &RequestView<'r>, facts: &'r Facts) -> Resul
     };
     let mut parameters = Parameters::new();
     parameters.read(request.target.query.as_deref().unwrap_or_default()).map_err(told)?;
-    if let FormBody::Text(text) = form_body(request, facts)? {
+    if let Body::Form(text) = body(|kind| kind == Kind::Form, request, facts)? {
         parameters.read(text).map_err(told)?;
     }
     Ok(parameters)
@@ -131,6 +135,37 @@ impl Prover {
             // A clock that is ahead dates its requests later than they are: a store that has begun since must not be asked about one
             // from before.
             burn: Some(Burn { key, made: start, until: end }),
+            also: Vec::new(),
+        })))
+    }
+}
+
+impl Prover {
+    /// Who has the secret that `credential` holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Doubt::SecretWrong`], whatever is wrong: which sites and user keys there are is nobody's to find out with a wrong secret.
+    pub fn judge_secret(&self, credential: &Credential<'_>) -> Result<Verified<Arc<Identity>>, Doubt> {
+        let [api_key, user_key, secret] = [0, 1, 2].map(|index| credential.part(index));
+        let user_key = (!user_key.is_empty()).then_some(user_key);
+        let signer = self.signers.iter().find(|signer| *signer.api_key == *api_key && signer.user_key.as_deref() == user_key);
+        let signer = signer.ok_or(Doubt::SecretWrong)?;
+        if MAX_SECRET < secret.len() || !any_is_written(&signer.keys, secret) {
+            return Err(Doubt::SecretWrong);
+        }
+        let site = ("apiKey".into(), Value::from(api_key));
+        let used = user_key.map(|user_key| ("userKey".into(), Value::from(user_key)));
+        Ok(Verified::vouch(Arc::new(Identity {
+            subject: user_key.unwrap_or(api_key).into(),
+            issuer: signer.store.clone(),
+            scopes: Box::default(),
+            claims: Value::Map([Some(site), used].into_iter().flatten().collect()),
+            expires: None,
+            not_before: None,
+            scheme: self.scheme,
+            authenticator: Arc::clone(&self.authenticator),
+            burn: None,
             also: Vec::new(),
         })))
     }

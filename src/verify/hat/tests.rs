@@ -378,6 +378,7 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
     let (one, two) = (signed(&key, &of_app(), &json!({})), signed(&key, &of_app(), &json!({ "iat": NOW - 1 })));
     let form = || ("content-type", "application/x-www-form-urlencoded".to_owned());
     let json = || ("content-type", "application/json; charset=utf-8".to_owned());
+    let xml = || ("content-type", "text/xml; charset=utf-8".to_owned());
     let head = |token: &str| ("x-auth-token", token.to_owned());
     let query = |token: &str| Some(format!("a=b&X-Auth-Token={token}"));
     let (conflict, malformed) = (Err(Doubt::Conflict), Err(Doubt::Malformed));
@@ -387,6 +388,22 @@ async fn every_place_is_looked_at_and_two_that_disagree_are_refused() {
         (Sent::with(&one), Ok(true), "the header"),
         (Sent { fields: vec![form()], body: format!("X-Auth-Token={one}&c=d"), ..Sent::default() }, Ok(true), "a form"),
         (Sent { fields: vec![json()], body: format!(r#"{{"X-Auth-Token":"{one}"}}"#), ..Sent::default() }, Ok(true), "a JSON body"),
+        (
+            Sent { fields: vec![xml()], body: format!("<a><X-Auth-Token>{one}</X-Auth-Token></a>"), ..Sent::default() },
+            Ok(true),
+            "an XML body",
+        ),
+        (
+            Sent { fields: vec![head(&one), xml()], body: format!("<a><X-Auth-Token>{two}</X-Auth-Token></a>"), ..Sent::default() },
+            conflict.clone(),
+            "another in an XML body, where a HAT looks last",
+        ),
+        (
+            Sent { fields: vec![xml()], body: format!("<a><x-auth-token>{one}</x-auth-token></a>"), ..Sent::default() },
+            Ok(false),
+            "in its own case",
+        ),
+        (Sent { fields: vec![head(&one), xml()], body: "<a>".to_owned(), ..Sent::default() }, malformed.clone(), "XML that is none"),
         (Sent { query: query(&one), fields: vec![head(&one)], ..Sent::default() }, Ok(true), "two that agree are one"),
         (
             Sent { query: query(&two), fields: vec![head(&one)], ..Sent::default() },

@@ -9,8 +9,9 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use crate::domain::{Doubt, Place, RequestView};
-use crate::settings::{Checking, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
+use crate::domain::{Doubt, Facts, Need, Place, RequestView, Step};
+use crate::settings::{Checking, Choice, Entry, KeySpec, Node, NodeValue, Section, SectionSpec, Shape};
+use crate::verify::body::{Body, Kind, body};
 use crate::verify::presented::{
     Presented, Reading, Source, authorization, is_cookie_octet, is_token, place_kinds, plan_sources, read, unite,
 };
@@ -19,7 +20,16 @@ use crate::verify::presented::{
 pub const SPOTS: Shape = Shape::List { of: &SPOT, lone: true, min: 1 };
 
 const SPOT: Shape =
-    Shape::Either(&[Shape::OneOf(&["bearer"]), Shape::Kind { what: "place of a credential", kinds: place_kinds, beside: BESIDE_KEYS }]);
+    Shape::Either(&[Shape::OneOf(&["bearer"]), Shape::Kind { what: "place of a credential", kinds: spot_kinds, beside: BESIDE_KEYS }]);
+
+fn spot_kinds() -> Vec<Choice> {
+    let form = Choice {
+        name: "form",
+        shape: Shape::Text,
+        doc: "A field of exactly this name in a form that is the body, of at most 64 KiB. What stands there goes on with the body.",
+    };
+    place_kinds().into_iter().chain([form]).collect()
+}
 
 static BESIDE: SectionSpec = SectionSpec { title: "a place of a credential", doc: "What may stand beside the place.", keys: BESIDE_KEYS };
 
@@ -38,6 +48,8 @@ pub enum Spot {
     Scheme(Box<str>),
     /// The token behind this text.
     Behind(Source, Box<str>),
+    /// A field of the form that is the body.
+    Form(Box<str>),
 }
 
 /// The longest prefix, in bytes.
@@ -50,6 +62,7 @@ impl Spot {
         match self {
             Self::Plain(source) | Self::Behind(source, _) => source.place(),
             Self::Scheme(_) => Place::Header(AUTHORIZATION),
+            Self::Form(_) => Place::Body,
         }
     }
 
@@ -59,12 +72,13 @@ impl Spot {
         match self {
             Self::Plain(Source::Bearer) => Some("Bearer"),
             Self::Scheme(name) if &**name == "oauth" => Some("OAuth"),
-            Self::Plain(_) | Self::Scheme(_) | Self::Behind(..) => None,
+            Self::Plain(_) | Self::Scheme(_) | Self::Behind(..) | Self::Form(_) => None,
         }
     }
 
-    fn read<'r>(&self, request: &RequestView<'r>) -> Reading<'r> {
+    fn read<'r>(&self, request: &RequestView<'r>, body: &Body<'_>) -> Reading<'r> {
         match self {
+            Self::Form(name) => body.text(name),
             Self::Plain(source) => read(source, request),
             Self::Scheme(name) => authorization(name, request),
             Self::Behind(source, prefix) => match read(source, request)? {
@@ -75,10 +89,14 @@ impl Spot {
     }
 }
 
-/// Looks at all of `spots` and makes one of what they hold.
-#[must_use]
-pub fn find_one<'r>(spots: &[Spot], request: &RequestView<'r>) -> Presented<'r> {
-    unite(spots.iter().map(|spot| (spot.read(request), spot.place())))
+/// Looks at all of `spots` and makes one of what they hold; asks for the body when one of them is a form and it could be one.
+pub fn find_one<'r>(spots: &[Spot], request: &RequestView<'r>, facts: &Facts) -> Step<Presented<'r>> {
+    let reads_forms = spots.iter().any(|spot| matches!(spot, Spot::Form(_)));
+    match body(|kind| reads_forms && kind == Kind::Form, request, facts) {
+        Err(doubt) => Step::Done(Presented::Unreadable(doubt)),
+        Ok(Body::Unread) => Step::Need(Need::Body),
+        Ok(body) => Step::Done(unite(spots.iter().map(|spot| (spot.read(request, &body), spot.place())))),
+    }
 }
 
 /// What stands behind `prefix`; `None` when something else, or nothing, does.
@@ -99,7 +117,7 @@ pub fn plan_spots(nodes: &[&Node], checking: &mut Checking<'_>) -> Option<Box<[S
         let Some(spot) = plan_spot(node, checking) else { continue };
         // One field has one auth-scheme, so two of those never meet; anything else is one place for one text.
         let is_taken = |other: &Spot| match (&spot, other) {
-            (Spot::Scheme(_) | Spot::Plain(Source::Bearer), _) => *other == spot,
+            (Spot::Scheme(_) | Spot::Plain(Source::Bearer) | Spot::Form(_), _) => *other == spot,
             _ => other.place() == spot.place(),
         };
         if spots.iter().any(is_taken) {
@@ -115,6 +133,18 @@ pub fn plan_spots(nodes: &[&Node], checking: &mut Checking<'_>) -> Option<Box<[S
 
 fn plan_spot(node: &Node, checking: &mut Checking<'_>) -> Option<Spot> {
     let beside = node.as_map().map(|_| Section::unproven(&BESIDE, node));
+    if let Some(name) = node.get("form") {
+        let name = name.as_text().unwrap_or_default();
+        if name.is_empty() || name.chars().any(char::is_control) {
+            checking.faults.error(&node.span, "the name of a field is text without control characters");
+            return None;
+        }
+        if node.get("prefix").is_some() {
+            checking.faults.error(&node.span, "a field of a form holds the token alone; leave `prefix` out");
+            return None;
+        }
+        return Some(Spot::Form(name.into()));
+    }
     let Some(prefix) = beside.as_ref().and_then(|beside| beside.text("prefix")) else {
         return plain(node, checking).map(Spot::Plain);
     };

@@ -564,6 +564,44 @@ fn a_token_is_found_where_the_conf_says_and_nowhere_else() {
     assert_eq!((oauth.verifier.challenge(), web.verifier.challenge()), (Some("OAuth"), Some("Bearer")));
 }
 
+#[test]
+fn a_token_in_a_form_is_found_once_the_body_is_there() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let scene = Scene::new(alice(""), &format!("{WHO}, from: [{{ form: oauth_token }}, {{ query: oauth_token }}]"));
+    let plain = Scene::new(alice(""), WHO);
+    let rows = [
+        // target, content type, body, outcome, what the row shows
+        ("/", FORM, "a=b&oauth_token=t%2B1", "t+1", "in a form"),
+        ("/?oauth_token=t", FORM, "oauth_token=t", "t", "two that agree"),
+        ("/?oauth_token=t", FORM, "oauth_token=u", "unreadable", "two that do not"),
+        ("/?oauth_token=t", "application/json", "{}", "t", "in the query, beside a body that is no form"),
+        ("/", FORM, "OAUTH_TOKEN=t", "absent", "another name"),
+        ("/", FORM, "oauth_token=t&oauth_token=t", "unreadable", "twice"),
+        ("/", FORM, "oauth_token=", "unreadable", "empty"),
+        ("/", FORM, "oauth_token=a%20b", "unreadable", "two words"),
+        ("/", "text/plain", "oauth_token=t", "absent", "a form that does not say it is one"),
+        ("/", "application/x-www-form-urlencoded; charset=utf-16", "oauth_token=t", "unreadable", "in another charset"),
+    ];
+    for (target, kind, body, expected, shows) in rows {
+        let fields = [("content-type", kind)];
+        let mut facts = Facts::default();
+        let asked = with_request(target, &fields, |request| matches!(scene.verifier.find(request, &facts), Step::Need(Need::Body)));
+        assert_eq!(asked, kind == FORM, "{shows}: a body is read only where it is a form");
+        facts.add_body(body.to_owned().into());
+        let found = with_request(target, &fields, |request| match scene.verifier.find(request, &facts) {
+            Step::Done(Found::Absent) => "absent".to_owned(),
+            Step::Done(Found::Present(credential)) => credential.part(0).to_owned(),
+            Step::Done(Found::Unreadable(_)) => "unreadable".to_owned(),
+            other => panic!("{shows}: {other:?}"),
+        });
+        assert_eq!(found, expected, "{shows}: {body}");
+        let looks = with_request(target, &fields, |request| matches!(plain.verifier.find(request, &Facts::default()), Step::Done(_)));
+        assert!(looks, "{shows}: where no form is named, none is asked for");
+    }
+}
+
 #[tokio::test]
 async fn what_is_known_outlives_a_reload_that_changes_nothing_it_rests_on() {
     let server = Loopback::start(|_| alice(""));
@@ -636,6 +674,10 @@ fn settings_are_proven() {
         ),
         (with(&format!("{good}, deadline: 0s")), "is never met", "no time at all"),
         (with(&format!("{good}, cache: {{ max_age: 2h }}")), "between 0s and 3600s", "a token taken back would live too long"),
+        (with(&format!("{good}, from: [{{ form: a }}, {{ form: b }}, {{ query: a }}]")), "", "two fields of a form"),
+        (with(&format!("{good}, from: [{{ form: a }}, {{ form: a }}]")), "this place is named already", "one field twice"),
+        (with(&format!("{good}, from: {{ form: a, prefix: 'Bearer ' }}")), "holds the token alone", "a word in a form"),
+        (with(&format!("{good}, from: {{ form: '' }}")), "must not be empty", "no name"),
         (with(&format!("{good}, from: {{ header: Authorization }}")), "carries more than the credential", "a place that holds more"),
         (with(&format!("{good}, from: {{ header: Authorization, prefix: OAuth }}")), "an auth-scheme and one space", "no space"),
         (with(&format!("{good}, from: {{ header: Authorization, prefix: 'a b ' }}")), "an auth-scheme and one space", "two words"),
@@ -681,4 +723,7 @@ fn a_plan_tells_the_conf_what_it_needs_to_know_and_shows_no_secret() {
     let nameless =
         "{ url: 'https://id.example/me', headers: { A: '{token}' }, issuer: x, success: { when: { pointer: /ok, equals: true } } }";
     assert!(matches!(planned(nameless).0.unwrap().renewability(), Renewability::Never(_)), "nobody can be the same caller");
+
+    let forms = "{ url: 'https://id.example/me', headers: { A: '{token}' }, subject: /id, issuer: x, from: [{ form: a }, { form: b }] }";
+    assert_eq!(planned(forms).0.unwrap().looks_at(), [Place::Body], "the body, once");
 }

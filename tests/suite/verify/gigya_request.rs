@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::domain::{Place, Secret, Timestamp, Value};
+use countersign::domain::{Place, Refusal, Secret, Timestamp, Value};
 use countersign::verify::contract::{SchemePlan, Verifier};
 use countersign::verify::gigya_request::{GigyaRequestVerifier, prove as plan};
 use countersign::verify::keys::contract::BuiltKeys;
@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
-use crate::stage::{NOW, Stage, Told, known, prove, stores};
+use crate::stage::{NOW, Outcome, Stage, Told, known, prove, stores};
 
 const SECRET: &str = "dGVzdC1zZWNyZXQtMTIzNDU2Nzg5MA==";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -239,6 +239,49 @@ fn a_base_with_a_port_or_a_path_is_signed_with_it() {
         let told = Client { url, ..Client::new(NOW, "n-1") }.post().ask(&verifier_with(json!({ "public_base": base })), NOW).told();
         assert_eq!(told, if taken { known("AUser") } else { INVALID }, "{base}: {url}");
     }
+}
+
+#[test]
+fn the_secret_itself_proves_a_request_where_the_conf_says_so_and_over_https_alone() {
+    let form = |parts: &[(&str, &str)]| parts.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&");
+    let good = form(&[("apiKey", "3_site"), ("userKey", "AUser"), ("secret", SECRET), ("UID", "anna")]);
+    let open = verifier_with(json!({ "raw_secret": true }));
+    let wrong = || Told::Out("secret_wrong", 401);
+    let in_clear = Stage { secure: false, ..posted(&good) };
+    let get = Stage { path: "/accounts.getAccountInfo", ..Stage::new().query(&good) };
+    let rows = [
+        (posted(&good), known("AUser"), "the secret of the user key"),
+        (posted(&good.replace("%3D%3D", "")), known("AUser"), "without its padding, as the vendor's decoders take it"),
+        (posted(&good.replace(&encode(SECRET), "dGVzdC1zZWNyZXQ%3D")), wrong(), "another"),
+        (posted(&good.replace(&encode(SECRET), "test-secret-1234567890")), wrong(), "its bytes as they are"),
+        (posted(&good.replace(&encode(SECRET), &"A".repeat(516))), wrong(), "one that is longer than any"),
+        (posted(&good.replace("AUser", "Another")), wrong(), "nobody learns which user keys there are"),
+        (posted(&good.replace("3_site", "3_other")), wrong(), "nor which sites"),
+        (posted(&good.replace("userKey=AUser&", "")), wrong(), "the site itself has another"),
+        (posted(&format!("{good}&secret=x")), CONFLICT, "two of them"),
+        (posted(&format!("{good}&UID=b")), CONFLICT, "a name twice, whichever"),
+        (posted(&good.replace(&encode(SECRET), "")), MALFORMED, "an empty one"),
+        (posted(&format!("{good}&sig=")), MALFORMED, "an empty signature is none, and not left out"),
+        (posted(&good.replace("apiKey=3_site&", "")), Told::Absent, "without a site it is a request of another kind"),
+        (get, Told::Foreign, "in a query it would stand in every log"),
+    ];
+    for (sent, expected, shows) in rows {
+        assert_eq!(sent.ask(&open, NOW).told(), expected, "{shows}");
+    }
+    let Outcome::Refused(Refusal::GuardRefused(breach)) = in_clear.ask(&open, NOW) else { panic!("in the clear it is refused") };
+    assert_eq!((&*breach.code, &*breach.field), ("403006", "secret"), "in the vendor's own words, whatever else it brings");
+    let outcome = posted(&good).ask(&open, NOW);
+    let identity = outcome.identity();
+    assert_eq!((identity.claims.member("apiKey"), identity.burn.is_none()), (Some(&Value::from("3_site")), true), "it has no nonce");
+    assert!(!format!("{identity:?}").contains(SECRET), "and is nowhere in what is known");
+    assert_eq!(posted(&good).ask(&verifier(), NOW).told(), Told::Foreign, "where the conf does not say so, it proves nothing");
+    let signed = Client::new(NOW, "n-1").with("secret", "whatever").post();
+    assert_eq!(signed.ask(&open, NOW).told(), known("AUser"), "beside a signature, the signature decides");
+    assert_eq!(
+        posted("secret=of+my+own&secret=twice").ask(&verifier(), NOW).told(),
+        Told::Absent,
+        "other requests may hold what they like"
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use countersign::demo::systems::gigya::DemoGigya;
 
-use crate::gigya::stage::{Call, Stage, form, hmac, secrets, told};
+use crate::gigya::stage::{Call, HTTPS, Stage, form, hmac, secrets, told};
 use crate::support::whole::NOW;
 
 const API: &str = "accounts.example";
@@ -139,4 +139,67 @@ async fn a_back_end_without_a_secret_has_its_calls_signed() {
     let answer = stage.whole.ask_with("POST", "/accounts.getAccountInfo", &json, r#"{"UID":"x"}"#).await;
     assert_eq!(told(&answer), (200, 400_006), "what cannot be signed is not sent");
     assert_eq!(stage.vendor.called().len(), calls);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_http_status_tells_where_query_or_form_ask_for_it() {
+    let stage = Stage::start().await;
+    let json = r#"{"httpStatusCodes":true}"#;
+    let asks = "httpStatusCodes=true";
+    let post = async |host: &str, target: &str, fields: &[(&str, &str)], body: &str| told(&stage.post(host, target, fields, body).await);
+    const INFO: &str = "/accounts.getAccountInfo";
+    let call = Call::new("accounts.getAccountInfo", START, "n-1").with("UID", "anna").with("httpStatusCodes", "true");
+    assert_eq!(post(API, INFO, &[], &call.form().replace("UID=anna", "UID=berta")).await, (403, 403_003), "a forged request");
+    assert_eq!(post(API, INFO, &[], &call.clone().with("httpStatusCodes", "false").form().replace("UID=a", "UID=b")).await, (200, 403_003));
+    assert_eq!(post(API, INFO, &[], &call.form()).await, (200, 0), "and a good one");
+    assert_eq!(post(API, INFO, &[], &call.form()).await, (403, 403_004), "what is refused at the very end");
+    assert_eq!(post(API, INFO, &[], asks).await, (403, 403_005), "nothing brought");
+    assert_eq!(post(API, INFO, &[], &format!("{asks}&format=xml")).await, (403, 403_005));
+    assert_eq!(post(SIGNER, INFO, &[], asks).await, (403, 403_005), "a stranger whose body nobody would have read");
+    assert_eq!(post(SIGNER, INFO, &[BACKEND], &format!("{asks}&format=xml")).await, (400, 400_006), "a reply that nobody here could write");
+    assert_eq!(post(API, "/socialize.notifyLogin", &[], &format!("{asks}&siteUID=anna-7")).await, (400, 400_002), "a guard's own refusal");
+    assert_eq!(post(API, &format!("{INFO}?{asks}"), &[], "a=b").await, (403, 403_005), "asked in the query");
+    assert_eq!(post(API, &format!("{INFO}?{asks}"), &[], "httpStatusCodes=false").await, (200, 403_005), "asked twice, and so not at all");
+    let fields = [("Host", API), ("Content-Type", "application/json")];
+    assert_eq!(told(&stage.whole.ask_with("POST", INFO, &fields, json).await), (200, 403_005), "JSON is no form");
+    let large = format!("{asks}&a={}", "x".repeat(70_000));
+    assert_eq!(post(SIGNER, INFO, &[], &large).await, (200, 403_005), "a body that is too large to be listened to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_or_a_token_of_gigyas_proves_a_request_over_https() {
+    let stage = Stage::start().await;
+    let [partner, user] = secrets();
+    const INFO: &str = "/accounts.getAccountInfo";
+    let ask = async |fields: &[(&str, &str)], pairs: &[(&str, &str)]| stage.post(API, INFO, fields, &form(pairs)).await;
+    let with_secret = |secret| [("apiKey", DemoGigya::API_KEY), ("userKey", DemoGigya::USER_KEY), ("secret", secret), ("UID", "anna")];
+    assert_eq!(told(&ask(&[HTTPS], &with_secret(&user)).await), (200, 0), "{}", stage.whole.written());
+    assert_eq!(stage.vendor.called().pop().unwrap().error_code, 0, "the vendor takes it as well");
+    let calls = stage.vendor.called().len();
+    for (fields, pairs, code, shows) in [
+        (vec![], with_secret(&user), 403_006, "over http"),
+        (vec![HTTPS], with_secret(&partner), 403_003, "the partner secret under a user key"),
+        (vec![HTTPS], with_secret("dGhlaXJz"), 403_003, "any other"),
+    ] {
+        let answer = ask(&fields, &pairs).await;
+        assert_eq!(told(&answer), (200, code), "{shows}");
+        stage.keeps_its_secrets(&answer);
+    }
+    let query = stage.get(API, &format!("{INFO}?{}", form(&with_secret(&user))), &[HTTPS]).await;
+    assert_eq!(told(&query), (200, 403_003), "not in a URL");
+    assert!(query.text().contains("sign it"), "and is told what would be: {}", query.text());
+    assert_eq!(stage.vendor.called().len(), calls, "the vendor has seen none of these");
+
+    let token = stage.vendor.log_in(DemoGigya::UID, 600);
+    let by_token = [("oauth_token", token.as_str()), ("format", "json")];
+    assert_eq!(told(&ask(&[HTTPS], &by_token).await), (200, 0), "{}", stage.whole.written());
+    assert_eq!(told(&ask(&[HTTPS], &by_token).await), (200, 0));
+    assert_eq!(stage.vendor.called().len(), calls + 3, "whose it is was asked once, for both");
+    assert_eq!(told(&stage.get(API, &format!("{INFO}?oauth_token={token}"), &[HTTPS]).await), (200, 0), "in the query as well");
+    assert_eq!(told(&ask(&[], &by_token).await), (200, 403_006), "in the clear it is refused");
+    assert_eq!(told(&ask(&[HTTPS], &[("oauth_token", "st2.s.other")]).await), (200, 403_003), "one that Gigya does not know");
+    stage.vendor.end(&token);
+    stage.at(START + 61);
+    assert_eq!(told(&ask(&[HTTPS], &by_token).await), (200, 403_002), "one that has ended, once that was asked again");
+    assert!(!stage.whole.written().contains(&token), "no record holds it");
 }

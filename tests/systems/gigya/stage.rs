@@ -17,6 +17,9 @@ use crate::support::raw::Answer;
 use crate::support::upstream::Upstream;
 use crate::support::whole::{Folder, NOW, Whole};
 
+/// What a proxy in front says of a client that came over https.
+pub const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
+
 /// Where clients believe to ask.
 pub const PUBLIC: &str = "https://accounts.example";
 
@@ -58,7 +61,7 @@ impl Stage {
         }
         let yaml = shipped("systems/gigya.yaml")
             .replace("127.0.0.1:8080", "127.0.0.1:0")
-            .replace("admin: { address: 127.0.0.1:9901 }", "state: { memory: {} }\ngovernor: off")
+            .replace("admin: { address: 127.0.0.1:9901 }", "state: { memory: {} }\ngovernor: off\ntrusted_proxies: [127.0.0.1]")
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
             .replace("../keys/", "")
             // What is signed stays as it is shipped.

@@ -80,6 +80,52 @@ async fn a_browser_is_sent_to_register_with_what_the_vendor_asks_for() {
 }
 
 #[tokio::test]
+async fn a_browser_is_sent_to_register_a_hat_of_a_name_of_its_own() {
+    let house = House::new();
+    let usual = service(&house, vec![("register", text("baas"))]);
+    let own = service(
+        &house,
+        vec![("register", text("baas")), ("signup", text("https://baas.example/signup")), ("redirect_parameter", text("redirect"))],
+    );
+    let back = "https%3A%2F%2Fapp.example%2Fcallback";
+    let hatters =
+        format!("https://hatters.dataswift.io/services/baas/signup?application_id=my+app&email=a%40b.c&redirect_uri={back}&hat_name=ada");
+    let longest = "a".repeat(63);
+    let rows = [
+        (&usual, "email=a@b.c&hat_name=ada", hatters.clone(), "an address and a name"),
+        (&usual, "email=a@b.c&hat_name=ada&newsletter_optin=true", format!("{hatters}&newsletter_optin=true"), "and a wish"),
+        (&usual, "email=a@b.c&hat_name=ada&newsletter_optin=false&lang=pt", format!("{hatters}&newsletter_optin=false"), "and none"),
+        (
+            &own,
+            &format!("email=a@b.c&hat_name={longest}"),
+            format!("https://baas.example/signup?application_id=my+app&email=a%40b.c&redirect={back}&hat_name={longest}"),
+            "elsewhere, in other words",
+        ),
+    ];
+    for (service, query, expected, shows) in rows {
+        let reply = get_at(HOST, service, None, &[], query).await.unwrap();
+        assert_eq!((reply.status, field(&reply, "location")), (303, Some(expected.as_str())), "{shows}");
+    }
+    let too_long = format!("email=a@b.c&hat_name={}", "a".repeat(64));
+    for query in [
+        "email=a@b.c",
+        "email=a@b.c&hat_name=",
+        "hat_name=ada",
+        "email=a@b.c&hat_name=Ada",
+        "email=a@b.c&hat_name=-ada",
+        "email=a@b.c&hat_name=ada-",
+        "email=a@b.c&hat_name=ada.evil.example",
+        "email=a@b.c&hat_name=ada%2Fx",
+        "email=a@b.c&hat_name=ada&hat_name=bob",
+        "email=a@b.c&hat_name=ada&newsletter_optin=yes",
+        &too_long,
+    ] {
+        let reply = get_at(HOST, &usual, None, &[], query).await.unwrap();
+        assert_eq!((reply.status, field(&reply, "location"), field(&reply, "set-cookie")), (400, None, None), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_browser_is_sent_to_a_hat_below_an_allowed_domain() {
     let house = House::new();
     let hats = || vec![("hats", text("hubofallthings.net"))];
@@ -154,6 +200,11 @@ fn settings_that_would_send_browsers_astray_are_faults() {
         (vec![("hats", text("net"))], "top-level domain"),
         (vec![("lang", text("en&x"))], "the code of a language"),
         (vec![("extra", map(vec![("redirect_uri", text("x"))]))], "written by the service itself"),
+        (vec![("redirect_parameter", text("back")), ("extra", map(vec![("back", text("x"))]))], "written by the service itself"),
+        (vec![("redirect_parameter", text("email"))], "none of the others"),
+        (vec![("redirect_parameter", text("a&b"))], "letters, digits"),
+        (vec![("register", text("baas")), ("lang", text("pt"))], "no parameter of this registration"),
+        (vec![("register", text("baas")), ("skip_deps", NodeValue::Bool(true))], "no parameter of this registration"),
     ];
     for (more, expected) in rows {
         let says = house.service(&ENTRY, Some(&settings(more))).map(|_| ()).unwrap_err();

@@ -1,7 +1,7 @@
 //! Refusals in the vendor's envelope.
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 
 use super::stage::{NOW, system};
@@ -9,7 +9,12 @@ use crate::domain::{Breach, Doubt, Refusal, Seconds};
 use crate::systems::contract::{Refused, Rendered};
 
 fn render(yaml: &str, refusal: &Refusal, method: &str, target: &str) -> Rendered {
-    let headers = HeaderMap::new();
+    render_with(yaml, refusal, method, target, None)
+}
+
+/// The same for a request with a body, and what that says it is.
+fn render_with(yaml: &str, refusal: &Refusal, method: &str, target: &str, body: Option<(&'static str, &str)>) -> Rendered {
+    let headers: HeaderMap = body.iter().map(|(kind, _)| (CONTENT_TYPE, HeaderValue::from_static(kind))).collect();
     let refused = Refused {
         refusal,
         status: refusal.reason().status(),
@@ -17,6 +22,7 @@ fn render(yaml: &str, refusal: &Refusal, method: &str, target: &str) -> Rendered
         method,
         target,
         headers: &headers,
+        body: body.map(|(_, text)| text.as_bytes()),
         request_id: "r-1",
         now: NOW,
     };
@@ -94,6 +100,43 @@ fn the_status_follows_the_code_only_for_those_who_ask() {
     for (yaml, target, status, shows) in cases {
         assert_eq!(render(yaml, &refusal, "POST", target).status, status, "{shows}");
     }
+}
+
+#[test]
+fn a_form_may_ask_for_the_status_as_a_query_may() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let refusal = Refusal::Doubted(Doubt::SignatureInvalid);
+    let rows = [
+        // settings, type, body, query, status, whether the body is wanted, what the row shows
+        ("{}", FORM, "a=b&httpStatusCodes=true", "", 403, true, "asked in the form"),
+        ("{}", "application/x-www-form-urlencoded; charset=utf-8", "httpStatusCodes=True", "", 403, true, "in capitals"),
+        ("{}", FORM, "httpStatusCodes=false", "", 200, true, "as the libraries of SAP say"),
+        ("{}", FORM, "httpStatusCodes=true", "?httpStatusCodes=false", 200, true, "said twice, so not said"),
+        ("{}", FORM, "httpStatusCodes=true&a=%", "", 200, true, "a form that cannot be read"),
+        ("{}", FORM, "", "?httpStatusCodes=true", 403, true, "asked in the query, with a form beside"),
+        ("{}", "application/json", r#"{"httpStatusCodes":true}"#, "", 200, false, "JSON is no form"),
+        ("http_status: always", FORM, "httpStatusCodes=false", "", 403, false, "the conf says always"),
+        ("http_status: never", FORM, "httpStatusCodes=true", "", 200, false, "the conf says never"),
+    ];
+    for (yaml, kind, body, query, status, wanted, shows) in rows {
+        let target = format!("/accounts.getAccountInfo{query}");
+        assert_eq!(render_with(yaml, &refusal, "POST", &target, Some((kind, body))).status, status, "{shows}");
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        assert_eq!(system(yaml).reads_refused("POST", &headers), wanted, "{shows}");
+        assert!(!system(yaml).reads_refused("GET", &headers), "{shows}: a GET has no body");
+    }
+    assert!(!system("{}").reads_refused("POST", &HeaderMap::new()), "a body that does not say what it is");
+}
+
+#[test]
+fn a_client_that_brings_another_proof_than_a_signature_is_told_so() {
+    let told = |yaml: &str| {
+        let rendered = render(yaml, &Refusal::Doubted(Doubt::AlgorithmRefused), "POST", "/accounts.getAccountInfo");
+        let envelope: Json = serde_json::from_slice(&rendered.body).unwrap();
+        (envelope["errorCode"].as_u64(), envelope["errorDetails"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(told("{}"), (Some(403_003), "this way to prove a request is not taken here; sign it".to_owned()));
+    assert_eq!(told("proof: token"), (Some(403_025), "Invalid token".to_owned()), "nobody else is told to sign");
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn told_by(rules: &Rules, refusal: &Refusal, target: &str, authorization: Option
         method: "POST",
         target,
         headers: &headers,
+        body: None,
         request_id: id,
         now: Timestamp(0),
     };
