@@ -158,6 +158,12 @@ impl Supply {
         Ok(())
     }
 
+    /// Distinct callers who take turns; 1 where each request is another's.
+    #[must_use]
+    pub fn callers(&self) -> usize {
+        self.slots.len().max(1)
+    }
+
     /// Forgets what was made; it is made anew when it is drawn.
     pub fn renew(&self) {
         for slot in &self.slots {

@@ -7,9 +7,13 @@
 //! a verdict taken on trust: every answer is compared with what must come of its request.
 
 pub mod budget;
+pub mod credentials;
+pub mod drill;
 pub mod driver;
+pub mod fresh;
 pub mod lane;
 pub mod measure;
 pub mod mix;
 pub mod plan;
+pub mod report;
 pub mod target;

@@ -1,0 +1,93 @@
+//! Drills: what goes wrong with a proxy of our own under load, and how it is mended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::assembly::machine::Machine;
+use crate::cli::bench::here::Here;
+use crate::cli::bench::{DrillOutcome, measured};
+use crate::cli::Failure;
+use crate::demo::issuer::Trouble;
+use crate::loadtest::driver::run::{Range, Tools};
+use crate::loadtest::drill::{Drill, faults};
+use crate::loadtest::plan::LoadPlan;
+
+/// How long things are well before, wrong, and well again.
+const PHASE: Duration = Duration::from_secs(2);
+
+/// Sends load while something goes wrong, and tells who noticed.
+pub(super) async fn drill(
+    drill: Drill,
+    here: &Here,
+    range: &Arc<Range>,
+    plan: &LoadPlan,
+    tools: &Tools,
+) -> Result<DrillOutcome, Failure> {
+    let trouble = (PHASE, PHASE * 2);
+    let plan = LoadPlan { duration: PHASE * 4, warmup: Duration::ZERO, ..plan.clone() };
+    let asked = here.issuer.asked("/jwks");
+    let meddling = async {
+        tokio::time::sleep(trouble.0).await;
+        let notes = begin(drill, here, range).await;
+        tokio::time::sleep(trouble.1.saturating_sub(trouble.0)).await;
+        mend(here);
+        notes
+    };
+    let (tally, notes) = tokio::join!(measured(range, &plan, tools, drill.name()), meddling);
+    let tally = tally?;
+    let mut notes = notes?;
+    let fetched = here.issuer.asked("/jwks").saturating_sub(asked);
+    if matches!(drill, Drill::KeyRotation | Drill::IssuerDown | Drill::IssuerSlow) {
+        notes.push(format!("the key set was asked for {fetched} times"));
+    }
+    let faults = faults(drill, &tally, trouble);
+    Ok(DrillOutcome { name: drill.name(), shows: drill.shows(), trouble, tally, notes, faults })
+}
+
+/// Lets it go wrong; what is worth telling.
+async fn begin(drill: Drill, here: &Here, range: &Arc<Range>) -> Result<Vec<String>, Failure> {
+    match drill {
+        Drill::KeyRotation => {
+            here.issuer.rotate().map_err(|fault| Failure::new(format!("the issuer makes no keys: {fault}")))?;
+            // Everyone who comes now has a token under the new key.
+            range.lanes.iter().flat_map(|lane| &lane.arms).for_each(|arm| arm.supply.renew());
+            Ok(vec!["everyone came back with a token under the new key".to_owned()])
+        }
+        Drill::IssuerSlow => {
+            here.issuer.trouble(Trouble::Slow(Duration::from_secs(1)));
+            Ok(Vec::new())
+        }
+        Drill::IssuerDown => {
+            here.issuer.trouble(Trouble::Down);
+            Ok(Vec::new())
+        }
+        Drill::StoreDown => {
+            here.store.be_down(true);
+            Ok(Vec::new())
+        }
+        Drill::Reload => reload(here).await,
+    }
+}
+
+fn mend(here: &Here) {
+    here.issuer.trouble(Trouble::None);
+    here.store.be_down(false);
+}
+
+/// Puts the conf in force again, several times in a row.
+async fn reload(here: &Here) -> Result<Vec<String>, Failure> {
+    const TIMES: usize = 5;
+    for _ in 0..TIMES {
+        let (process, conf) = (Arc::clone(&here.process), here.conf.clone());
+        let runtime = here.proxy.handle().clone();
+        let reloading = tokio::task::spawn_blocking(move || runtime.block_on(process.reload(&conf, &Machine)));
+        let reloaded = reloading.await;
+        let reloaded = reloaded.map_err(|error| Failure::new(format!("a reload broke: {error}")))?;
+        reloaded.map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Failure::new(format!("the conf was not put in force again:\n{}", faults.join("\n")))
+        })?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(vec![format!("the conf was put in force {TIMES} times")])
+}
