@@ -18,8 +18,9 @@ use crate::cli::Failure;
 use crate::config::document::Document;
 use crate::config::load::Sources;
 use crate::demo::issuer::DemoIssuer;
-use crate::loadtest::driver::run::{Range, Tools};
-use crate::loadtest::fresh::lanes::{Means, bare};
+use crate::loadtest::driver::run::{Range, Tools, cookies};
+use crate::loadtest::fresh::keyring::Holder;
+use crate::loadtest::fresh::lanes::{Means, bare, openings};
 use crate::loadtest::fresh::rewrite::rewritten;
 use crate::loadtest::fresh::sections::{Fresh, Grounds, freshened};
 use crate::loadtest::fresh::store::DrillStore;
@@ -68,6 +69,9 @@ impl Here {
         drop(self.folder);
     }
 }
+
+/// Sessions that are opened beforehand, of each kind.
+const SESSIONS: u64 = 50;
 
 /// Starts everything.
 pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
@@ -123,7 +127,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     });
 
     let target = Target::at(address);
-    let means = Means {
+    let mut means = Means {
         keyring,
         issuer: Some(Arc::clone(&issuer)),
         scopes,
@@ -133,6 +137,12 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         authority: target.authority.clone(),
         random,
     };
+    for (session, shots) in openings(&conf, &means, SESSIONS.min(u64::from(bench.callers)), tools.clock.now()) {
+        let opened = beside.block_on(cookies(&target, shots, bench.timeout.seconds().duration()));
+        if !opened.is_empty() {
+            means.keyring.hold(&session, Holder::Sessions(opened.into()));
+        }
+    }
     let Lanes { lanes, left_out } = Lanes::of(&conf, &means, &bench.rule);
     bench.ready(&lanes, &left_out)?;
     let bare = Some(bare(None, &target.authority).map_err(Failure::new)?);

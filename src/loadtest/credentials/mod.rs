@@ -9,5 +9,6 @@ pub mod opaque;
 pub mod pair;
 pub mod place;
 pub mod prepared;
+pub mod session;
 pub mod ticket;
 pub mod token;

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -76,6 +77,17 @@ impl Connection {
         });
         sender.ready().await.ok()?;
         Some(Open { sender, engine })
+    }
+
+    /// Sends `shot`, and returns name and value of the first cookie that its answer sets.
+    pub(super) async fn cookie(&mut self, shot: Shot) -> Option<(String, String)> {
+        let open = self.open.as_mut()?;
+        let response = tokio::time::timeout(self.timeout, open.sender.send_request(shot)).await.ok()?.ok()?;
+        // The body is left where it is, so nothing else may come over this connection.
+        self.open = None;
+        let cookie = response.headers().get(SET_COOKIE)?.to_str().ok()?;
+        let (name, value) = cookie.split(';').next()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
     }
 
     /// Sends `shot` and reads the answer to its end; `None` when there is none in time.

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::domain::{Clock, Stopwatch};
 use crate::loadtest::driver::connection::{Connection, Marker};
 use crate::loadtest::driver::pace::{self, Due, QUEUE};
-use crate::loadtest::lane::{Answer, Deck, Expected, Lane, Lasting, Outcome, Shot, Supply};
+use crate::loadtest::lane::{Deck, Expected, Lane, Lasting, Outcome, Shot, Supply};
 use crate::loadtest::measure::tally::{Event, Tally};
 use crate::loadtest::mix::Kind;
 use crate::loadtest::plan::{LoadPlan, Pace};
@@ -77,11 +77,18 @@ impl Range {
         Ok(Proof { outcome: answer.map_or(Outcome::Failed, |answer| arm.expected.compare(answer)), status: answer.map(|answer| answer.status) })
     }
 
-    /// Sends `shot`, unmeasured.
-    pub async fn ask(&self, shot: Shot, timeout: Duration) -> Option<Answer> {
-        let mut connection = Connection::to(self.target.clone(), timeout);
-        if connection.ready().await { connection.send(shot, self.marker.as_ref()).await } else { None }
+}
+
+/// Sends `shots` to `target`, one after another and unmeasured, and returns the cookies that came of them.
+pub async fn cookies(target: &Target, shots: Vec<Shot>, timeout: Duration) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for shot in shots {
+        let mut connection = Connection::to(target.clone(), timeout);
+        if connection.ready().await {
+            found.extend(connection.cookie(shot).await);
+        }
     }
+    found
 }
 
 /// Sends `plan`'s load over `range`, counting into `tally`, which others may look at meanwhile.

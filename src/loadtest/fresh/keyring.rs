@@ -51,6 +51,8 @@ pub enum Holder {
     Pairs(Arc<Pairs>),
     /// It holds this symmetric key, as text.
     Text(Arc<str>),
+    /// It has opened these sessions: a cookie's name and value each.
+    Sessions(Arc<[(String, String)]>),
 }
 
 /// Pairs of id and secret.
@@ -96,6 +98,15 @@ impl Keyring {
     pub fn text(&self, store: &str) -> Option<Arc<str>> {
         match self.0.get(store) {
             Some(Holder::Text(text)) => Some(Arc::clone(text)),
+            _ => None,
+        }
+    }
+
+    /// The sessions of the authenticator `name`.
+    #[must_use]
+    pub fn sessions(&self, name: &str) -> Option<Arc<[(String, String)]>> {
+        match self.0.get(name) {
+            Some(Holder::Sessions(sessions)) => Some(Arc::clone(sessions)),
             _ => None,
         }
     }

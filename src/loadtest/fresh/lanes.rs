@@ -18,6 +18,7 @@ use crate::loadtest::credentials::gigya::{GigyaPresenter, GigyaRequestPresenter,
 use crate::loadtest::credentials::janrain::JanrainPresenter;
 use crate::loadtest::credentials::opaque::OpaquePresenter;
 use crate::loadtest::credentials::pair::PairPresenter;
+use crate::loadtest::credentials::session::SessionPresenter;
 use crate::loadtest::credentials::ticket::TicketPresenter;
 use crate::loadtest::credentials::token::{TokenPresenter, algorithms, store_and_issuer};
 use crate::loadtest::fresh::keyring::Keyring;
@@ -98,6 +99,26 @@ impl Lanes {
 /// The authority is none.
 pub fn bare(path: Option<&str>, authority: &str) -> Result<Shot, String> {
     request("GET", path.unwrap_or(BARE), authority, Presented::default())
+}
+
+/// Requests that open sessions, `count` for each kind of them: the authenticator of scheme `session`, and what to send. Only those that
+/// a rule of the conf opens in exchange for credentials that can be made here.
+#[must_use]
+pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<(String, Vec<Shot>)> {
+    let mut presenters = Presenters { conf, means, made: Vec::new() };
+    let mut found: Vec<(String, Vec<Shot>)> = Vec::new();
+    for rule in conf.get("rules").and_then(Value::as_array).into_iter().flatten() {
+        let session = rule.get("serve").and_then(|serve| serve.get("session.open")).and_then(|open| open.get("session"));
+        let Some(session) = session.and_then(Value::as_str).filter(|name| found.iter().all(|(known, _)| known != name)) else { continue };
+        for way in through(rule.get("authenticate").unwrap_or(&Value::Null)) {
+            let shots = template(rule, &way, &mut presenters).and_then(|template| (0..count).map(|number| template.make(number, now)).collect());
+            if let Ok(shots) = shots {
+                found.push((session.to_owned(), shots));
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// Every way through the requirement of `rule`: authenticators that must all be satisfied.
@@ -185,12 +206,17 @@ impl Presenters<'_> {
             "gigya_session" => (Arc::new(GigyaSessionPresenter::new(settings, &text()?, &*means.random)?), "gigya_session"),
             "gigya_request" => (Arc::new(GigyaRequestPresenter::new(settings, |store| ring.text(store), random())?), "gigya_request"),
             "janrain_signature" => (Arc::new(JanrainPresenter::new(settings, pairs()?, random())), "janrain_signature"),
+            "session" => {
+                let sessions = ring.sessions(name).ok_or("no rule opens sessions of this kind for credentials that can be made here")?;
+                (Arc::new(SessionPresenter::new(sessions, random())), "session")
+            }
             other => return Err(format!("credentials of scheme `{other}` cannot be made here; bring them with --url and --credentials")),
         })
     }
 }
 
 /// Requests of one kind.
+#[derive(Clone)]
 struct Template {
     presenters: Vec<Arc<dyn Presenter>>,
     kind: Kind,
@@ -214,15 +240,21 @@ impl Maker for Template {
     }
 }
 
-fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Lane, String> {
-    let means = presenters.means;
-    let held: Vec<(Arc<dyn Presenter>, &'static str)> = way.iter().map(|name| presenters.of(name)).collect::<Result<_, _>>()?;
-    let schemes: Vec<&str> = held.iter().map(|(_, scheme)| *scheme).collect();
-    let held: Vec<Arc<dyn Presenter>> = held.iter().map(|(presenter, _)| Arc::clone(presenter)).collect();
+/// Good requests for `rule`, by the authenticators of `way`.
+fn template(rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Template, String> {
+    let held: Result<Vec<Arc<dyn Presenter>>, String> = way.iter().map(|name| presenters.of(name).map(|(presenter, _)| presenter)).collect();
     let matched = rule.get("match");
     let first = |key: &str| matched.and_then(|matched| matched.get(key)).into_iter().flat_map(listed).next();
     let asked = Asked { method: first("methods").unwrap_or("GET").to_owned(), path: example(first("paths").unwrap_or("/")) };
-    let authority = first("hosts").map_or_else(|| means.authority.clone(), |host| host.replacen("*.", "bench.", 1));
+    let authority = first("hosts").map_or_else(|| presenters.means.authority.clone(), |host| host.replacen("*.", "bench.", 1));
+    Ok(Template { presenters: held?, kind: Kind::Good, asked, authority, offset: 0 })
+}
+
+fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Lane, String> {
+    let means = presenters.means;
+    let schemes: Vec<&str> = way.iter().map(|name| presenters.of(name).map(|(_, scheme)| scheme)).collect::<Result<_, _>>()?;
+    let good = template(rule, way, presenters)?;
+    let held = &good.presenters;
     let single = held.iter().any(|presenter| presenter.lasting() == Lasting::Once);
     let lasting = held.iter().map(|presenter| presenter.lasting()).min_by_key(|lasting| match lasting {
         Lasting::Once => 0,
@@ -246,7 +278,7 @@ fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'
             Kind::Absent if open => Expected::Passes,
             _ => Expected::Refused,
         };
-        let template = Template { presenters: held.clone(), kind, asked: asked.clone(), authority: authority.clone(), offset };
+        let template = Template { kind, offset, ..good.clone() };
         let supply = Supply::new(Box::new(template), lasting, callers);
         arms.push(Arm { kind, expected, weight: means.mix.weight(kind), supply });
     }

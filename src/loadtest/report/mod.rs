@@ -3,4 +3,5 @@
 pub mod document;
 pub mod html;
 pub mod json;
+pub mod svg;
 pub mod text;
