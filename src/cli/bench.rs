@@ -147,7 +147,7 @@ impl Bench {
         let plan = self.plan()?;
         let tools = Tools { clock: Arc::new(WallClock), stopwatch: Arc::new(Monotonic::start()) };
         let load = threads(usize::from(self.load_threads), "load")?;
-        let stage = match &self.url {
+        let mut stage = match &self.url {
             None => here::stage(self, &tools)?,
             Some(url) => elsewhere::stage(self, url, &load)?,
         };
@@ -158,8 +158,12 @@ impl Bench {
             ));
         }
         let plan = LoadPlan { compare, ..plan };
-        let report = load.block_on(self.perform(stage, plan, &tools))?;
-        self.tell(&report)
+        let report = load.block_on(self.perform(&mut stage, plan, &tools));
+        // Runtimes end outside of any.
+        if let Some(here) = stage.here.take() {
+            here.end();
+        }
+        self.tell(&report?)
     }
 
     fn plan(&self) -> Result<LoadPlan, Failure> {
@@ -177,30 +181,24 @@ impl Bench {
     }
 
     /// Proves every lane, sends the load, and then the drills.
-    async fn perform(&self, mut stage: Stage, plan: LoadPlan, tools: &Tools) -> Result<Report, Failure> {
-        if !self.drill.is_empty() {
-            eprintln!("{} drills follow the load", self.drill.len());
-        }
-        self.prove(&mut stage, &plan, tools).await?;
+    async fn perform(&self, stage: &mut Stage, plan: LoadPlan, tools: &Tools) -> Result<Report, Failure> {
+        self.prove(stage, &plan, tools).await?;
         let tally = measured(&stage.range, &plan, tools, "load").await?;
         let mut drills = Vec::new();
         for drill in &self.drill {
             let Some(here) = &stage.here else { break };
             drills.push(Box::pin(trouble::drill(*drill, here, &stage.range, &plan, tools)).await?);
         }
-        if let Some(here) = stage.here.take() {
-            here.end();
-        }
         let budget = self.budget.as_ref().map(|budget| budget.hold(&tally)).unwrap_or_default();
         Ok(Report {
-            subject: stage.subject,
-            conf: stage.conf,
+            subject: stage.subject.clone(),
+            conf: stage.conf.clone(),
             machine: surroundings::machine(),
             plan,
             mix: self.mix,
             tally,
-            notes: stage.notes,
-            left_out: stage.left_out,
+            notes: stage.notes.clone(),
+            left_out: stage.left_out.clone(),
             drills,
             budget,
         })

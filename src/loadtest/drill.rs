@@ -104,8 +104,12 @@ pub fn faults(drill: Drill, tally: &Tally, trouble: (Duration, Duration)) -> Vec
     // A slice in which it was mended may still hold what began before.
     let length = tally.slice.as_secs_f64().max(f64::MIN_POSITIVE);
     let settled = trouble.1.as_secs_f64() + SETTLING.as_secs_f64();
-    let late = tally.slices.iter().zip(0_u32..).filter(|(_, index)| settled <= f64::from(*index) * length);
-    let late: u64 = late.map(|(slice, _)| slice.errors).sum();
+    let from = |moment: f64| tally.slices.iter().zip(0_u32..).filter(move |(_, index)| moment <= f64::from(*index) * length);
+    let late: u64 = from(settled).map(|(slice, _)| slice.errors).sum();
+    let during = from(trouble.0.as_secs_f64()).filter(|(_, index)| f64::from(*index) * length < trouble.1.as_secs_f64());
+    if during.map(|(slice, _)| slice.answers).sum::<u64>() == 0 || from(settled).map(|(slice, _)| slice.answers).sum::<u64>() == 0 {
+        faults.push("there was no load while it lasted, or none after: nothing was shown".to_owned());
+    }
     if 0 < late {
         faults.push(format!("{late} requests were not answered as they must be long after everything was mended"));
     }
@@ -114,3 +118,56 @@ pub fn faults(drill: Drill, tally: &Tally, trouble: (Duration, Duration)) -> Vec
 
 /// How long after the trouble everything must be well again.
 const SETTLING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Drill, faults};
+    use crate::loadtest::lane::{Expected, Outcome};
+    use crate::loadtest::measure::tally::{Event, Tally};
+
+    #[test]
+    fn a_drill_is_held_to_what_it_may_cost_and_to_when_it_is_over() {
+        let cases = [
+            // drill, second and outcome of what came besides, part of what is said, what the row shows
+            (Drill::StoreDown, None, None, "nothing but right answers"),
+            (Drill::StoreDown, Some((3, Outcome::Undecided)), None, "undecided while the store is away"),
+            (Drill::Reload, Some((3, Outcome::Undecided)), Some("undecided"), "a reload costs nobody an answer"),
+            (Drill::StoreDown, Some((6, Outcome::Undecided)), Some("long after"), "still undecided when it is back"),
+            (Drill::StoreDown, Some((3, Outcome::LetThrough)), Some("let_through"), "never let through"),
+            (Drill::KeyRotation, Some((3, Outcome::Wrong)), Some("wrong"), "a good one refused as bad"),
+            (Drill::IssuerDown, Some((3, Outcome::Failed)), Some("failed"), "a connection lost"),
+        ];
+        let trouble = (Duration::from_secs(2), Duration::from_secs(4));
+        let event = |second: u64, outcome| Event {
+            turn: None,
+            number: 0,
+            first: false,
+            outcome,
+            expected: Expected::Passes,
+            status: None,
+            latency: 1,
+            at: second * 1_000_000_000,
+        };
+        for (drill, besides, expected, shows) in cases {
+            let mut tally = Tally::fresh(&[], Duration::from_secs(8)).unwrap();
+            for second in 0..8 {
+                tally.count(&event(second, Outcome::Right));
+                if let Some((_, outcome)) = besides.filter(|(at, _)| *at == second) {
+                    tally.count(&event(second, outcome));
+                }
+            }
+            tally.end(Duration::from_secs(8));
+            let faults = faults(drill, &tally, trouble);
+            match expected {
+                None => assert!(faults.is_empty(), "{shows}: {faults:?}"),
+                Some(part) => assert!(faults.iter().any(|fault| fault.contains(part)), "{shows}: {faults:?}"),
+            }
+        }
+        let mut short = Tally::fresh(&[], Duration::from_secs(8)).unwrap();
+        short.count(&event(0, Outcome::Right));
+        short.end(Duration::from_secs(1));
+        assert!(!faults(Drill::Reload, &short, trouble).is_empty(), "a drill without load shows nothing, and says so");
+    }
+}

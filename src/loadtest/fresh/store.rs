@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::domain::{Burn, Outage, Timestamp};
+use crate::domain::{Burn, Outage, Seconds, Timestamp};
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
 use crate::state::memory::Memory;
 
@@ -20,10 +20,13 @@ impl DrillStore {
     /// How much it remembers at once: every single-use credential of a long load.
     pub const CAPACITY: usize = 4_000_000;
 
-    /// An empty one that is there, made long enough before `now` that it may be asked about everything that is good.
+    /// How long it has been there, as far as it says: what was made before a store was is refused, since it may have been spent.
+    const AGE: Seconds = Seconds(3_600);
+
+    /// An empty one that is there, and says that it was long before `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { inner: Memory::new(Self::CAPACITY, now), down: AtomicBool::new(false) }
+        Self { inner: Memory::new(Self::CAPACITY, now.minus(Self::AGE)), down: AtomicBool::new(false) }
     }
 
     /// Whether it is away from now on.
