@@ -104,6 +104,9 @@ pub struct Bench {
     /// A claim that good tokens have besides; the value is JSON, or else text. More than once for several.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     claim: Vec<(String, String)>,
+    /// A field that requests have besides, such as what a condition of a rule asks for. More than once for several.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    header: Vec<(String, String)>,
     /// Send nothing without authentication: the highest rate, and no added latency.
     #[arg(long)]
     no_compare: bool,

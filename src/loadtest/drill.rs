@@ -20,11 +20,14 @@ pub enum Drill {
     Reload,
     /// The state store does not answer.
     StoreDown,
+    /// Everyone's token runs out at once, and several requests of each bring the same refresh token.
+    RefreshStorm,
 }
 
 impl Drill {
     /// Every drill.
-    pub const ALL: [Self; 5] = [Self::KeyRotation, Self::IssuerSlow, Self::IssuerDown, Self::Reload, Self::StoreDown];
+    pub const ALL: [Self; 6] =
+        [Self::KeyRotation, Self::IssuerSlow, Self::IssuerDown, Self::Reload, Self::StoreDown, Self::RefreshStorm];
 
     /// Its name in arguments and reports.
     #[must_use]
@@ -35,6 +38,7 @@ impl Drill {
             Self::IssuerDown => "issuer-down",
             Self::Reload => "reload",
             Self::StoreDown => "store-down",
+            Self::RefreshStorm => "refresh-storm",
         }
     }
 
@@ -47,6 +51,7 @@ impl Drill {
             Self::IssuerDown => "who is known stays known while the issuer is away",
             Self::Reload => "a conf that is put in force drops no request",
             Self::StoreDown => "what needs the store is answered 503, everything else goes on",
+            Self::RefreshStorm => "one exchange for each credential that has run out, however many requests bring it",
         }
     }
 

@@ -394,3 +394,50 @@ async fn a_running_proxy_is_measured_with_a_key_that_was_handed_in() {
     assert_eq!(kinds.len(), 4, "good, expired, forged and absent: {kinds:?}");
     assert_eq!(report["result"]["verdicts"]["right"], 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_confs_of_the_systems_are_put_under_load_in_their_own_words() {
+    let folder = Folder::new();
+    let cases = [
+        // system, lanes that must be among what was sent
+        ("gigya", vec!["visits · visit", "tokens · id-token", "pages · member", "on-behalf · backend"]),
+        ("janrain", vec!["clients · signed", "clients · basic"]),
+        ("taptalk", vec!["backends · server", "chat · user"]),
+        ("telematics", vec!["app · user", "registrations · backend", "registrations · account", "phones · user"]),
+    ];
+    for (system, wanted) in cases {
+        let conf = root().join(format!("conf/systems/{system}.yaml"));
+        let mut arguments = vec!["--self", "-c", conf.to_str().unwrap(), "--requests", "400", "--warmup", "0s", "--callers", "3"];
+        arguments.extend(["--connections", "4", "--mix", "good=1,expired=1,forged=1,replayed=1,absent=1", "--duration", "60s", "--json"]);
+        let output = bench(folder.path(), &arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{system}: {}", complained(&output));
+        let report = printed(&output);
+        let lanes: BTreeSet<&str> = report["result"]["lanes"].as_array().unwrap().iter().map(|lane| lane["name"].as_str().unwrap()).collect();
+        for lane in wanted {
+            assert!(lanes.contains(lane), "{system}: `{lane}` is missing: {:?}", report["left_out"]);
+        }
+        assert_eq!(report["result"]["errors"], 0, "{system}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_under_load_is_noticed_by_those_alone_who_need_it() {
+    let folder = Folder::new();
+    let conf = root().join("conf/demo.yaml");
+    let mut arguments = vec!["--self", "-c", conf.to_str().unwrap(), "--requests", "200", "--warmup", "0s", "--callers", "3", "--connections", "4"];
+    arguments.extend(["--drill", "store-down", "--drill", "reload", "--drill", "key-rotation", "--drill", "refresh-storm", "--json"]);
+    let output = bench(folder.path(), &arguments).await;
+    assert_eq!(output.status.code(), Some(0), "{}", complained(&output));
+    let report = printed(&output);
+    let drills = report["drills"].as_array().unwrap();
+    for drill in drills {
+        assert_eq!(drill["held"], true, "{}: {}", drill["name"], drill["faults"]);
+        assert_eq!(drill["result"]["verdicts"]["let_through"], 0, "{}", drill["name"]);
+    }
+    let undecided = |name: &str| {
+        let drill = drills.iter().find(|drill| drill["name"] == name).unwrap();
+        drill["result"]["verdicts"]["undecided"].as_u64().unwrap()
+    };
+    assert!(0 < undecided("store-down"), "tickets for one use need the store, and it was away");
+    assert_eq!((undecided("reload"), undecided("refresh-storm")), (0, 0), "nothing was missing in these");
+}

@@ -55,6 +55,7 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
                 callers: usize::try_from(bench.callers).unwrap_or(1),
                 mix: bench.mix,
                 authority: target.authority.clone(),
+        headers: bench.header.clone(),
                 random: Arc::new(SystemRandom),
             };
             let made = Lanes::of(&tree, &means, &bench.rule);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -24,6 +25,7 @@ use crate::loadtest::fresh::lanes::{Means, bare, openings};
 use crate::loadtest::fresh::rewrite::rewritten;
 use crate::loadtest::fresh::sections::{Fresh, Grounds, freshened};
 use crate::loadtest::fresh::store::DrillStore;
+use crate::loadtest::fresh::storm::Storm;
 use crate::loadtest::fresh::upstream::LoadUpstream;
 use crate::loadtest::fresh::vault::Vault;
 use crate::loadtest::target::Target;
@@ -43,6 +45,8 @@ pub(super) struct Here {
     pub(super) store: Arc<DrillStore>,
     /// The conf in force.
     pub(super) conf: PathBuf,
+    /// What a storm of renewals sends, and how many credentials it has spent.
+    pub(super) storm: (Arc<Range>, Arc<AtomicU64>),
     upstream: LoadUpstream,
     folder: Folder,
 }
@@ -135,6 +139,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         callers: usize::try_from(bench.callers).unwrap_or(1),
         mix: bench.mix,
         authority: target.authority.clone(),
+        headers: bench.header.clone(),
         random,
     };
     for (session, shots) in openings(&conf, &means, SESSIONS.min(u64::from(bench.callers)), tools.clock.now()) {
@@ -146,14 +151,17 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     let Lanes { lanes, left_out } = Lanes::of(&conf, &means, &bench.rule);
     bench.ready(&lanes, &left_out)?;
     let bare = Some(bare(None, &target.authority).map_err(Failure::new)?);
-    let range = Arc::new(Range { target, lanes, bare, marker: Some(upstream.marker().clone()) });
+    let Storm { lanes: stormy, pairs } = Storm::over(&conf, &means);
+    let marker = Some(upstream.marker().clone());
+    let storm = (Arc::new(Range { target: target.clone(), lanes: stormy, bare: None, marker: marker.clone() }), pairs);
+    let range = Arc::new(Range { target, lanes, bare, marker });
     Ok(Stage {
         range,
         left_out,
         notes,
         subject: format!("{}, with fresh keys, on loopback, {workers} worker threads", written.display()),
         conf: described(&conf, written),
-        here: Some(Here { process: Arc::new(process), proxy, beside, issuer, store, conf: path, upstream, folder }),
+        here: Some(Here { process: Arc::new(process), proxy, beside, issuer, store, conf: path, storm, upstream, folder }),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Drills: what goes wrong with a proxy of our own under load, and how it is mended.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::assembly::machine::Machine;
@@ -10,7 +11,8 @@ use crate::cli::Failure;
 use crate::demo::issuer::Trouble;
 use crate::loadtest::driver::run::{Range, Tools};
 use crate::loadtest::drill::{Drill, faults};
-use crate::loadtest::plan::LoadPlan;
+use crate::loadtest::plan::{LoadPlan, Pace};
+use crate::loadtest::report::document::described;
 
 /// How long things are well before, wrong, and well again.
 const PHASE: Duration = Duration::from_secs(2);
@@ -23,6 +25,9 @@ pub(super) async fn drill(
     plan: &LoadPlan,
     tools: &Tools,
 ) -> Result<DrillOutcome, Failure> {
+    if drill == Drill::RefreshStorm {
+        return storm(here, plan, tools).await;
+    }
     let trouble = (PHASE, PHASE * 2);
     // Bounded by its time alone: one that ends before anything goes wrong shows nothing.
     let plan = LoadPlan { duration: PHASE * 4, warmup: Duration::ZERO, requests: LoadPlan::MOST_REQUESTS, ..plan.clone() };
@@ -67,6 +72,8 @@ async fn begin(drill: Drill, here: &Here, range: &Arc<Range>) -> Result<Vec<Stri
             Ok(Vec::new())
         }
         Drill::Reload => reload(here).await,
+        // It is a load of its own.
+        Drill::RefreshStorm => Ok(Vec::new()),
     }
 }
 
@@ -91,4 +98,38 @@ async fn reload(here: &Here) -> Result<Vec<String>, Failure> {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     Ok(vec![format!("the conf was put in force {TIMES} times")])
+}
+
+/// Everyone's token runs out at once: every request brings one that has, and what buys another.
+async fn storm(here: &Here, plan: &LoadPlan, tools: &Tools) -> Result<DrillOutcome, Failure> {
+    let drill = Drill::RefreshStorm;
+    let (range, pairs) = &here.storm;
+    if range.lanes.is_empty() {
+        let says = "no rule renews the tokens of a `jwt` authenticator by an `oauth2` renewer with refresh tokens that clients bring";
+        return Err(Failure::new(format!("drill {}: {says}", drill.name())));
+    }
+    let plan = LoadPlan {
+        duration: PHASE * 2,
+        warmup: Duration::ZERO,
+        requests: LoadPlan::MOST_REQUESTS,
+        compare: false,
+        pace: Pace::Closed,
+        ..plan.clone()
+    };
+    let (asked, before) = (here.issuer.asked("/token"), pairs.load(Ordering::Relaxed));
+    let tally = measured(range, &plan, tools, drill.name()).await?;
+    let exchanges = here.issuer.asked("/token").saturating_sub(asked);
+    let spent = pairs.load(Ordering::Relaxed).saturating_sub(before);
+    let counts = tally.counts();
+    let mut faults = Vec::new();
+    if counts.errors() != 0 || counts.all() == 0 {
+        let first = tally.offenders.first().map(described).unwrap_or_default();
+        faults.push(format!("{} of {} requests did not pass; the first: {first}", counts.errors(), counts.all()));
+    }
+    if spent < u64::try_from(exchanges).unwrap_or(u64::MAX) {
+        faults.push(format!("{exchanges} exchanges for {spent} refresh tokens: some were spent more than once"));
+    }
+    let notes = vec![format!("{} requests brought {spent} refresh tokens, which were spent in {exchanges} exchanges", counts.all())];
+    let trouble = (Duration::ZERO, plan.duration);
+    Ok(DrillOutcome { name: drill.name(), shows: drill.shows(), trouble, tally, notes, faults })
 }

@@ -113,7 +113,9 @@ impl TokenPresenter {
     /// How long tokens live unless the conf wants less.
     const LIFE: Seconds = Seconds(3_600);
 
-    fn claims(&self, kind: Kind, number: u64, now: Timestamp) -> Value {
+    /// What a token of `kind` of caller `number` says.
+    #[must_use]
+    pub fn claims(&self, kind: Kind, number: u64, now: Timestamp) -> Value {
         let past = Seconds(self.leeway.0.saturating_add(60));
         let expires = if kind == Kind::Expired { now.minus(past) } else { now.plus(self.life) };
         let mut claims = self.base.clone();

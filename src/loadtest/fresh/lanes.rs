@@ -12,6 +12,7 @@ use http_body_util::Full;
 use serde_json::Value;
 
 use crate::domain::{Random, Seconds, Timestamp};
+use crate::demo::credentials::server_key;
 use crate::demo::issuer::DemoIssuer;
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
 use crate::loadtest::credentials::gigya::{GigyaPresenter, GigyaRequestPresenter, GigyaSessionPresenter};
@@ -42,6 +43,8 @@ pub struct Means {
     pub mix: Mix,
     /// What `Host` says where a rule names none.
     pub authority: String,
+    /// Fields that every request has besides.
+    pub headers: Vec<(String, String)>,
     /// Unpredictable bytes.
     pub random: Arc<dyn Random>,
 }
@@ -224,11 +227,13 @@ struct Template {
     authority: String,
     /// Added to the caller's number, so that what is spent is nobody else's.
     offset: u64,
+    /// What clients send besides.
+    besides: Presented,
 }
 
 impl Maker for Template {
     fn make(&self, number: u64, now: Timestamp) -> Result<Shot, String> {
-        let mut presented = Presented::default();
+        let mut presented = self.besides.clone();
         for (index, presenter) in self.presenters.iter().enumerate() {
             // Of several, the first is what is wrong with the request.
             let kind = if index == 0 && self.kind != Kind::Replayed { self.kind } else { Kind::Good };
@@ -243,11 +248,32 @@ impl Maker for Template {
 /// Good requests for `rule`, by the authenticators of `way`.
 fn template(rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Template, String> {
     let held: Result<Vec<Arc<dyn Presenter>>, String> = way.iter().map(|name| presenters.of(name).map(|(presenter, _)| presenter)).collect();
+    let (asked, authority) = sent_to(rule, presenters.means);
+    let besides = of_system(rule).and(Presented { headers: presenters.means.headers.clone(), ..Presented::default() });
+    Ok(Template { presenters: held?, kind: Kind::Good, asked, authority, offset: 0, besides })
+}
+
+/// A request that matches `rule`, and its `Host`.
+pub(super) fn sent_to(rule: &Value, means: &Means) -> (Asked, String) {
     let matched = rule.get("match");
     let first = |key: &str| matched.and_then(|matched| matched.get(key)).into_iter().flat_map(listed).next();
     let asked = Asked { method: first("methods").unwrap_or("GET").to_owned(), path: example(first("paths").unwrap_or("/")) };
-    let authority = first("hosts").map_or_else(|| presenters.means.authority.clone(), |host| host.replacen("*.", "bench.", 1));
-    Ok(Template { presenters: held?, kind: Kind::Good, asked, authority, offset: 0 })
+    (asked, first("hosts").map_or_else(|| means.authority.clone(), |host| host.replacen("*.", "bench.", 1)))
+}
+
+/// What clients of the rule's system send beside their credential.
+fn of_system(rule: &Value) -> Presented {
+    let system = rule.get("system");
+    let taptalk = system.and_then(|system| system.get("taptalk"));
+    if taptalk.is_none() && system.and_then(Value::as_str) != Some("taptalk") {
+        return Presented::default();
+    }
+    // Back ends present a Server-Key and are no app.
+    let app = taptalk.and_then(|settings| settings.get("apps")).into_iter().flat_map(listed).next();
+    let Some(app) = app else { return Presented::default() };
+    ["device-identifier", "device-model", "device-platform"]
+        .into_iter()
+        .fold(Presented::header("app-key", server_key(app, "bench")), |all, name| all.and(Presented::header(name, "bench".to_owned())))
 }
 
 fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Lane, String> {
@@ -293,6 +319,11 @@ fn example(pattern: &str) -> String {
         part => part.to_owned(),
     };
     pattern.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// The request for `asked` with what is `presented`.
+pub(super) fn good_request(asked: &Asked, authority: &str, presented: Presented) -> Result<Shot, String> {
+    request(&asked.method, &asked.path, authority, presented)
 }
 
 fn request(method: &str, path: &str, authority: &str, presented: Presented) -> Result<Shot, String> {

@@ -11,5 +11,6 @@ pub mod lanes;
 pub mod rewrite;
 pub mod sections;
 pub mod store;
+pub mod storm;
 pub mod upstream;
 pub mod vault;

@@ -64,6 +64,7 @@ pub fn freshened(mut conf: Value, grounds: &mut Grounds<'_>) -> Result<Fresh, St
         }
     }
     authenticators(root, grounds, &mut keyring, &mut notes)?;
+    renewers(root, grounds)?;
     Ok(Fresh { conf, keyring, scopes: wanted.scopes, notes })
 }
 
@@ -296,6 +297,20 @@ fn authenticators(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, keyr
                 members.remove("ca");
             }
         }
+    }
+    Ok(())
+}
+
+/// Token endpoints are the stand-in's; what else renews asks the service behind, which gives nothing.
+fn renewers(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>) -> Result<(), String> {
+    for (_, renewer) in root.get_mut("renewers").and_then(Value::as_object_mut).into_iter().flatten() {
+        let Some(settings) = renewer.get_mut("oauth2").and_then(Value::as_object_mut) else { continue };
+        settings.retain(|key, _| !matches!(key.as_str(), "issuer" | "client_auth" | "ca") && !key.starts_with("client_key"));
+        settings.remove("client_assertion_audience");
+        let secret = grounds.vault.file("client-secret", DemoIssuer::INTROSPECTION_CLIENT.1)?;
+        settings.insert("token_url".to_owned(), format!("{}/token", grounds.issuer.issuer()).into());
+        settings.insert("client_id".to_owned(), DemoIssuer::INTROSPECTION_CLIENT.0.into());
+        settings.insert("client_secret".to_owned(), json!({ "file": secret }));
     }
     Ok(())
 }
