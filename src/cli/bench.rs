@@ -19,8 +19,8 @@ use crate::cli::bench::here::Here;
 use crate::cli::length::Length;
 use crate::cli::{Done, Failure, print_json};
 use crate::loadtest::budget::Budget;
-use crate::loadtest::driver::run::{Range, Tools, drive};
 use crate::loadtest::drill::{Drill, DrillOutcome};
+use crate::loadtest::driver::run::{Range, Tools, drive};
 use crate::loadtest::fresh::lanes::Lanes;
 use crate::loadtest::lane::Outcome;
 use crate::loadtest::measure::tally::Tally;
@@ -231,7 +231,9 @@ impl Bench {
                         Outcome::Right if held.kind != Kind::Replayed => {}
                         _ if fresh && why.is_none() => why = Some(format!("a good credential does not pass: {status}")),
                         _ if fresh => {}
-                        _ => why = why.or_else(|| Some(format!("what is {} is not refused but left undecided: {status}", held.kind.name()))),
+                        _ => {
+                            why = why.or_else(|| Some(format!("what is {} is not refused but left undecided: {status}", held.kind.name())))
+                        }
                     }
                 }
             }

@@ -5,10 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::loadtest::lane::Outcome;
 use crate::loadtest::measure::added;
 use crate::loadtest::measure::latencies::{Latencies, PERCENTILES, shown};
 use crate::loadtest::measure::tally::Tally;
-use crate::loadtest::lane::Outcome;
 
 /// Conditions, each of which must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,13 +95,8 @@ const COUNTED: [(&str, Counted); 7] = [
 ];
 
 /// Longer ones first: `<=` begins with `<`.
-const COMPARISONS: [(&str, Comparison); 5] = [
-    ("<=", Comparison::AtMost),
-    (">=", Comparison::AtLeast),
-    ("==", Comparison::Equal),
-    ("<", Comparison::Less),
-    (">", Comparison::More),
-];
+const COMPARISONS: [(&str, Comparison); 5] =
+    [("<=", Comparison::AtMost), (">=", Comparison::AtLeast), ("==", Comparison::Equal), ("<", Comparison::Less), (">", Comparison::More)];
 
 const UNITS: [(&str, f64); 5] = [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
 

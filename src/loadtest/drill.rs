@@ -26,8 +26,7 @@ pub enum Drill {
 
 impl Drill {
     /// Every drill.
-    pub const ALL: [Self; 6] =
-        [Self::KeyRotation, Self::IssuerSlow, Self::IssuerDown, Self::Reload, Self::StoreDown, Self::RefreshStorm];
+    pub const ALL: [Self; 6] = [Self::KeyRotation, Self::IssuerSlow, Self::IssuerDown, Self::Reload, Self::StoreDown, Self::RefreshStorm];
 
     /// Its name in arguments and reports.
     #[must_use]

@@ -70,7 +70,8 @@ impl FromStr for Mix {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut weights = [None; 5];
         for part in text.split(',') {
-            let (name, weight) = part.split_once('=').ok_or_else(|| format!("`{part}` has no weight; write KIND=WEIGHT, such as good=90"))?;
+            let (name, weight) =
+                part.split_once('=').ok_or_else(|| format!("`{part}` has no weight; write KIND=WEIGHT, such as good=90"))?;
             let (name, weight) = (name.trim(), weight.trim());
             let found = Kind::ALL.into_iter().zip(weights.iter_mut()).find(|(kind, _)| kind.name() == name);
             let (_, slot) = found.ok_or_else(|| format!("there is no kind `{name}`; known: {}", Kind::ALL.map(Kind::name).join(" ")))?;

@@ -412,7 +412,8 @@ async fn the_confs_of_the_systems_are_put_under_load_in_their_own_words() {
         let output = bench(folder.path(), &arguments).await;
         assert_eq!(output.status.code(), Some(0), "{system}: {}", complained(&output));
         let report = printed(&output);
-        let lanes: BTreeSet<&str> = report["result"]["lanes"].as_array().unwrap().iter().map(|lane| lane["name"].as_str().unwrap()).collect();
+        let lanes: BTreeSet<&str> =
+            report["result"]["lanes"].as_array().unwrap().iter().map(|lane| lane["name"].as_str().unwrap()).collect();
         for lane in wanted {
             assert!(lanes.contains(lane), "{system}: `{lane}` is missing: {:?}", report["left_out"]);
         }
@@ -424,7 +425,8 @@ async fn the_confs_of_the_systems_are_put_under_load_in_their_own_words() {
 async fn what_goes_wrong_under_load_is_noticed_by_those_alone_who_need_it() {
     let folder = Folder::new();
     let conf = root().join("conf/demo.yaml");
-    let mut arguments = vec!["--self", "-c", conf.to_str().unwrap(), "--requests", "200", "--warmup", "0s", "--callers", "3", "--connections", "4"];
+    let mut arguments =
+        vec!["--self", "-c", conf.to_str().unwrap(), "--requests", "200", "--warmup", "0s", "--callers", "3", "--connections", "4"];
     arguments.extend(["--drill", "store-down", "--drill", "reload", "--drill", "key-rotation", "--drill", "refresh-storm", "--json"]);
     let output = bench(folder.path(), &arguments).await;
     assert_eq!(output.status.code(), Some(0), "{}", complained(&output));

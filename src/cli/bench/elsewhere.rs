@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 use url::Url;
 
 use crate::ambient::{self, SystemRandom};
+use crate::cli::Failure;
 use crate::cli::bench::here::{described, read};
 use crate::cli::bench::{Bench, Lanes, Stage};
-use crate::cli::Failure;
 use crate::jose::mint::SigningKey;
 use crate::loadtest::credentials::prepared;
 use crate::loadtest::driver::connection::Marker;
@@ -29,8 +29,7 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = url.port_or_known_default().unwrap_or(80);
     let found = load.block_on(tokio::net::lookup_host((host.as_str(), port)));
-    let resolved: Vec<SocketAddr> =
-        found.map_err(|error| Failure::new(format!("cannot find `{host}`: {error}")))?.collect();
+    let resolved: Vec<SocketAddr> = found.map_err(|error| Failure::new(format!("cannot find `{host}`: {error}")))?.collect();
     let remote = if bench.yes_remote { Remote::Permitted } else { Remote::Refused };
     let target = Target::of(url, &resolved, remote).map_err(Failure::new)?;
 
@@ -38,8 +37,8 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
     let mut left_out = Vec::new();
     if let Some(path) = &bench.credentials {
         let text = file(path, 1 << 30)?;
-        lanes = prepared::lanes(&text, &bench.mix, &target.authority)
-            .map_err(|why| Failure::new(format!("`{}`: {why}", path.display())))?;
+        lanes =
+            prepared::lanes(&text, &bench.mix, &target.authority).map_err(|why| Failure::new(format!("`{}`: {why}", path.display())))?;
     }
     let mut conf = Vec::new();
     if let Some(path) = &bench.conf {
@@ -55,7 +54,7 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
                 callers: usize::try_from(bench.callers).unwrap_or(1),
                 mix: bench.mix,
                 authority: target.authority.clone(),
-        headers: bench.header.clone(),
+                headers: bench.header.clone(),
                 random: Arc::new(SystemRandom),
             };
             let made = Lanes::of(&tree, &means, &bench.rule);

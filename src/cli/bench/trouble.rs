@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::assembly::machine::Machine;
+use crate::cli::Failure;
 use crate::cli::bench::here::Here;
 use crate::cli::bench::{DrillOutcome, measured};
-use crate::cli::Failure;
 use crate::demo::issuer::Trouble;
-use crate::loadtest::driver::run::{Range, Tools};
 use crate::loadtest::drill::{Drill, faults};
+use crate::loadtest::driver::run::{Range, Tools};
 use crate::loadtest::plan::{LoadPlan, Pace};
 use crate::loadtest::report::document::described;
 
@@ -18,13 +18,7 @@ use crate::loadtest::report::document::described;
 const PHASE: Duration = Duration::from_secs(2);
 
 /// Sends load while something goes wrong, and tells who noticed.
-pub(super) async fn drill(
-    drill: Drill,
-    here: &Here,
-    range: &Arc<Range>,
-    plan: &LoadPlan,
-    tools: &Tools,
-) -> Result<DrillOutcome, Failure> {
+pub(super) async fn drill(drill: Drill, here: &Here, range: &Arc<Range>, plan: &LoadPlan, tools: &Tools) -> Result<DrillOutcome, Failure> {
     if drill == Drill::RefreshStorm {
         return storm(here, plan, tools).await;
     }

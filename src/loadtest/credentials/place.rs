@@ -61,7 +61,11 @@ mod tests {
             (Value::Null, Place::Bearer, "nothing is written"),
             (json!("bearer"), Place::Bearer, "the bearer by name"),
             (json!([{ "query": "ticket" }, "bearer"]), Place::Query("ticket".into()), "the first of two"),
-            (json!({ "header": "Authorization", "prefix": "OAuth " }), Place::Header("Authorization".into(), "OAuth ".into()), "with a prefix"),
+            (
+                json!({ "header": "Authorization", "prefix": "OAuth " }),
+                Place::Header("Authorization".into(), "OAuth ".into()),
+                "with a prefix",
+            ),
             (json!({ "cookie": "c" }), Place::Cookie("c".into()), "a cookie"),
             (json!({ "query_bearer": "a" }), Place::QueryBearer("a".into()), "a bearer in the query"),
         ];

@@ -57,7 +57,8 @@ struct Turning(Vec<Shot>);
 
 impl Maker for Turning {
     fn make(&self, number: u64, _: Timestamp) -> Result<Shot, String> {
-        let index = u64::try_from(self.0.len()).ok().and_then(|length| number.checked_rem(length)).and_then(|index| usize::try_from(index).ok());
+        let index =
+            u64::try_from(self.0.len()).ok().and_then(|length| number.checked_rem(length)).and_then(|index| usize::try_from(index).ok());
         index.and_then(|index| self.0.get(index)).cloned().ok_or_else(|| "there is no request to send".to_owned())
     }
 }
@@ -67,9 +68,10 @@ struct Single(Mutex<VecDeque<Shot>>);
 
 impl Maker for Single {
     fn make(&self, _: u64, _: Timestamp) -> Result<Shot, String> {
-        self.0.lock().pop_front().ok_or_else(|| {
-            "the requests that may be sent once are used up: prepare more of them, or send less with --requests".to_owned()
-        })
+        self.0
+            .lock()
+            .pop_front()
+            .ok_or_else(|| "the requests that may be sent once are used up: prepare more of them, or send less with --requests".to_owned())
     }
 }
 

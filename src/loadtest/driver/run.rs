@@ -74,9 +74,11 @@ impl Range {
             return Ok(Proof { outcome: Outcome::Failed, status: None });
         }
         let answer = connection.send(drawn.shot, self.marker.as_ref()).await;
-        Ok(Proof { outcome: answer.map_or(Outcome::Failed, |answer| arm.expected.compare(answer)), status: answer.map(|answer| answer.status) })
+        Ok(Proof {
+            outcome: answer.map_or(Outcome::Failed, |answer| arm.expected.compare(answer)),
+            status: answer.map(|answer| answer.status),
+        })
     }
-
 }
 
 /// Sends `shots` to `target`, one after another and unmeasured, and returns the cookies that came of them.

@@ -11,9 +11,9 @@ use http::{HeaderName, HeaderValue, Request};
 use http_body_util::Full;
 use serde_json::Value;
 
-use crate::domain::{Random, Seconds, Timestamp};
 use crate::demo::credentials::server_key;
 use crate::demo::issuer::DemoIssuer;
+use crate::domain::{Random, Seconds, Timestamp};
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
 use crate::loadtest::credentials::gigya::{GigyaPresenter, GigyaRequestPresenter, GigyaSessionPresenter};
 use crate::loadtest::credentials::janrain::JanrainPresenter;
@@ -114,7 +114,8 @@ pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<
         let session = rule.get("serve").and_then(|serve| serve.get("session.open")).and_then(|open| open.get("session"));
         let Some(session) = session.and_then(Value::as_str).filter(|name| found.iter().all(|(known, _)| known != name)) else { continue };
         for way in through(rule.get("authenticate").unwrap_or(&Value::Null)) {
-            let shots = template(rule, &way, &mut presenters).and_then(|template| (0..count).map(|number| template.make(number, now)).collect());
+            let shots =
+                template(rule, &way, &mut presenters).and_then(|template| (0..count).map(|number| template.make(number, now)).collect());
             if let Ok(shots) = shots {
                 found.push((session.to_owned(), shots));
                 break;
@@ -247,7 +248,8 @@ impl Maker for Template {
 
 /// Good requests for `rule`, by the authenticators of `way`.
 fn template(rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Result<Template, String> {
-    let held: Result<Vec<Arc<dyn Presenter>>, String> = way.iter().map(|name| presenters.of(name).map(|(presenter, _)| presenter)).collect();
+    let held: Result<Vec<Arc<dyn Presenter>>, String> =
+        way.iter().map(|name| presenters.of(name).map(|(presenter, _)| presenter)).collect();
     let (asked, authority) = sent_to(rule, presenters.means);
     let besides = of_system(rule).and(Presented { headers: presenters.means.headers.clone(), ..Presented::default() });
     Ok(Template { presenters: held?, kind: Kind::Good, asked, authority, offset: 0, besides })

@@ -277,7 +277,12 @@ pub fn scopes_of(root: &Value) -> Vec<String> {
 }
 
 /// Who is asked about credentials is a stand-in.
-fn authenticators(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, keyring: &mut Keyring, notes: &mut Vec<String>) -> Result<(), String> {
+fn authenticators(
+    root: &mut Map<String, Value>,
+    grounds: &mut Grounds<'_>,
+    keyring: &mut Keyring,
+    notes: &mut Vec<String>,
+) -> Result<(), String> {
     let issuer = grounds.issuer.issuer();
     for (name, authenticator) in root.get_mut("authenticators").and_then(Value::as_object_mut).into_iter().flatten() {
         if let Some(jwt) = authenticator.get_mut("jwt")

@@ -69,12 +69,8 @@ impl Storm {
             current: Mutex::new(None),
             random: Arc::clone(&means.random),
         };
-        let arm = Arm {
-            kind: Kind::Expired,
-            expected: Expected::Passes,
-            weight: 1,
-            supply: Supply::new(Box::new(spending), Lasting::Once, 1),
-        };
+        let arm =
+            Arm { kind: Kind::Expired, expected: Expected::Passes, weight: 1, supply: Supply::new(Box::new(spending), Lasting::Once, 1) };
         let rule = rule.get("name").and_then(Value::as_str).unwrap_or_default();
         Some(Lane { name: format!("{rule} · {name}, renewing").into(), scheme: Arc::from("jwt"), arms: vec![arm] })
     }

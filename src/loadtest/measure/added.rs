@@ -58,10 +58,8 @@ pub fn spread(tally: &Tally) -> Vec<Spread> {
 
 fn quartiles(name: &'static str, slices: &[Slice], of: fn((u64, u64)) -> u64) -> Option<Spread> {
     let signed = |nanos: u64| i64::try_from(nanos).unwrap_or(i64::MAX);
-    let mut differences: Vec<i64> = slices
-        .iter()
-        .filter_map(|slice| Some(signed(of(slice.with?)).saturating_sub(signed(of(slice.without?)))))
-        .collect();
+    let mut differences: Vec<i64> =
+        slices.iter().filter_map(|slice| Some(signed(of(slice.with?)).saturating_sub(signed(of(slice.without?))))).collect();
     differences.sort_unstable();
     let at = |quarter: usize| differences.get((differences.len() - 1) * quarter / 4).copied();
     match differences.len() {

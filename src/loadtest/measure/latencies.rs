@@ -3,8 +3,7 @@
 use hdrhistogram::Histogram;
 
 /// Percentiles that are reported, with their names.
-pub const PERCENTILES: [(&str, f64); 6] =
-    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("p99.99", 99.99), ("max", 100.0)];
+pub const PERCENTILES: [(&str, f64); 6] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9), ("p99.99", 99.99), ("max", 100.0)];
 
 /// Latencies in nanoseconds.
 #[derive(Debug, Clone)]

@@ -172,13 +172,7 @@ impl Tally {
     /// The library makes no histogram.
     pub fn fresh(lanes: &[Lane], duration: Duration) -> Result<Self, String> {
         let empty = Latencies::fresh()?;
-        let arm = |kind| ArmTally {
-            kind,
-            counts: Counts::default(),
-            statuses: BTreeMap::new(),
-            cold: empty.clone(),
-            warm: empty.clone(),
-        };
+        let arm = |kind| ArmTally { kind, counts: Counts::default(), statuses: BTreeMap::new(), cold: empty.clone(), warm: empty.clone() };
         let lanes = lanes
             .iter()
             .map(|lane| LaneTally {

@@ -39,10 +39,9 @@ impl Report {
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         let counts = self.tally.counts();
-        for (outcome, says) in [
-            (Outcome::LetThrough, "must be refused and were let through"),
-            (Outcome::Wrong, "were not answered as they must be"),
-        ] {
+        for (outcome, says) in
+            [(Outcome::LetThrough, "must be refused and were let through"), (Outcome::Wrong, "were not answered as they must be")]
+        {
             let count = counts.of(outcome);
             if 0 < count {
                 let first = self.tally.offenders.iter().find(|offender| offender.outcome == outcome).map(described).unwrap_or_default();

@@ -27,7 +27,9 @@ rect.a, circle.a { fill: var(--a) } rect.b, circle.b { fill: var(--b) } rect.c, 
 #[must_use]
 pub fn page(report: &Report) -> String {
     let mut out = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
-    out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"referrer\" content=\"no-referrer\">");
+    out.push_str(
+        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><meta name=\"referrer\" content=\"no-referrer\">",
+    );
     // Nothing is fetched and nothing runs, whatever stands in the page.
     out.push_str("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">");
     let _ = write!(out, "<title>countersign bench: {}</title><style>{STYLE}</style></head><body>", escaped(&report.subject));
@@ -77,7 +79,8 @@ fn latencies(out: &mut String, tally: &Tally) {
     let names: String = PERCENTILES.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();
     let _ = write!(out, "<div class=\"wide\"><table><tr><th>latency</th><th>samples</th>{names}</tr>");
     for (what, latencies) in known.iter().filter(|(_, latencies)| 0 < latencies.count()) {
-        let cells: String = PERCENTILES.iter().map(|(_, at)| format!("<td>{}</td>", latencies.at(*at).map(of).unwrap_or_default())).collect();
+        let cells: String =
+            PERCENTILES.iter().map(|(_, at)| format!("<td>{}</td>", latencies.at(*at).map(of).unwrap_or_default())).collect();
         let _ = write!(out, "<tr><td>{what}</td><td>{}</td>{cells}</tr>", latencies.count());
     }
     for (what, latencies) in [("added, warm", &tally.with), ("added, cold", &tally.cold)] {

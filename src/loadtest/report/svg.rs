@@ -70,7 +70,12 @@ pub fn plot(plot: &Plot<'_>) -> String {
     let _ = write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\"><title>{title}</title>");
     for (begin, end) in &plot.shaded {
         let (left, right) = (x(begin.clamp(from, to)), x(end.clamp(from, to)));
-        let _ = write!(out, "<rect class=\"shade\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>", right - left, HEIGHT - TOP - BOTTOM);
+        let _ = write!(
+            out,
+            "<rect class=\"shade\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            right - left,
+            HEIGHT - TOP - BOTTOM
+        );
     }
     for step in 0..=4_u8 {
         let at = low + (high - low) * f64::from(step) / 4.0;
@@ -114,7 +119,14 @@ mod tests {
 
     fn drawn(points: Vec<Option<(f64, f64)>>) -> String {
         let series = vec![Series { name: "<b>", class: "a", points }];
-        plot(&Plot { title: "t & \"u\"", across: "s", marks: vec![(0.0, "0".into())], shown: |at| format!("{at:.0}"), shaded: vec![], series })
+        plot(&Plot {
+            title: "t & \"u\"",
+            across: "s",
+            marks: vec![(0.0, "0".into())],
+            shown: |at| format!("{at:.0}"),
+            shaded: vec![],
+            series,
+        })
     }
 
     #[test]

@@ -82,7 +82,14 @@ fn verdicts(out: &mut String, tally: &Tally) {
             );
         }
     }
-    let _ = writeln!(out, "{:<44} {:<9} {:>9} {:>9}", "without authentication, for comparison", "-", tally.bare.all(), tally.bare.of(Outcome::Right));
+    let _ = writeln!(
+        out,
+        "{:<44} {:<9} {:>9} {:>9}",
+        "without authentication, for comparison",
+        "-",
+        tally.bare.all(),
+        tally.bare.of(Outcome::Right)
+    );
     let _ = writeln!(
         out,
         "\n{:.0} requests a second over {:.1} s; {} errors, {} never sent, {} connections opened\n",
@@ -100,7 +107,9 @@ fn latencies(out: &mut String, tally: &Tally) {
         names
     });
     let _ = writeln!(out, "{:<28}{:>10}{names}", "latency", "samples");
-    for (what, latencies) in [("without authentication", &tally.without), ("known credential (warm)", &tally.with), ("first use (cold)", &tally.cold)] {
+    for (what, latencies) in
+        [("without authentication", &tally.without), ("known credential (warm)", &tally.with), ("first use (cold)", &tally.cold)]
+    {
         if latencies.count() == 0 {
             continue;
         }
