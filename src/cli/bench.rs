@@ -213,7 +213,7 @@ impl Bench {
         let mut out = Vec::new();
         for (number, lane) in stage.range.lanes.iter().enumerate() {
             let mut why = None;
-            for (arm, held) in lane.arms.iter().enumerate() {
+            for (arm, held) in lane.arms.iter().enumerate().filter(|(_, held)| 0 < held.weight) {
                 // Enough of them to spend all that will be replayed.
                 let times = if held.kind == Kind::Replayed { held.supply.callers() } else { 1 };
                 held.supply.prepare(tools.clock.now()).map_err(|why| Failure::new(format!("`{}`: {why}", lane.name)))?;
@@ -222,13 +222,13 @@ impl Bench {
                     let status = proof.status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
                     let fresh = matches!(held.kind, Kind::Good | Kind::Replayed);
                     match proof.outcome {
-                        // Presented for the first time, so it must pass: this is what makes the next time a replay.
-                        Outcome::LetThrough if held.kind == Kind::Replayed => {}
+                        // Presented for the first time here, unless whoever prepared it has done so: the next time is a replay.
+                        Outcome::LetThrough | Outcome::Right if held.kind == Kind::Replayed => {}
                         Outcome::LetThrough => {
                             let told = format!("a credential that is {} got through at `{}` ({status})", held.kind.name(), lane.name);
                             return Err(Failure::new(told));
                         }
-                        Outcome::Right if held.kind != Kind::Replayed => {}
+                        Outcome::Right => {}
                         _ if fresh && why.is_none() => why = Some(format!("a good credential does not pass: {status}")),
                         _ if fresh => {}
                         _ => {

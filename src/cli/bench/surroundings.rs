@@ -12,11 +12,15 @@ pub(super) fn machine() -> Vec<(String, String)> {
         let line = text.lines().find(|line| line.starts_with("model name"))?.to_owned();
         line.split_once(':').map(|(_, model)| model.trim().to_owned())
     });
-    let kernel = read("/proc/sys/kernel/osrelease").map(|text| text.trim().to_owned());
+    let kernel: Vec<String> = ["ostype", "osrelease"]
+        .iter()
+        .filter_map(|name| read(&format!("/proc/sys/kernel/{name}")))
+        .map(|text| text.trim().to_owned())
+        .collect();
     let build = if cfg!(debug_assertions) { "debug: figures of this build mean nothing" } else { "release" };
     let mut told = vec![("cpus".to_owned(), processors.to_string())];
     told.extend(model.map(|model| ("cpu".to_owned(), model)));
-    told.push(("system".to_owned(), format!("{} {} {}", std::env::consts::OS, kernel.unwrap_or_default(), std::env::consts::ARCH)));
+    told.push(("system".to_owned(), kernel.join(" ")));
     told.push(("build".to_owned(), format!("countersign {} ({build})", env!("CARGO_PKG_VERSION"))));
     told
 }
