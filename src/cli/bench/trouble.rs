@@ -11,6 +11,7 @@ use crate::cli::bench::{DrillOutcome, measured};
 use crate::demo::issuer::Trouble;
 use crate::loadtest::drill::{Drill, faults};
 use crate::loadtest::driver::run::{Range, Tools};
+use crate::loadtest::mix::Kind;
 use crate::loadtest::plan::{LoadPlan, Pace};
 use crate::loadtest::report::document::described;
 
@@ -49,8 +50,9 @@ async fn begin(drill: Drill, here: &Here, range: &Arc<Range>) -> Result<Vec<Stri
     match drill {
         Drill::KeyRotation => {
             here.issuer.rotate().map_err(|fault| Failure::new(format!("the issuer makes no keys: {fault}")))?;
-            // Everyone who comes now has a token under the new key.
-            range.lanes.iter().flat_map(|lane| &lane.arms).for_each(|arm| arm.supply.renew());
+            // Everyone who comes now has a token under the new key. What was spent stays spent.
+            let arms = range.lanes.iter().flat_map(|lane| &lane.arms);
+            arms.filter(|arm| arm.kind != Kind::Replayed).for_each(|arm| arm.supply.renew());
             Ok(vec!["everyone came back with a token under the new key".to_owned()])
         }
         Drill::IssuerSlow => {
