@@ -59,7 +59,7 @@ enum Verb {
     Run(run::Run),
     Check(check::Check),
     Demo(demo::Demo),
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
     #[command(subcommand)]
     Mint(mint::Mint),
     #[command(subcommand)]

@@ -1,5 +1,7 @@
 //! Personal data servers (HATs): the shipped conf before an app and before a HAT, with HATs over TLS that are as strict as the vendor's.
 
+mod kept;
+
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;

@@ -36,7 +36,7 @@ impl Latencies {
     /// The latency that `percentile` (0 to 100) of all stay within, in nanoseconds; `None` when there are none.
     #[must_use]
     pub fn at(&self, percentile: f64) -> Option<u64> {
-        (0 < self.0.len()).then(|| self.0.value_at_percentile(percentile))
+        (!self.0.is_empty()).then(|| self.0.value_at_percentile(percentile))
     }
 
     /// Forgets all.
