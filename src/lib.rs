@@ -45,5 +45,6 @@ pub mod ambient;
 pub mod assembly;
 
 pub mod demo;
+pub mod loadtest;
 
 pub mod cli;

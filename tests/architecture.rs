@@ -58,6 +58,11 @@ const MAY_NAME: &[(&str, &[&str], &str)] = &[
     ("telemetry", &["gate", "settings", "domain"], "who records does not decide"),
     ("edge", &["telemetry", "gate", "systems::contract", "settings", "domain"], "the adapter knows the judge, not the law"),
     ("demo", &["issuer", "jose", "verify", "settings", "domain"], "stand-ins stand outside the house"),
+    (
+        "loadtest",
+        &["demo", "config", "issuer", "jose", "verify", "state", "settings", "domain"],
+        "whoever measures the house stands outside it",
+    ),
 ];
 
 /// Rooms that may name every room: they put the house together.
@@ -130,6 +135,7 @@ const EXPOSE: &[&str] = &[
     "src/jose/mint.rs",
     "src/jose/session.rs",
     "src/jose/ticket.rs",
+    "src/loadtest/fresh/vault.rs",
     "src/net/described/template.rs",
     "src/net/form.rs",
     "src/renew/flight.rs",

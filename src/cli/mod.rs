@@ -13,6 +13,7 @@ macro_rules! say {
     };
 }
 
+pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod health;
@@ -58,6 +59,7 @@ enum Verb {
     Run(run::Run),
     Check(check::Check),
     Demo(demo::Demo),
+    Bench(Box<bench::Bench>),
     #[command(subcommand)]
     Mint(mint::Mint),
     #[command(subcommand)]
@@ -99,6 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Run(run) => run.run(),
         Verb::Check(check) => check.run(),
         Verb::Demo(demo) => demo.run(),
+        Verb::Bench(bench) => bench.run(),
         Verb::Mint(mint) => mint.run(),
         Verb::Keys(keys) => keys.run(),
         Verb::Ticket(ticket) => ticket.run(),

@@ -73,6 +73,11 @@ pub trait Clock: Send + Sync {
 pub trait Stopwatch: Send + Sync {
     /// Microseconds since some fixed moment; never goes back.
     fn micros(&self) -> u64;
+
+    /// The same in nanoseconds, as finely as it can tell.
+    fn nanos(&self) -> u64 {
+        self.micros().saturating_mul(1000)
+    }
 }
 
 /// A clock that stands where it was set; tests move it.

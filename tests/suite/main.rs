@@ -18,6 +18,7 @@ mod stage;
 mod support;
 
 mod answers;
+mod bench;
 mod cli;
 mod cli_ticket;
 mod conf;

@@ -1,0 +1,90 @@
+//! A proxy that runs already under load: what is sent comes from a file, or is signed with keys that were handed in.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use tokio::runtime::Runtime;
+use url::Url;
+
+use crate::ambient::{self, SystemRandom};
+use crate::cli::Failure;
+use crate::cli::bench::here::{described, read};
+use crate::cli::bench::{Bench, Lanes, Stage};
+use crate::jose::mint::SigningKey;
+use crate::loadtest::credentials::prepared;
+use crate::loadtest::driver::connection::Marker;
+use crate::loadtest::driver::run::Range;
+use crate::loadtest::fresh::keyring::{Holder, Keyring, Signer};
+use crate::loadtest::fresh::lanes::{Means, bare};
+use crate::loadtest::fresh::rewrite::plain;
+use crate::loadtest::target::{Remote, Target};
+
+/// Finds the proxy and makes what is sent to it.
+pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, Failure> {
+    if bench.credentials.is_none() && bench.signing_key.is_empty() {
+        return Err(Failure::new("with --url say what to present: --credentials FILE, or --signing-key NAME=PEM and --conf FILE"));
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = url.port_or_known_default().unwrap_or(80);
+    let found = load.block_on(tokio::net::lookup_host((host.as_str(), port)));
+    let resolved: Vec<SocketAddr> = found.map_err(|error| Failure::new(format!("cannot find `{host}`: {error}")))?.collect();
+    let remote = if bench.yes_remote { Remote::Permitted } else { Remote::Refused };
+    let target = Target::of(url, &resolved, remote).map_err(Failure::new)?;
+
+    let mut lanes = Vec::new();
+    let mut left_out = Vec::new();
+    if let Some(path) = &bench.credentials {
+        let text = file(path, 1 << 30)?;
+        lanes =
+            prepared::lanes(&text, &bench.mix, &target.authority).map_err(|why| Failure::new(format!("`{}`: {why}", path.display())))?;
+    }
+    let mut conf = Vec::new();
+    if let Some(path) = &bench.conf {
+        let document = read(path)?;
+        let tree = plain(&document.root);
+        conf = described(&tree, path);
+        if !bench.signing_key.is_empty() {
+            let means = Means {
+                keyring: keyring(bench)?,
+                issuer: None,
+                scopes: crate::loadtest::fresh::sections::scopes_of(&tree),
+                claims: bench.claims(),
+                callers: usize::try_from(bench.callers).unwrap_or(1),
+                mix: bench.mix,
+                authority: target.authority.clone(),
+                headers: bench.header.clone(),
+                random: Arc::new(SystemRandom),
+            };
+            let made = Lanes::of(&tree, &means, &bench.rule);
+            lanes.extend(made.lanes);
+            left_out = made.left_out;
+        }
+    }
+    bench.ready(&lanes, &left_out)?;
+    let bare = bench.bare.as_deref().map(|path| bare(Some(path), &target.authority)).transpose().map_err(Failure::new)?;
+    let marker = bench.marker.as_ref().map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure::new("the name of --marker is none of a field"))?;
+        let value = HeaderValue::from_str(value).map_err(|_| Failure::new("the value of --marker is none of a field"))?;
+        Ok(Marker { name, value })
+    });
+    let range = Arc::new(Range { target, lanes, bare, marker: marker.transpose()? });
+    Ok(Stage { range, left_out, notes: Vec::new(), subject: url.to_string(), conf, here: None })
+}
+
+/// The keys that were handed in, by the name of an authenticator or a key store.
+fn keyring(bench: &Bench) -> Result<Keyring, Failure> {
+    let mut keyring = Keyring::default();
+    for (name, path) in &bench.signing_key {
+        let pem = file(path, 64 * 1024)?;
+        let key = SigningKey::from_pem(&pem, None).map_err(|fault| Failure::new(format!("`{}`: {fault}", path.display())))?;
+        keyring.hold(name, Holder::Signers(vec![(key.algorithm(), Signer::Key(Arc::new(key)))]));
+    }
+    Ok(keyring)
+}
+
+fn file(path: &Path, limit: u64) -> Result<String, Failure> {
+    let bytes = ambient::read_file(path, limit).map_err(|why| Failure::new(format!("cannot read `{}`: {why}", path.display())))?;
+    String::from_utf8(bytes).map_err(|_| Failure::new(format!("`{}` is not text", path.display())))
+}
