@@ -5,11 +5,13 @@
 //!
 //! Never here: a verdict; anything the proxy itself would use; a key or token that outlives the process.
 
+pub mod certificate;
 pub mod credentials;
 pub mod issuer;
 pub mod performance;
 pub mod script;
 pub mod stand;
 pub mod systems;
+pub mod tour;
 pub mod trail;
 pub mod upstream;

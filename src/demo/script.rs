@@ -61,16 +61,26 @@ impl Line {
     /// The same as a command, for a proxy at `origin`.
     #[must_use]
     pub fn curl(&self, origin: &str) -> String {
-        let mut command = String::from("curl -si");
-        if self.method != Method::GET {
-            let _ = write!(command, " -X {}", self.method);
-        }
-        for (name, value) in &self.headers {
-            let _ = write!(command, " -H {}", quoted(&format!("{name}: {value}")));
-        }
-        let _ = write!(command, " {}", quoted(&format!("{origin}{}", self.target)));
-        command
+        command(&self.method, &self.headers, None, &format!("{origin}{}", self.target))
     }
+}
+
+/// A request as a curl command.
+#[must_use]
+pub fn command(method: &Method, headers: &[(&'static str, String)], body: Option<&str>, url: &str) -> String {
+    let mut command = String::from("curl -si");
+    // A body makes it a POST.
+    if *method != Method::GET && !(body.is_some() && *method == Method::POST) {
+        let _ = write!(command, " -X {method}");
+    }
+    for (name, value) in headers {
+        let _ = write!(command, " -H {}", quoted(&format!("{name}: {value}")));
+    }
+    if let Some(body) = body {
+        let _ = write!(command, " --data-raw {}", quoted(body));
+    }
+    let _ = write!(command, " {}", quoted(url));
+    command
 }
 
 /// `text` for a shell: in single quotes, since nothing in them is looked at.

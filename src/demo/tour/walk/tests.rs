@@ -1,0 +1,1 @@
+//! What is not as it must be is said.
