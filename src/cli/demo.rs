@@ -10,6 +10,8 @@ mod systems;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tokio::runtime::Builder;
@@ -77,8 +79,10 @@ impl Demo {
                 let stage = self.set(move || Box::new(sink.clone())).await?;
                 self.perform(&stage, &trail).await
             } else {
-                let stage = self.set(|| Box::new(io::stdout())).await?;
+                let curtain = Arc::new(AtomicBool::new(false));
+                let stage = self.set(|| Box::new(Records(Arc::clone(&curtain)))).await?;
                 explain(&stage);
+                curtain.store(true, Ordering::SeqCst);
                 until_told_to_end().await.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
                 stage.stop().await;
                 Ok(())
@@ -143,6 +147,19 @@ impl Stage {
     }
 }
 
+/// Audit records on standard output, once the curtain is up: those of the demo's own preparations are nobody's.
+struct Records(Arc<AtomicBool>);
+
+impl Write for Records {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.load(Ordering::SeqCst) { io::stdout().write(bytes) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
+    }
+}
+
 /// Prints what there is to try.
 fn explain(stage: &Stage) {
     if let Some(schemes) = &stage.schemes {
@@ -152,7 +169,7 @@ fn explain(stage: &Stage) {
         system.explain();
     }
     say!(
-        "\nTokens are good for ten minutes at least, signatures for five; what is for one use, the second paste shows. \
+        "\nTokens and signatures are good for five minutes at least; what works once is refused at the second paste. \
          Audit records follow; Ctrl-C ends.\n"
     );
 }

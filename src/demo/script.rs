@@ -173,21 +173,26 @@ fn tokens(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp) -> Res
     ])
 }
 
-/// `introspection`.
+/// `introspection` and `token_check`.
 fn opaque(issuer: &DemoIssuer, now: Timestamp, random: &dyn Random) -> Vec<Line> {
     let good = claims(&issuer.issuer(), now);
-    let line = |shows, claims: Option<Value>| {
+    let token = |claims: Option<Value>| {
         let token = Credentials::opaque(random);
         if let Some(claims) = claims {
             issuer.remember(&token, claims);
         }
-        get("introspection", shows, "/apps/report").authorization("Bearer", &token)
+        token
     };
+    let line = |shows, claims| get("introspection", shows, "/apps/report").authorization("Bearer", &token(claims));
+    let called = |shows, claims| get("token_check", shows, "/holders/report").authorization("Bearer", &token(claims));
     vec![
         line("a token that its issuer knows", Some(good.clone())).passes(Some(ANNA)),
         line("one that nobody issued", None).refused(Reason::Revoked),
         line("one that was withdrawn", Some(with(good.clone(), "active", false))).refused(Reason::Revoked),
-        line("one for another service", Some(with(good, "aud", "other"))).refused(Reason::AudienceMismatch),
+        line("one for another service", Some(with(good.clone(), "aud", "other"))).refused(Reason::AudienceMismatch),
+        called("a token that a cheap call takes", Some(good.clone())).passes(Some(ANNA)),
+        called("one that it does not take", None).refused(Reason::Revoked),
+        called("one that was made for another service", Some(with(good, "aud", "other"))).refused(Reason::ClaimMissing),
     ]
 }
 

@@ -80,8 +80,8 @@ impl Request {
 /// What came back.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// What was asked, for complaints.
-    target: String,
+    /// Which path was asked, for complaints.
+    pub path: String,
     /// The status.
     pub status: u16,
     /// The fields.
@@ -126,7 +126,7 @@ impl Answer {
     }
 
     fn lacks(&self, wanted: &str) -> Stumble {
-        Stumble::Lacks { target: self.target.clone(), status: self.status, wanted: wanted.to_owned() }
+        Stumble::Lacks { path: self.path.clone(), status: self.status, wanted: wanted.to_owned() }
     }
 }
 
@@ -159,7 +159,9 @@ impl Caller {
     ///
     /// [`Stumble::Silent`].
     pub async fn send(&self, request: &Request) -> Result<Answer, Stumble> {
-        let silent = |source| Stumble::Silent { target: request.target.clone(), source };
+        // Neither names the query, in which credentials may stand.
+        let path = request.target.split('?').next().unwrap_or_default().to_owned();
+        let silent = |source: reqwest::Error| Stumble::Silent { path: path.clone(), source: source.without_url() };
         let mut sent = self.client.request(request.method.clone(), format!("{}{}", self.origin, request.target));
         for (name, value) in &request.headers {
             sent = sent.header(*name, value);
@@ -170,7 +172,7 @@ impl Caller {
         let answer = sent.send().await.map_err(silent)?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.text().await.map_err(silent)?;
-        Ok(Answer { target: request.target.clone(), status, headers, body })
+        Ok(Answer { path, status, headers, body })
     }
 }
 
@@ -197,7 +199,7 @@ mod tests {
         for cookie in ["__Host-login=; Max-Age=0", "__Host-session=abc; Path=/; Secure"] {
             headers.append(SET_COOKIE, HeaderValue::from_static(cookie));
         }
-        let answer = Answer { target: "/".to_owned(), status: 303, headers, body: r#"{"a":{"b":"c","d":1}}"#.to_owned() };
+        let answer = Answer { path: "/".to_owned(), status: 303, headers, body: r#"{"a":{"b":"c","d":1}}"#.to_owned() };
         assert_eq!(answer.cookie("__Host-session").unwrap(), "__Host-session=abc");
         assert!(answer.cookie("__Host-login").is_err(), "an empty one");
         assert!(answer.cookie("__Host").is_err(), "part of a name");

@@ -77,18 +77,18 @@ pub enum Stumble {
     #[error("the shipped conf has no `{0}`, which the demo puts its own in place of")]
     Conf(String),
     /// The proxy gave no answer.
-    #[error("no answer came from {target}: {source}")]
+    #[error("no answer came from {path}: {source}")]
     Silent {
-        /// What was asked.
-        target: String,
+        /// Which path was asked.
+        path: String,
         /// What went wrong underneath.
         source: reqwest::Error,
     },
     /// An answer lacks what its clients rely on.
-    #[error("{target} answered {status} without {wanted}")]
+    #[error("{path} answered {status} without {wanted}")]
     Lacks {
-        /// What was asked.
-        target: String,
+        /// Which path was asked.
+        path: String,
         /// The status of the answer.
         status: u16,
         /// What it lacks.

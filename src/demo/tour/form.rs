@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn a_body_has_every_member_of_its_form_and_no_other() {
-        let form = json!({ "status": 401, "error": { "code": "40104", "message": TEXT }, "time": NUMBER, "list": [TEXT], "more": ANYTHING });
+        let form =
+            json!({ "status": 401, "error": { "code": "40104", "message": TEXT }, "time": NUMBER, "list": [TEXT], "more": ANYTHING });
         let good = json!({ "status": 401, "error": { "code": "40104", "message": "" }, "time": 1.5, "list": ["a"], "more": null });
         let with = |pointer: &str, value: Value| {
             let mut body = good.clone();

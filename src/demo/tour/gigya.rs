@@ -122,23 +122,22 @@ impl Vendor for Gigya {
                 Reason::Expired,
                 refusal(403_011),
             ),
-            Step::app("gigya_session", "a login whose end the site has signed: slid on", self.visit(&login, now.plus(Seconds(300)))?, &login)
-                .brings(Fresh::Field("set-cookie", "gltexp_3_demo-site=")),
-            Step::api("gigya_request", "a server signs what it asks: judged here, and by the vendor", signed("demo-1")?, account.clone()),
+            Step::app(
+                "gigya_session",
+                "a login whose end the site has signed: slid on",
+                self.visit(&login, now.plus(Seconds(300)))?,
+                &login,
+            )
+            .unnamed()
+            .brings(Fresh::Field("set-cookie", "gltexp_3_demo-site=")),
+            Step::api("gigya_request", "a call that a server of the site has signed", signed("demo-1")?, account.clone()),
             Step::api(
                 "server_key",
                 "a back end that holds no secret has its call signed",
                 Request::form(SIGNER, &format!("/{INFO}"), &[("UID", DemoGigya::UID)]).credential("Server-Key", "", &key),
                 account.clone(),
             ),
-            Step::refused(
-                Position::Api,
-                "gigya_request",
-                "the same nonce again",
-                signed("demo-1")?,
-                Reason::Replayed,
-                refusal(403_004),
-            ),
+            Step::refused(Position::Api, "gigya_request", "the same nonce again", signed("demo-1")?, Reason::Replayed, refusal(403_004)),
             Step::refused(
                 Position::Api,
                 "gigya_request",
@@ -147,7 +146,7 @@ impl Vendor for Gigya {
                 Reason::SignatureInvalid,
                 refusal(403_003),
             ),
-            Step::api("session", "a page that holds a session and no token", info(&session), account.clone()),
+            Step::api("session", "a page that holds a session, no token", info(&session), account.clone()),
             Step::api("session", "a session whose id token has run out: fetched anew", info(&old_session), account).renewed(),
         ])
     }
@@ -197,7 +196,7 @@ fn sign(secret: &str, text: &str) -> Result<String, MintFault> {
 
 /// The vendor's envelope of a success, with these members beside its own.
 fn fine(data: Value) -> Value {
-    let mut form = json!({ "callId": TEXT, "errorCode": 0, "apiVersion": 2, "statusCode": 200, "time": TEXT });
+    let mut form = json!({ "callId": TEXT, "errorCode": 0, "apiVersion": NUMBER, "statusCode": 200, "time": TEXT });
     if let (Some(form), Value::Object(data)) = (form.as_object_mut(), data) {
         form.extend(data);
     }

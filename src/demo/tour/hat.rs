@@ -20,8 +20,10 @@ use crate::domain::{Clock, Reason, Seconds};
 
 const CONF: &str = include_str!("../../../conf/systems/hat.yaml");
 
-/// Most of the three days that a token may idle.
-const BEHIND: Seconds = Seconds(61 * 3_600);
+/// Most of the three days that a token may idle, and [`SETTLED`].
+const BEHIND: Seconds = Seconds(61 * 3_600 + SETTLED.0);
+/// What was made before a store began to remember, it cannot say to be unspent; nor what a clock that is ahead may have dated later.
+const SETTLED: Seconds = Seconds(100);
 
 /// Ada's HAT.
 const ADA: &str = "ada.hubat.net";
@@ -52,7 +54,8 @@ pub async fn set(ground: &Ground) -> Result<Show, Stumble> {
     let known = hats.listen_tls(ANY_PORT, certificate.config).await?;
     let behind = hats.listen(ANY_PORT).await?;
     let app = DemoUpstream::start(ANY_PORT).await?;
-    let outbound = format!("state: {{ memory: {{}} }}\noutbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}", known.address());
+    let outbound =
+        format!("state: {{ memory: {{}} }}\noutbound: {{ ca: ca.pem, resolve: {{ {ADA}: '{0}', {BOB}: '{0}' }} }}", known.address());
     let conf = Fitted::new(CONF, &app)?.put("http://127.0.0.1:9100", &behind.origin())?.put("state: { memory: {} }", &outbound)?.text();
     let files = vec![("keys/demo-ticket-current.key", ground.secret()), ("ca.pem", certificate.pem)];
     let vendor = Box::new(Farm { hats, _known: known, behind });
@@ -79,6 +82,7 @@ impl Vendor for Farm {
     }
 
     async fn steps(&self, caller: &Caller, clock: &LateClock) -> Result<Vec<Step>, Stumble> {
+        clock.pass(SETTLED);
         // A browser that logged in two and a half days ago, and an owner's token of that day.
         let session = self.session(caller).await?;
         let old_owner = self.hats.owner(ADA)?;
@@ -100,13 +104,18 @@ impl Vendor for Farm {
                 refusal.clone(),
             )
             .status(401),
-            Step::app("session", "a browser whose token idles in half a day: slid on", Request::get("app.example", "/home/notes").cookie(&session), ADA)
-                .renewed(),
+            Step::app(
+                "session",
+                "a browser whose token has nearly idled away: slid on",
+                Request::get("app.example", "/home/notes").cookie(&session),
+                ADA,
+            )
+            .renewed(),
             Step::api("hat", "an application reads what is its own", api(NOTES, &own), json!([])),
             Step::refused(
                 Position::Api,
                 "hat",
-                "two tokens that disagree: a HAT would take the one in the query",
+                "two tokens that disagree",
                 api(&format!("{NOTES}?X-Auth-Token={other}"), &own),
                 Reason::CredentialConflict,
                 json!({ "error": "Bad Request", "message": "More than one token" }),
@@ -121,9 +130,14 @@ impl Vendor for Farm {
                 refusal,
             )
             .status(401),
-            Step::api("hat", "an owner's token of two days ago: the next one comes with the reply", api(VALIDATE, &old_owner), json!({ "message": "Authenticated" }))
-                .renewed()
-                .brings(Fresh::Field("x-auth-token", "")),
+            Step::api(
+                "hat",
+                "an owner's token: the next one comes with the reply",
+                api(VALIDATE, &old_owner),
+                json!({ "message": "Authenticated" }),
+            )
+            .renewed()
+            .brings(Fresh::Field("x-auth-token", "")),
         ])
     }
 }

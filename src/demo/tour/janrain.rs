@@ -104,12 +104,12 @@ impl Vendor for Janrain {
         let spend = Request::form(API, "/oauth/token", &spend).credential("Authorization", "Basic ", &server_key(CLIENT, &self.secret));
         let pair = json!({ "stat": "ok", "access_token": TEXT, "refresh_token": TEXT, "expires_in": NUMBER });
         Ok(vec![
-            Step::app("session", "a page of a user who has logged in: the app is told who, and sees no token", page("/home", &session), JANE.0),
-            Step { form: Some(user.clone()), position: Position::App, ..Step::api("session", "her record, with the token of her session", page("/entity", &session), user.clone()) },
+            Step::app("session", "a user who has logged in: the app is told who", page("/home", &session), JANE.0),
+            Step::api("session", "her record, with the token of her session", page("/entity", &session), user.clone()).beside_the_app(),
             Step::refused(
                 Position::App,
                 "none",
-                "a registration with a token that auth_native has not seen",
+                "a registration with a token nobody has logged in with",
                 unseen,
                 Reason::GuardRefused,
                 with(refusal(200, "invalid_argument"), &json!({ "argument_name": "token" })),
@@ -122,11 +122,10 @@ impl Vendor for Janrain {
                 Reason::CredentialMissing,
                 refusal(402, "invalid_client_credentials"),
             ),
-            Step { position: Position::App, ..Step::api("session", "a session whose token has run out: renewed once", page("/entity", &old_session), user) }
-                .renewed(),
+            Step::api("session", "a session whose token has run out", page("/entity", &old_session), user).beside_the_app().renewed(),
             Step::api(
                 "janrain_signature",
-                "a client signs what it asks: judged here, and by Capture",
+                "a search that a client has signed",
                 signed.clone(),
                 json!({ "stat": "ok", "result": { "client": READER, "path": "/entity.find" } }),
             ),
@@ -146,7 +145,9 @@ impl Vendor for Janrain {
                 Reason::SignatureInvalid,
                 refusal(402, "invalid_client_credentials"),
             ),
-            Step::api("server_key", "a client spends its refresh token for a new pair", spend, pair).renewed().brings(Fresh::Member("/refresh_token")),
+            Step::api("server_key", "a client spends its refresh token for a new pair", spend, pair)
+                .renewed()
+                .brings(Fresh::Member("/refresh_token")),
         ])
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::{Clock, Seconds, Timestamp};
 /// A clock behind another one. It never goes back.
 pub struct LateClock {
     right: Arc<dyn Clock>,
-    /// In seconds; only ever set to zero.
+    /// In seconds; it only ever becomes less.
     behind: AtomicU32,
 }
 
@@ -17,6 +17,12 @@ impl LateClock {
     #[must_use]
     pub fn new(right: Arc<dyn Clock>, behind: Seconds) -> Self {
         Self { right, behind: AtomicU32::new(behind.0) }
+    }
+
+    /// Lets `length` go by at once; past the right time it does not get.
+    pub fn pass(&self, length: Seconds) {
+        let less = |behind: u32| Some(behind.saturating_sub(length.0));
+        let _ = self.behind.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
     /// Tells the right time from now on.
@@ -43,7 +49,11 @@ mod tests {
     fn it_is_behind_until_it_has_caught_up() {
         let clock = LateClock::new(Arc::new(AtomicI64::new(1_000)), Seconds(600));
         assert_eq!((clock.now(), clock.millis()), (Timestamp(400), 400_000), "behind in seconds and in milliseconds");
+        clock.pass(Seconds(200));
+        assert_eq!(clock.now(), Timestamp(600), "less so after a while");
         clock.catch_up();
         assert_eq!(clock.now(), Timestamp(1_000), "and then right");
+        clock.pass(Seconds(200));
+        assert_eq!(clock.now(), Timestamp(1_000), "never ahead");
     }
 }

@@ -63,6 +63,8 @@ pub enum Reaches {
     Nobody,
     /// The app, once, which is told this caller.
     App(String),
+    /// The app, once, which is told a name that the caller does not know: one for a login, not for whose it is.
+    Unnamed,
     /// The vendor's API.
     Api,
 }
@@ -129,6 +131,18 @@ impl Step {
     pub fn refused(position: Position, scheme: &'static str, shows: &'static str, request: Request, reason: Reason, form: Value) -> Self {
         let served = Self::served(position, scheme, shows, request, form);
         Self { kind: Kind::Refusal, reason: Some(reason), ..served }
+    }
+
+    /// The app is told a name of the proxy's own making.
+    #[must_use]
+    pub fn unnamed(self) -> Self {
+        Self { reaches: Reaches::Unnamed, ..self }
+    }
+
+    /// In front of the app, though the API answers.
+    #[must_use]
+    pub fn beside_the_app(self) -> Self {
+        Self { position: Position::App, ..self }
     }
 
     /// With another status than 200.

@@ -103,7 +103,7 @@ impl Vendor for TapTalk {
             Step::served(
                 Position::App,
                 "server_key",
-                "a back end has a ticket made for Anna, with its Server-Key",
+                "a back end has a ticket made, with its Server-Key",
                 self.ticket(),
                 fine(json!({ "ticket": TEXT, "userID": ANNA })),
             ),
@@ -111,7 +111,7 @@ impl Vendor for TapTalk {
             Step::refused(
                 Position::App,
                 "jwt",
-                "an access token that has run out: its clients refresh at this answer alone",
+                "an access token that has run out: clients refresh at this",
                 chat(&old_access),
                 Reason::Expired,
                 refusal(401, "40104"),
@@ -124,15 +124,15 @@ impl Vendor for TapTalk {
                 Reason::GuardRefused,
                 refusal(491, "49104"),
             ),
-            Step::served(Position::App, "none", "the refresh token is spent for a new pair", refreshed, fine(pair()))
+            Step::served(Position::App, "none", "a refresh token is spent for a new pair", refreshed, fine(pair()))
                 .brings(Fresh::Member("/data/accessToken")),
             Step::api(
                 "jwt",
-                "a page asks for a ticket, as root: the proxy says who it is, and adds the Server-Key",
+                "a page asks for root's ticket, and gets its own user's",
                 self.own_ticket(clock)?,
                 fine(json!({ "ticket": TEXT, "userID": "tt-anna" })),
             ),
-            Step::api("session", "a message from a page that holds a session and no token", page(&session), fine(sent())),
+            Step::api("session", "a message from a page that holds a session, no token", page(&session), fine(sent())),
             Step::refused(
                 Position::Api,
                 "session",
@@ -141,7 +141,7 @@ impl Vendor for TapTalk {
                 Reason::CredentialMissing,
                 refusal(401, "40101"),
             ),
-            Step::api("session", "a session whose pair has run out: renewed before it is shown", page(&old_session), fine(sent())).renewed(),
+            Step::api("session", "a session whose pair has run out", page(&old_session), fine(sent())).renewed(),
         ])
     }
 }

@@ -104,16 +104,16 @@ impl Vendor for Telematics {
                 refusal(403, json!([{ "Key": "DeviceToken", "Message": TEXT }])),
             )
             .status(403),
-            Step::app("jwt", "a token that has run out, with what renews it beside it", phone(&old_access, &old_refresh), PHONE)
+            Step::app("jwt", "a token that has run out, with what renews it", phone(&old_access, &old_refresh), PHONE)
                 .renewed()
                 .brings(Fresh::Field("x-renewed-access-token", "")),
             Step::api(
                 "key_pair",
-                "a back end registers a user with a key of its own: the instance's is put in its place",
+                "a back end registers a user, without the instance's key",
                 self.registration(),
                 done(json!({ "DeviceToken": TEXT })),
             ),
-            Step::api("session", "trips, for a client that holds a session and no token", with_session(&session), trips(&device)),
+            Step::api("session", "trips, for a client that holds a session, no token", with_session(&session), trips(&device)),
             Step::refused(
                 Position::Api,
                 "key_pair",
@@ -132,8 +132,7 @@ impl Vendor for Telematics {
                 refusal(401, json!([{ "Key": TEXT, "Message": TEXT }])),
             )
             .status(401),
-            Step::api("session", "a session whose pair has run out: refreshed, and never logged in again", with_session(&old_session), trips(DRIVER))
-                .renewed(),
+            Step::api("session", "a session whose pair has run out", with_session(&old_session), trips(DRIVER)).renewed(),
         ])
     }
 }

@@ -103,10 +103,15 @@ fn misled(step: &Step, seen: &Seen) -> Vec<String> {
     let mut differs = Vec::new();
     let hits = seen.arrived.len();
     match &step.reaches {
-        Reaches::App(caller) => {
+        Reaches::App(_) | Reaches::Unnamed => {
             let told: Vec<String> = seen.arrived.iter().flat_map(|received| received.values("x-auth-subject")).collect();
-            if hits != 1 || told != [caller.clone()] {
-                differs.push(format!("the app was reached {hits} times and told of {told:?} instead of {caller}"));
+            let right = match (&step.reaches, told.as_slice()) {
+                (Reaches::App(caller), [told]) => told == caller,
+                (_, [told]) => !told.is_empty() && !step.request.credentials.iter().any(|credential| credential.contains(told)),
+                _ => false,
+            };
+            if hits != 1 || !right {
+                differs.push(format!("the app was reached {hits} times and told of {told:?}"));
             }
             let texts: Vec<String> = seen.arrived.iter().map(|received| format!("{} {:?}", received.target, received.headers)).collect();
             if step.request.credentials.iter().any(|credential| texts.iter().any(|text| text.contains(credential))) {
