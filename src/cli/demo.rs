@@ -152,7 +152,11 @@ struct Records(Arc<AtomicBool>);
 
 impl Write for Records {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.load(Ordering::SeqCst) { io::stdout().write(bytes) } else { Ok(bytes.len()) }
+        if self.0.load(Ordering::SeqCst) {
+            // Whole, since several proxies write.
+            io::stdout().write_all(bytes)?;
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Stand-ins for everything around the proxy: a service behind it, an issuer beside it, credentials in front of it.
+//! Stand-ins for everything around the proxy: a service behind it, an issuer beside it, vendors' servers, credentials in front of it.
 //!
 //! `countersign demo` shows them to people; the tests use the same ones. They are real servers on loopback that speak
 //! real protocols with fresh keys, and they break on demand.

@@ -35,6 +35,10 @@ impl Clock for LateClock {
     fn now(&self) -> Timestamp {
         self.right.now().minus(Seconds(self.behind.load(Ordering::SeqCst)))
     }
+
+    fn millis(&self) -> i64 {
+        self.right.millis().saturating_sub(i64::from(self.behind.load(Ordering::SeqCst)).saturating_mul(1_000))
+    }
 }
 
 #[cfg(test)]
