@@ -33,6 +33,8 @@ const READER: &str = "demoreaderdemoreaderdemoreader00";
 const REDIRECT: &str = "https://app.example/done";
 /// A user, and her address.
 const JANE: (&str, &str) = ("67890def-6789-4def-8789-67890defab67", "janedoe@example.com");
+/// Another.
+const JOHN: (&str, &str) = ("67890def-6789-4def-8789-67890defab68", "johndoe@example.com");
 
 struct Janrain {
     stand: DemoJanrain,
@@ -52,7 +54,9 @@ pub async fn set(ground: &Ground) -> Result<Show, Stumble> {
     let app = DemoUpstream::start(ANY_PORT).await?;
     let (secret, reader_secret) = (ground.secret(), ground.secret());
     stand.life(LIFE);
-    stand.user(JANE.1, JANE.0);
+    for (uuid, address) in [JANE, JOHN] {
+        stand.user(address, uuid);
+    }
     let clients = [(CLIENT, &secret, &["login_client", "access_issuer"][..]), (READER, &reader_secret, &["direct_read_access"][..])];
     let mut lines = String::new();
     for (id, secret, features) in clients {
@@ -89,14 +93,18 @@ impl Vendor for Janrain {
 
     async fn steps(&self, caller: &Caller, clock: &LateClock) -> Result<Vec<Step>, Stumble> {
         // A page whose session will hold a token that has run out.
-        let old_session = self.session(caller).await?;
+        let old_session = self.session(caller, JANE.1).await?;
         clock.catch_up();
-        let session = self.session(caller).await?;
+        let session = self.session(caller, JANE.1).await?;
+        // And one that holds a token that has ended where it counts, though not by the clock.
+        let ended = self.session(caller, JOHN.1).await?;
+        self.stand.end_access(JOHN.0);
         let refresh = self.refresh_token(caller).await?;
 
         let page = |target: &str, cookie: &str| Request::get(APP, target).cookie(cookie);
-        let user = json!({ "stat": "ok", "result": { "uuid": JANE.0 } });
-        let unseen = [("form", "socialRegistrationForm"), ("token", &*self.social()), ("emailAddress", JANE.1), ("displayName", "Jane")];
+        let user = |uuid: &str| json!({ "stat": "ok", "result": { "uuid": uuid } });
+        let unseen =
+            [("form", "socialRegistrationForm"), ("token", &*self.social(JANE.1)), ("emailAddress", JANE.1), ("displayName", "Jane")];
         let unseen = same_site(Request::form(APP, "/oauth/register_native", &unseen));
         let signed = self.signed(&self.reader_secret, clock.now())?;
         let guessed = self.signed("guess", clock.now())?;
@@ -105,7 +113,7 @@ impl Vendor for Janrain {
         let pair = json!({ "stat": "ok", "access_token": TEXT, "refresh_token": TEXT, "expires_in": NUMBER });
         Ok(vec![
             Step::app("session", "a user who has logged in: the app is told who", page("/home", &session), JANE.0),
-            Step::api("session", "her record, with the token of her session", page("/entity", &session), user.clone()).beside_the_app(),
+            Step::api("session", "her record, with the token of her session", page("/entity", &session), user(JANE.0)).beside_the_app(),
             Step::refused(
                 Position::App,
                 "none",
@@ -122,7 +130,12 @@ impl Vendor for Janrain {
                 Reason::CredentialMissing,
                 refusal(402, "invalid_client_credentials"),
             ),
-            Step::api("session", "a session whose token has run out", page("/entity", &old_session), user).beside_the_app().renewed(),
+            Step::api("session", "a session whose token has run out", page("/entity", &old_session), user(JANE.0))
+                .beside_the_app()
+                .renewed(),
+            Step::api("session", "414 in a 200 of Capture: renewed, called again", page("/entity", &ended), user(JOHN.0))
+                .beside_the_app()
+                .renewed(),
             Step::api(
                 "janrain_signature",
                 "a search that a client has signed",
@@ -153,18 +166,18 @@ impl Vendor for Janrain {
 }
 
 impl Janrain {
-    /// A token of 40 characters that a provider has just made for Jane, good for one login.
-    fn social(&self) -> String {
+    /// A token of 40 characters that a provider has just made for `address`, good for one login.
+    fn social(&self, address: &str) -> String {
         let mut bytes = [0; 20];
         self.random.fill(&mut bytes);
         let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.stand.social(&token, JANE.1);
+        self.stand.social(&token, address);
         token
     }
 
-    /// Jane logs in with a page, which posts the code it gets: the cookie of a session that can be renewed.
-    async fn session(&self, caller: &Caller) -> Result<String, Stumble> {
-        let login = same_site(Request::form(APP, "/oauth/auth_native", &[("token", &self.social())]));
+    /// Somebody logs in with a page, which posts the code it gets: the cookie of a session that can be renewed.
+    async fn session(&self, caller: &Caller, address: &str) -> Result<String, Stumble> {
+        let login = same_site(Request::form(APP, "/oauth/auth_native", &[("token", &self.social(address))]));
         let answer = caller.send(&login).await?;
         let (cookie, code) = (answer.cookie("__Host-session")?, answer.text("/authorization_code")?);
         let redeem = Request::form(APP, "/oauth/token", &[("grant_type", "authorization_code"), ("code", &code)]);
@@ -174,7 +187,7 @@ impl Janrain {
     /// Jane logs in with a client that keeps its own tokens: the refresh token that it gets.
     async fn refresh_token(&self, caller: &Caller) -> Result<String, Stumble> {
         let (flow, version, locale) = DemoJanrain::FLOW;
-        let social = self.social();
+        let social = self.social(JANE.1);
         let pairs = [
             ("client_id", CLIENT),
             ("flow", flow),

@@ -93,6 +93,9 @@ impl Vendor for TapTalk {
         clock.catch_up();
         let (access, _) = self.login(caller).await?;
         let session = self.session(caller, ANNA, clock).await?;
+        // And one that has ended where it counts, though not by the clock.
+        let ended = self.session(caller, "carla", clock).await?;
+        self.stand.end_access("carla");
 
         let message = |request: Request| request.field("Device-Identifier", "d-1");
         let chat = |token: &str| message(client(CHAT, SEND)).bearer(token);
@@ -142,6 +145,7 @@ impl Vendor for TapTalk {
                 refusal(401, "40101"),
             ),
             Step::api("session", "a session whose pair has run out", page(&old_session), fine(sent())).renewed(),
+            Step::api("session", "40104 in a 200 of the API: renewed, called again", page(&ended), fine(sent())).renewed(),
         ])
     }
 }

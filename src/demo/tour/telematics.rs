@@ -88,6 +88,10 @@ impl Vendor for Telematics {
         let device = caller.send(&self.registration()).await?.text("/Result/DeviceToken")?;
         let (access, refresh) = self.stand.pair(&device, clock.now()).ok_or(MintFault::Library)?;
         let session = self.session(caller, &device, clock).await?;
+        // And a pair that has ended where it counts, though not by the clock.
+        let ending = caller.send(&self.registration()).await?.text("/Result/DeviceToken")?;
+        let ended = self.session(caller, &ending, clock).await?;
+        self.stand.end_access(&ending);
 
         let phone = |access: &str, refresh: &str| Request::get("", "/app/trips").bearer(access).credential("X-Refresh-Token", "", refresh);
         let trips = |device: &str| done(json!({ "DeviceToken": device, "Trips": [] }));
@@ -133,6 +137,7 @@ impl Vendor for Telematics {
             )
             .status(401),
             Step::api("session", "a session whose pair has run out", with_session(&old_session), trips(DRIVER)).renewed(),
+            Step::api("session", "401 of the API: renewed, called again", with_session(&ended), trips(&ending)).renewed(),
         ])
     }
 }
