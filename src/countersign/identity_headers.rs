@@ -9,6 +9,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use crate::countersign::contract::{CountersignTools, Countersigner, CountersignerEntry, CountersignerPlan};
@@ -186,7 +187,7 @@ impl Countersigner for IdentityHeaders {
         for field in &self.fields {
             let Some(text) = field.source.read(identity, field.encoding)? else { continue };
             // Whatever is left here is visible ASCII and inner spaces.
-            let value = HeaderValue::try_from(text).map_err(|_| Refusal::PolicyDenied)?;
+            let value = HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| Refusal::PolicyDenied)?;
             out.push((field.name.clone(), value));
         }
         Ok(())
@@ -263,11 +264,15 @@ impl Line {
     fn word(&mut self, text: &str, separator: Option<char>) -> Result<(), Refusal> {
         match self.encoding {
             Encoding::Refuse => {
-                let is_plain = text.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+                let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, 0x20..=0x7e));
                 let is_trimmed = !text.starts_with(' ') && !text.ends_with(' ');
                 let is_one = separator.is_none_or(|separator| !text.contains(separator));
                 if !(is_plain && is_trimmed && is_one) {
                     return Err(Refusal::PolicyDenied);
+                }
+                if self.text.is_empty() {
+                    // Nearly always all of it: a text with room to spare would be copied to become a value.
+                    self.text.reserve_exact(text.len());
                 }
                 self.text.push_str(text);
             }

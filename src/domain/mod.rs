@@ -40,4 +40,11 @@ pub use verified::Verified;
 pub trait Random: Send + Sync {
     /// Fills `buffer` with unpredictable bytes.
     fn fill(&self, buffer: &mut [u8]);
+
+    /// Fills `buffer` with bytes for an id that everybody may know: none comes twice, and none is worth a draw of its own.
+    ///
+    /// Never for a secret. What was drawn ahead is in memory until it is used, and a copy of the machine has it too.
+    fn fill_id(&self, buffer: &mut [u8]) {
+        self.fill(buffer);
+    }
 }

@@ -4,12 +4,28 @@
 //! is set here. Only the Admission says what is removed and set; nothing is decided here.
 
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, IF_RANGE, RANGE, SET_COOKIE, TRANSFER_ENCODING, VIA};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 
 use crate::edge::upstream::{Address, HostShown, Upstream};
 use crate::gate::hygiene;
 use crate::gate::verdict::Admission;
+
+/// Lets the client's spelling of field names go, which nobody relies on: names are compared without regard to case (RFC 9110
+/// section 5.1), and to keep both costs every later step twice. Names go upstream in lower case.
+pub fn forget_spelling(request: &mut RequestHeader) {
+    // Only of this form does a request keep nothing else beside its parts.
+    if request.has_case() && request.raw_path().first() == Some(&b'/') {
+        let parts = Parts::from(std::mem::replace(request, nothing()));
+        *request = RequestHeader::from(parts);
+    }
+}
+
+/// Holds the place of a request whose parts are being changed.
+fn nothing() -> RequestHeader {
+    RequestHeader::from(http::Request::new(()).into_parts().0)
+}
 
 /// Writes the Admission into the request that goes upstream.
 ///
@@ -26,37 +42,60 @@ pub fn apply(
     request: &mut RequestHeader,
 ) -> pingora::Result<()> {
     let sent = sent_host(request);
-    request.set_raw_path(admission.target.wire().as_bytes())?;
-    for name in &admission.remove {
-        request.remove_header(name);
-    }
-    // `100 Continue` is said by us, after the verdict, and never awaited from the upstream.
-    request.remove_header(&EXPECT);
-    join_cookies(request)?;
+    let target = admission.target.wire();
+    let same_target = target.starts_with('/') && request.raw_path() == target.as_bytes();
+    let ends_early = request.send_end_stream();
+    // Changed as parts: Pingora's own way reads every name anew and keeps its spelling beside it.
+    let mut parts = Parts::from(std::mem::replace(request, nothing()));
+    rewrite(admission, &mut parts.headers)?;
     match (upstream.options().host, &admission.host) {
-        (HostShown::Own, _) => request.insert_header(HOST, address.authority())?,
-        (HostShown::Preserved, Some(judged)) => request.insert_header(HOST, judged.clone())?,
+        (HostShown::Own, _) => {
+            parts.headers.insert(HOST, address.authority().clone());
+        }
+        (HostShown::Preserved, Some(judged)) => {
+            parts.headers.insert(HOST, judged.clone());
+        }
         (HostShown::Preserved, None) => {
             if let Some(sent) = sent {
-                request.insert_header(HOST, sent)?;
+                parts.headers.insert(HOST, sent);
             }
         }
     }
     for (name, value) in &admission.set {
-        request.insert_header(name, value.clone())?;
+        parts.headers.insert(name, value.clone());
     }
     if admission.keeper.is_some() {
         // A part of a reply says nothing of what the whole of it brings.
-        request.remove_header(&RANGE);
-        request.remove_header(&IF_RANGE);
+        parts.headers.remove(RANGE);
+        parts.headers.remove(IF_RANGE);
     }
     if let Some(body) = &admission.body {
         // Whatever the client said of its own body, and whatever else is set: there is one length, and it is true.
-        request.remove_header(&TRANSFER_ENCODING);
-        request.insert_header(CONTENT_LENGTH, body.len())?;
+        parts.headers.remove(TRANSFER_ENCODING);
+        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     // Behind what earlier proxies said of themselves, who need not be believed.
-    request.append_header(VIA, via(received))?;
+    parts.headers.append(VIA, via(received));
+    *request = RequestHeader::from(parts);
+    if let Some(ends_early) = ends_early {
+        request.set_send_end_stream(ends_early);
+    }
+    if !same_target {
+        request.set_raw_path(target.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Takes off what the Admission names, and what is said to us alone.
+fn rewrite(admission: &Admission, headers: &mut HeaderMap) -> pingora::Result<()> {
+    for name in &admission.remove {
+        headers.remove(name);
+    }
+    // `100 Continue` is said by us, after the verdict, and never awaited from the upstream.
+    headers.remove(EXPECT);
+    join_cookies(headers)?;
+    // A host and a `Via` besides.
+    headers.reserve(admission.set.len() + 2);
     Ok(())
 }
 
@@ -78,8 +117,8 @@ fn sent_host(request: &RequestHeader) -> Option<HeaderValue> {
 }
 
 /// HTTP/2 splits cookies over several fields; HTTP/1.1 knows one (RFC 9113 section 8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
-    let mut cookies = request.headers.get_all(COOKIE).iter();
+fn join_cookies(headers: &mut HeaderMap) -> pingora::Result<()> {
+    let mut cookies = headers.get_all(COOKIE).iter();
     let (Some(first), Some(second)) = (cookies.next(), cookies.next()) else { return Ok(()) };
     let mut joined = [first.as_bytes(), second.as_bytes()].join(&b"; "[..]);
     for cookie in cookies {
@@ -88,8 +127,8 @@ fn join_cookies(request: &mut RequestHeader) -> pingora::Result<()> {
     }
     let joined = HeaderValue::from_bytes(&joined)
         .map_err(|error| pingora::Error::because(pingora::ErrorType::InvalidHTTPHeader, "cookies cannot be joined", error))?;
-    request.remove_header(&COOKIE);
-    request.insert_header(COOKIE, joined)
+    headers.insert(COOKIE, joined);
+    Ok(())
 }
 
 /// Takes off what the upstream must not say in our name, in whatever spelling.

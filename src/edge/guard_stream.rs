@@ -127,7 +127,7 @@ impl GuardStream {
             wire,
             buffer: BytesMut::new(),
             head_left: 0,
-            head: Head { body: BodyLength::Known(0), expects_continue: false, websocket: false },
+            head: Head { body: BodyLength::Known(0), expects_continue: false, websocket: false, hop_by_hop: false },
             ruler: Ruler::new(BodyLength::Known(0)),
             at_end: false,
             write_patience,

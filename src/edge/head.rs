@@ -30,6 +30,8 @@ pub struct Head {
     pub expects_continue: bool,
     /// It asks for a WebSocket.
     pub websocket: bool,
+    /// It has a field that is meant for this hop only (RFC 9110 section 7.6.1), or that once was.
+    pub hop_by_hop: bool,
 }
 
 /// How a request body is delimited (RFC 9112 section 6.3). A request is never delimited by the end of the connection.
@@ -208,6 +210,7 @@ struct Fields<'h> {
     expect: Option<&'h [u8]>,
     nominates_upgrade: bool,
     nominated: usize,
+    hop_by_hop: bool,
 }
 
 impl<'h> Fields<'h> {
@@ -216,6 +219,7 @@ impl<'h> Fields<'h> {
             return Err(HeadFault::malformed("folded_field"));
         }
         let (name, value) = split_field(line).ok_or(HeadFault::malformed("field"))?;
+        self.hop_by_hop |= is_hop_by_hop(name);
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => sole(&mut self.host, value, "host_repeated"),
             6 if name.eq_ignore_ascii_case(b"expect") => sole(&mut self.expect, value, "expect_repeated"),
@@ -278,7 +282,23 @@ impl<'h> Fields<'h> {
         if websocket && (request.old || request.method != b"GET" || !empty || !self.nominates_upgrade) {
             return Err(HeadFault::malformed("upgrade"));
         }
-        Ok(Head { body, expects_continue, websocket })
+        Ok(Head { body, expects_continue, websocket, hop_by_hop: self.hop_by_hop })
+    }
+}
+
+/// Whether a field of this name ends here. Longer lists are kept by some; this is what Pingora takes off.
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    match name.len() {
+        2 => is(b"te"),
+        7 => is(b"trailer") || is(b"upgrade"),
+        10 => is(b"connection") || is(b"keep-alive"),
+        14 => is(b"http2-settings"),
+        16 => is(b"proxy-connection"),
+        17 => is(b"transfer-encoding"),
+        18 => is(b"proxy-authenticate"),
+        19 => is(b"proxy-authorization"),
+        _ => false,
     }
 }
 
@@ -291,8 +311,9 @@ pub(super) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
     let value = trim(value);
-    let sound = |byte: &u8| *byte == b'\t' || (b' '..=b'~').contains(byte) || 0x80 <= *byte;
-    (is_token(name) && value.iter().all(sound)).then_some((name, value))
+    // A credential is long, and every byte of it is asked about: without a branch, many are asked about at once.
+    let sound = value.iter().fold(true, |sound, byte| sound & ((*byte == b'\t') | ((b' ' <= *byte) & (*byte != 0x7f))));
+    (sound && is_token(name)).then_some((name, value))
 }
 
 /// Without optional whitespace at its ends: spaces and tabs, nothing else (RFC 9110 section 5.6.3).
@@ -326,6 +347,23 @@ const fn is_token_byte(byte: u8) -> bool {
 
 /// `host [":" port]` without user information (RFC 9110 section 7.2). Its canonical reading is the router's.
 fn is_authority(value: &[u8]) -> bool {
+    is_plain_authority(value) || is_any_authority(value)
+}
+
+/// What nearly all of them are: a name or an IPv4 address, and a port or none.
+fn is_plain_authority(value: &[u8]) -> bool {
+    let end = value.iter().position(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')).unwrap_or(value.len());
+    match value.get(end..) {
+        Some([]) => 0 < end,
+        Some([b':', port @ ..]) => {
+            let number = port.iter().fold(0_u32, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0')));
+            0 < end && (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit) && number <= u32::from(u16::MAX)
+        }
+        _ => false,
+    }
+}
+
+fn is_any_authority(value: &[u8]) -> bool {
     let Ok(authority) = http::uri::Authority::try_from(value) else { return false };
     let text = authority.as_str();
     if text.contains('@') || authority.host().is_empty() {

@@ -19,7 +19,7 @@ use pingora::connectors::TransportConnector;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy};
 use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::domain::{Clock, Random, Refusal, Seconds, Stopwatch};
@@ -298,7 +298,10 @@ impl ProxyHttp for Proxy {
             Outcome::Refuse(refused) => answering::refuse(session, trip, &refused).await,
             Outcome::Serve(served) => answering::serve(session, trip, served).await,
             Outcome::Admit(admission) => match self.admit(session, trip, admission, expected).await {
-                Ok(()) => return Ok(false),
+                Ok(()) => {
+                    forward::forget_spelling(session.req_header_mut());
+                    return Ok(false);
+                }
                 Err(refusal) => answering::refuse(session, trip, &refused(refusal)).await,
             },
         }
@@ -312,6 +315,10 @@ impl ProxyHttp for Proxy {
             return Err(Error::explain(ErrorType::ConnectNoRoute, "no address").into_up());
         };
         let mut peer = Box::new(address.peer().clone());
+        if guard_of(session).is_some_and(|guard| !guard.head().hop_by_hop) {
+            // There is nothing to take off; Pingora would look for each such name.
+            peer.options.http_upstream_request_policy = HttpUpstreamRequestPolicy::preserve();
+        }
         if websocket_is_asked_for(session) {
             trip.handshake = Some(prepare_handshake(&mut peer, trip.serving.bounds.request.upgraded_idle));
         } else if let Some(admission) = &trip.admission {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use pingora::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora::upstreams::peer::{HttpPeer, PeerOptions, Scheme};
 use pingora::utils::tls::{WrappedX509, parse_x509};
@@ -121,7 +122,7 @@ pub struct Address {
     peer: HttpPeer,
     socket: SocketAddr,
     server: usize,
-    authority: Box<str>,
+    authority: HeaderValue,
     /// Left alone until then, in microseconds of the stopwatch.
     rests_until: AtomicU64,
 }
@@ -262,7 +263,9 @@ impl Upstream {
             // Never empty: Pingora verifies nothing when there is no name to ask for.
             peer.sni = tls.server_name.as_deref().unwrap_or(&server.host).to_owned();
         }
-        Address { peer, socket, server: index, authority: server.authority.clone(), rests_until: AtomicU64::new(0) }
+        // A name or an address, and a port: always a valid value.
+        let authority = HeaderValue::from_str(&server.authority).unwrap_or_else(|_| HeaderValue::from_static(""));
+        Address { peer, socket, server: index, authority, rests_until: AtomicU64::new(0) }
     }
 }
 
@@ -285,7 +288,7 @@ impl Address {
 
     /// The server's own authority.
     #[must_use]
-    pub fn authority(&self) -> &str {
+    pub fn authority(&self) -> &HeaderValue {
         &self.authority
     }
 

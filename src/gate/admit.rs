@@ -363,8 +363,9 @@ impl Gate {
             countersigner.sign(proven.identity.as_deref(), request, now, &mut set)?;
         }
         set.push((hygiene::REQUEST_ID, HeaderValue::from_str(request.request_id).map_err(|_| Refusal::Internal)?));
-        set.push((hygiene::TRACEPARENT, hygiene::traceparent(request.headers, self.random.as_ref())));
-        if !hygiene::continues_trace(request.headers) {
+        let (traceparent, continues) = hygiene::traceparent(request.headers, self.random.as_ref());
+        set.push((hygiene::TRACEPARENT, traceparent));
+        if !continues && request.headers.contains_key(&hygiene::TRACESTATE) {
             remove.push(hygiene::TRACESTATE);
         }
         origin.outgoing(request, &mut set);

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, COOKIE, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -239,8 +240,13 @@ pub fn request_id(headers: &HeaderMap, random: &dyn Random) -> Arc<str> {
         Some(id) if (8..=64).contains(&id.len()) && id.bytes().all(is_plain) => id.into(),
         _ => {
             let mut bytes = [0_u8; 16];
-            random.fill(&mut bytes);
-            hex(&bytes).into()
+            random.fill_id(&mut bytes);
+            let mut text = [0_u8; 32];
+            for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+                digits.copy_from_slice(&digits_of(byte));
+            }
+            // Hex digits are always text.
+            std::str::from_utf8(&text).unwrap_or_default().into()
         }
     }
 }
@@ -286,36 +292,28 @@ pub fn same_origin(request: &RequestView<'_>) -> bool {
     }
 }
 
-/// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound.
+/// The `traceparent` for the upstream: the client's trace, one step on, or a new trace where it sent none that is sound; and
+/// whether it is the client's. Where it is not, the client's `tracestate` must be removed (section 3.3.1.1).
 #[must_use]
-pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> HeaderValue {
+pub fn traceparent(headers: &HeaderMap, random: &dyn Random) -> (HeaderValue, bool) {
     // Drawn at once: a draw costs about the same whatever its length.
     let mut drawn = [0_u8; 24];
-    random.fill(&mut drawn);
+    random.fill_id(&mut drawn);
     let (span, trace) = drawn.split_at(8);
     let mut text = String::with_capacity(55);
     text.push_str("00-");
-    let sampled = match sent_trace(headers) {
-        Some((trace, sampled)) => {
-            text.push_str(trace);
-            sampled
-        }
-        None => {
-            push_id(&mut text, trace);
-            false
-        }
-    };
+    let sent = sent_trace(headers);
+    match sent {
+        Some((trace, _)) => text.push_str(trace),
+        None => push_id(&mut text, trace),
+    }
+    let sampled = sent.is_some_and(|(_, sampled)| sampled);
     text.push('-');
     push_id(&mut text, span);
     text.push_str(if sampled { "-01" } else { "-00" });
-    // Hex digits and dashes are always a valid value.
-    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// Whether the client's trace goes on. Where it does not, its `tracestate` must be removed (section 3.3.1.1).
-#[must_use]
-pub fn continues_trace(headers: &HeaderMap) -> bool {
-    sent_trace(headers).is_some()
+    // Hex digits and dashes are always a valid value. All of its room is used, so that it is not copied.
+    let value = HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static(""));
+    (value, sent.is_some())
 }
 
 fn sent_trace(headers: &HeaderMap) -> Option<(&str, bool)> {
@@ -351,12 +349,6 @@ fn read_traceparent(text: &str) -> Option<(&str, bool)> {
     is_sound.then_some((trace, sampled))
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    push_hex(&mut text, bytes);
-    text
-}
-
 /// Appends an id of a trace or span. All zeros is "none" (sections 3.2.2.3 and 3.2.2.4); one such draw in 2^64 is worth a line.
 fn push_id(text: &mut String, id: &[u8]) {
     push_hex(text, id);
@@ -369,8 +361,21 @@ fn push_id(text: &mut String, id: &[u8]) {
 /// Appends two digits a byte. By hand, because several are written for every request and the formatter costs ten times as much.
 fn push_hex(text: &mut String, bytes: &[u8]) {
     for byte in bytes {
-        text.extend([byte >> 4, byte & 15].into_iter().filter_map(|half| char::from_digit(u32::from(half), 16)));
+        let digits = digits_of(*byte);
+        // Hex digits are always text.
+        text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
     }
+}
+
+/// The two lower-case hex digits of a byte.
+const fn digits_of(byte: u8) -> [u8; 2] {
+    [digit_of(byte >> 4), digit_of(byte & 15)]
+}
+
+/// The digit of a number below 16, without a table or a branch that depends on it.
+const fn digit_of(half: u8) -> u8 {
+    // 'a' is 39 further than the place right behind '9'.
+    half + b'0' + if 9 < half { 39 } else { 0 }
 }
 
 #[cfg(test)]

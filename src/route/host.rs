@@ -44,8 +44,8 @@ pub fn authority(text: &str) -> Result<Authority<'_>, Refusal> {
         let port = if port.is_empty() { None } else { Some(self::port(port.strip_prefix(':').ok_or(Refusal::TargetAmbiguous)?)?) };
         return Ok(Authority { host: Cow::Owned(format!("[{address}]")), port });
     }
-    let (host, port) = match text.split_once(':') {
-        Some((host, port)) => (host, Some(self::port(port)?)),
+    let (host, port) = match text.bytes().position(|byte| byte == b':').and_then(|colon| text.split_at_checked(colon)) {
+        Some((host, port)) => (host, Some(self::port(port.strip_prefix(':').unwrap_or_default())?)),
         None => (text, None),
     };
     Ok(Authority { host: name(host)?, port })
@@ -102,20 +102,33 @@ fn name(text: &str) -> Result<Cow<'_, str>, Refusal> {
     if text.is_empty() || MAX_HOST < text.len() {
         return Err(Refusal::TargetAmbiguous);
     }
-    for label in text.split('.') {
-        let fits = !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-') && !label.ends_with('-');
-        if !fits || !label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
-            return Err(Refusal::TargetAmbiguous);
+    // One look at each byte; `label` counts those of the label so far, `before` is the one before.
+    let (mut label, mut before, mut capitals) = (0_usize, b'.', false);
+    for byte in text.bytes().chain([b'.']) {
+        match byte {
+            b'.' if label == 0 || MAX_LABEL < label || before == b'-' => return Err(Refusal::TargetAmbiguous),
+            b'.' => label = 0,
+            b'-' if label == 0 => return Err(Refusal::TargetAmbiguous),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => {
+                label += 1;
+                capitals |= byte.is_ascii_uppercase();
+            }
+            _ => return Err(Refusal::TargetAmbiguous),
         }
+        before = byte;
     }
     // `0x7f.1`, `127.1` and `017700000001` are all 127.0.0.1 to some resolver; only the usual spelling has one reading.
     if ends_in_number(text) && text.parse::<Ipv4Addr>().is_err() {
         return Err(Refusal::TargetAmbiguous);
     }
-    Ok(if text.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
+    Ok(if capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
 }
 
 fn ends_in_number(text: &str) -> bool {
+    // A name whose last byte is no digit of any kind cannot end in a number.
+    if !text.bytes().next_back().is_some_and(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'X')) {
+        return false;
+    }
     let last = text.rsplit('.').next().unwrap_or(text);
     let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
     last.bytes().all(|byte| byte.is_ascii_digit()) || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))

@@ -217,6 +217,12 @@ fn bearer_in(value: &str) -> Result<Cow<'static, str>, Doubt> {
 ///
 /// [`Doubt::Conflict`] for two fields or a comma-joined pair, [`Doubt::Malformed`] for everything else that is no token68.
 pub fn authorization<'r>(scheme: &str, request: &RequestView<'r>) -> Reading<'r> {
+    let mut values = request.headers.get_all(&AUTHORIZATION).iter();
+    if let (Some(sole), None) = (values.next(), values.next())
+        && let Some(text) = plain_authorization(scheme, sole.as_bytes())
+    {
+        return Ok(Some(Cow::Borrowed(text)));
+    }
     let Some(value) = sole_value(&AUTHORIZATION, request)? else { return Ok(None) };
     let end = value.bytes().position(|byte| !is_token(byte)).unwrap_or(value.len());
     let (name, rest) = value.split_at_checked(end).ok_or(Doubt::Malformed)?;
@@ -230,13 +236,15 @@ pub fn authorization<'r>(scheme: &str, request: &RequestView<'r>) -> Reading<'r>
             Some(_) => Err(Doubt::Malformed),
         };
     }
-    if rest.contains(',') {
-        return Err(Doubt::Conflict);
-    }
-    match rest.strip_prefix(' ') {
-        Some(text) if is_token68(text) => Ok(Some(Cow::Borrowed(text))),
-        _ => Err(Doubt::Malformed),
-    }
+    // Nothing of ours can be read in it: what could be has been read above.
+    Err(if rest.contains(',') { Doubt::Conflict } else { Doubt::Malformed })
+}
+
+/// The token68 of a value that is nothing but `scheme`, one space and that; as every good one is.
+fn plain_authorization<'v>(scheme: &str, value: &'v [u8]) -> Option<&'v str> {
+    let (name, rest) = value.split_at_checked(scheme.len())?;
+    let text = rest.strip_prefix(b" ").filter(|_| name.eq_ignore_ascii_case(scheme.as_bytes()))?;
+    std::str::from_utf8(text).ok().filter(|text| is_token68(text))
 }
 
 fn begins_with_scheme(part: &str, scheme: &str) -> bool {

@@ -1,11 +1,11 @@
 //! Heads that are strict HTTP/1.1, and those that are only nearly so.
 
-use super::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, read};
+use super::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits, is_any_authority, is_authority, is_plain_authority, read};
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 32 * 1024, fields: 100 };
 
 fn plain(body: BodyLength) -> Head {
-    Head { body, expects_continue: false, websocket: false }
+    Head { body, expects_continue: false, websocket: false, hop_by_hop: false }
 }
 
 fn malformed(why: &'static str) -> HeadFault {
@@ -27,7 +27,8 @@ fn judge(bytes: &[u8], step: usize) -> Result<Option<Head>, HeadFault> {
 
 #[test]
 fn a_sound_head_is_read_however_it_arrives() {
-    let websocket = Head { websocket: true, ..plain(BodyLength::Known(0)) };
+    let for_this_hop = |body| Head { hop_by_hop: true, ..plain(body) };
+    let websocket = Head { websocket: true, ..for_this_hop(BodyLength::Known(0)) };
     let waiting = Head { expects_continue: true, ..plain(BodyLength::Known(3)) };
     let rows: &[(&str, Option<Head>, &str)] = &[
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Some(plain(BodyLength::Known(0))), "the least there is"),
@@ -35,7 +36,11 @@ fn a_sound_head_is_read_however_it_arrives() {
         ("GET / HTTP/1.0\r\n\r\n", Some(plain(BodyLength::Known(0))), "HTTP/1.0 needs no host"),
         ("POST /a?b=%20{|} HTTP/1.1\r\nHost:a:80\r\nContent-Length: 3\r\n\r\nabc", Some(plain(BodyLength::Known(3))), "a length"),
         ("POST / HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: 0\r\n\r\n", Some(plain(BodyLength::Known(0))), "a length of zero"),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked \r\n\r\n", Some(plain(BodyLength::Chunked)), "blanks around a value"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked \r\n\r\n",
+            Some(for_this_hop(BodyLength::Chunked)),
+            "blanks around a value",
+        ),
         ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Some(plain(BodyLength::Known(0))), "the server itself"),
         ("GET http://a/x HTTP/1.1\r\nHost: a\r\n\r\n", Some(plain(BodyLength::Known(0))), "absolute form, same host"),
         (
@@ -46,7 +51,7 @@ fn a_sound_head_is_read_however_it_arrives() {
         ("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\r\n", Some(websocket), "a handshake"),
         (
             "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n\r\n",
-            Some(plain(BodyLength::Known(0))),
+            Some(for_this_hop(BodyLength::Known(0))),
             "another protocol is ignored",
         ),
         ("PUT / HTTP/1.1\r\nHost: a\r\nExpect:  100-Continue\t\r\nContent-Length: 3\r\n\r\n", Some(waiting), "an expectation"),
@@ -59,6 +64,77 @@ fn a_sound_head_is_read_however_it_arrives() {
             assert_eq!(judge(text.as_bytes(), step), Ok(*expected), "{shows} (pieces of {step})");
         }
     }
+}
+
+#[test]
+fn a_field_for_this_hop_is_seen_in_every_spelling() {
+    let rows = [
+        ("TE", true),
+        ("te", true),
+        ("Trailer", true),
+        ("Upgrade", true),
+        ("Connection", true),
+        ("cOnnection", true),
+        ("Keep-Alive", true),
+        ("HTTP2-Settings", true),
+        ("Proxy-Connection", true),
+        ("Proxy-Authenticate", true),
+        ("Proxy-Authorization", true),
+        ("Keep_Alive", false),
+        ("T", false),
+        ("Trailers", false),
+        ("Authorization", false),
+        ("X-Connection", false),
+    ];
+    for (name, expected) in rows {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: x\r\nAccept: b\r\n\r\n");
+        let head = judge(text.as_bytes(), 1_000).unwrap().unwrap();
+        assert_eq!(head.hop_by_hop, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_quick_look_at_an_authority_agrees_with_the_whole_reading() {
+    let rows = [
+        "a",
+        "a.b",
+        "a.b:1",
+        "a:0",
+        "a:80",
+        "a:9999",
+        "a:65535",
+        "a:65536",
+        "a:99999",
+        "a:100000",
+        "a:000080",
+        "a:",
+        ":80",
+        "",
+        "a:8a",
+        "a:+8",
+        "a:-1",
+        "A",
+        "a_b",
+        "a@b",
+        "127.0.0.1:19183",
+        "[::1]",
+        "[::1]:80",
+        "a:80:80",
+        "a..b",
+        "-",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\u{e9}",
+        "%61",
+    ];
+    for text in rows {
+        let quick = is_plain_authority(text.as_bytes());
+        assert!(!quick || is_any_authority(text.as_bytes()), "{text:?} is accepted by the quick look alone");
+        assert_eq!(is_authority(text.as_bytes()), is_any_authority(text.as_bytes()), "{text:?}");
+    }
+    assert!(is_plain_authority(b"api.example.com:8443"), "and nearly all of them are quick");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::{Origin, address, elements_of, origin};
+use super::{Origin, address, elements_of, origin, push_address};
 use crate::domain::{RequestView, Target};
 
 const PEER: &str = "10.0.0.1";
@@ -248,5 +248,17 @@ fn the_upstream_is_told_what_we_believe_and_nothing_else() {
         origin.outgoing(&request, &mut set);
         let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
         assert_eq!(set, expected, "{shows}");
+    }
+}
+
+#[test]
+fn an_address_is_written_as_the_formatter_writes_it() {
+    let rows =
+        ["0.0.0.0", "1.2.3.4", "9.10.99.100", "127.0.0.1", "192.168.101.250", "255.255.255.255", "::", "2001:db8::ff", "::ffff:1.2.3.4"];
+    for text in rows {
+        let address: std::net::IpAddr = text.parse().unwrap();
+        let mut written = String::new();
+        push_address(&mut written, &address);
+        assert_eq!(written, address.to_string(), "{text}");
     }
 }

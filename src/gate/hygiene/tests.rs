@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{continues_trace, refuse_nominations, remove_credentials, request_id, same_origin, traceparent};
+use super::{refuse_nominations, remove_credentials, request_id, same_origin, traceparent};
 use crate::countersign::firewall::Firewall;
 use crate::domain::{Place, Random, Refusal, RequestView, Target};
 
@@ -228,11 +228,12 @@ fn a_sound_trace_goes_on_and_any_other_begins_anew() {
     for (sent, expected, shows) in cases {
         let fields: Vec<_> = sent.iter().map(|text| ("traceparent", text.as_str())).collect();
         let headers = head(&fields);
-        assert_eq!(traceparent(&headers, &Counting(7.into())), expected, "{shows}: {sent:?}");
-        assert_eq!(continues_trace(&headers), expected != fresh, "{shows}: whether its state goes along");
+        let (value, continues) = traceparent(&headers, &Counting(7.into()));
+        assert_eq!(value, expected, "{shows}: {sent:?}");
+        assert_eq!(continues, expected != fresh, "{shows}: whether its state goes along");
     }
     let zeros = Counting(0.into());
-    let value = traceparent(&HeaderMap::new(), &zeros);
+    let (value, _) = traceparent(&HeaderMap::new(), &zeros);
     let ids: Vec<&str> = value.to_str().unwrap().split('-').skip(1).take(2).collect();
     assert!(ids.iter().all(|id| id.contains(|digit| digit != '0')), "a draw of zeros is not an id: {value:?}");
 }
