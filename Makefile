@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 export RUST_BACKTRACE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-test format-check clippy unit prove doc examples deny instructions demo-once walk binary build dist bench bench-scale image fmt clean
+.PHONY: help demo test setup setup-test format-check clippy unit prove doc examples deny instructions demo-once walk binary build dist bench bench-scale peers image fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -72,6 +72,11 @@ bench: setup ## time per stage, for people
 
 bench-scale: build ## what several processes over one Redis spend on the same work
 	@scripts/bench-scale
+
+ROUNDS ?= 9
+
+peers: setup ## the same work through HAProxy, Envoy, nginx, Caddy and Countersign, into docs/performance.md; LOGS=1 with access logs
+	benches/peers/run --write --rounds $(ROUNDS) $(if $(LOGS),--logs)
 
 image: ## the container image
 	docker build -t countersign .

@@ -1,7 +1,7 @@
 //! What a request costs: instructions for CI, processor time for people. One binary, so that one link serves both.
 //!
 //! `scripts/instructions` runs `rows-prepare FOLDER`, then `rows FOLDER` under callgrind. `scripts/bench-overhead` runs
-//! `upstream ADDRESS` (answers every request with the same few bytes), `pingora ADDRESS UPSTREAM` (the least proxy that
+//! `upstream ADDRESS` (answers every request with the same few bytes, or with as many as its path says), `pingora ADDRESS UPSTREAM` (the least proxy that
 //! Pingora can be) and `proxy CONF` (Countersign; audit records on standard output unless `proxy-silent`), after
 //! `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and `load-requests FOLDER` the requests.
 #![allow(
@@ -37,10 +37,16 @@ fn main() {
         ["rows", folder] => instructions::count(Path::new(folder)),
         ["upstream", address] => upstream::serve(address),
         ["pingora", address, upstream] => minimal_pingora::serve(address, upstream),
-        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written),
-        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off),
+        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 1),
+        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off, 1),
+        ["proxy-two", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 2),
         ["load-prepare", folder, listener, upstream] => {
-            Folder::at(Path::new(folder)).conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
+            let folder = Folder::at(Path::new(folder));
+            folder.conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
+            folder.hold_replies("countersign.yaml");
+        }
+        ["memory-prepare", folder, listener, upstream, keys, tokens] => {
+            load::prepare_memory(Path::new(folder), listener, upstream, keys.parse().unwrap(), tokens.parse().unwrap());
         }
         ["load-requests", folder] => load::write_requests(Path::new(folder)),
         ["bare", milliseconds] => bare::measure(milliseconds.parse().unwrap()),

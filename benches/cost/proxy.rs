@@ -1,4 +1,4 @@
-//! Countersign as `countersign run` starts it, on one thread, with audit records or without.
+//! Countersign as `countersign run` starts it, on so many threads, with audit records or without.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ pub enum Audit {
 }
 
 /// Serves the conf until it is killed.
-pub fn serve(conf: &Path, audit: Audit) {
+pub fn serve(conf: &Path, audit: Audit, threads: usize) {
     let plan = Folder::plan(conf);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
     runtime.block_on(async {
         let sink = (audit == Audit::Written).then(|| sink::standard_output().unwrap());
         let sink = sink.map(|sink| Box::new(sink) as Box<dyn std::io::Write + Send>);
-        let process = Process::start(&plan, service::tools().unwrap(), sink, 1).await.unwrap();
+        let process = Process::start(&plan, service::tools().unwrap(), sink, threads).await.unwrap();
         std::future::pending::<()>().await;
         drop(process);
     });

@@ -149,6 +149,16 @@ governor: {{ failures_per_address: 1000000, failures_per_id: 1000000, window: 1s
         self.0.join(name)
     }
 
+    /// Adds to the conf called `name` a rule whose replies are held, before the same upstream and for the same callers as `renewable`.
+    pub fn hold_replies(&self, name: &str) {
+        const RULE: &str = "  - { name: held, match: { paths: [/held/**] }, authenticate: renewable, \
+                            system: { telematics: { status_in_body: true } }, forward: app }\n";
+        let text = std::fs::read_to_string(self.0.join(name)).unwrap();
+        let with = text.replacen("rules:\n", &format!("rules:\n{RULE}"), 1);
+        assert_ne!(with, text, "the rules begin on a line of their own");
+        self.write(name, with);
+    }
+
     /// Writes the conf called `like` once more as `name`, without its renewers and without the rules and authenticators that name
     /// one: what the rest costs in a house that renews nothing.
     pub fn conf_without_renewers(&self, name: &str, like: &str) {

@@ -3,6 +3,7 @@
 //! SIGHUP reloads. SIGTERM and SIGINT drain and end. A second one ends at once.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::assembly::machine::{MAX_FILE, Machine};
 use crate::assembly::process::{Process, Tools};
 use crate::assembly::steady::Steady;
 use crate::assembly::store;
-use crate::config::plan::Plan;
+use crate::config::plan::{AuditSink, Plan};
 use crate::settings::material::{Files, mark};
 use crate::telemetry::logs::Outlet;
 use crate::telemetry::sink;
@@ -53,14 +54,24 @@ pub fn run(path: &Path, plan: &Plan, log: &Outlet) -> Result<(), String> {
     runtime.block_on(serve(path, plan, threads, log))
 }
 
+/// Where audit records go; `None` where the operator wants none.
+fn records(to: AuditSink) -> Result<Option<Box<dyn Write + Send>>, String> {
+    match to {
+        AuditSink::Nowhere => Ok(None),
+        AuditSink::Stdout => {
+            let sink = sink::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
+            Ok(Some(Box::new(sink)))
+        }
+    }
+}
+
 async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot listen for signals: {error}");
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
-    let sink = sink::standard_output().map_err(|error| format!("cannot write audit records to standard output: {error}"))?;
-    let process = Process::start(plan, tools()?, Some(Box::new(sink)), threads).await?;
+    let process = Process::start(plan, tools()?, records(plan.audit.to)?, threads).await?;
     process.count_log(log);
     for warning in &plan.warnings {
         tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");

@@ -2,7 +2,7 @@
 
 use crate::config::plan::{AuditPlan, AuditSink, WhenBehind};
 use crate::config::root::Root;
-use crate::settings::{KeySpec, SectionSpec, Shape};
+use crate::settings::{Checking, KeySpec, SectionSpec, Shape};
 
 /// The `audit` section.
 pub(super) static AUDIT: SectionSpec = SectionSpec {
@@ -11,9 +11,10 @@ pub(super) static AUDIT: SectionSpec = SectionSpec {
     keys: &[
         KeySpec::default(
             "to",
-            Shape::OneOf(&["stdout"]),
+            Shape::OneOf(&["stdout", "nowhere"]),
             "stdout",
-            "Where it goes. Diagnostics go to standard error, so that the two never mix.",
+            "Where it goes. Diagnostics go to standard error, so that the two never mix. `nowhere` writes none: who was let in is then \
+             told by metrics alone.",
         ),
         KeySpec::default(
             "when_behind",
@@ -26,8 +27,12 @@ pub(super) static AUDIT: SectionSpec = SectionSpec {
 };
 
 /// Proves `audit`.
-pub(super) fn audit(root: &Root<'_>) -> Option<AuditPlan> {
+pub(super) fn audit(root: &Root<'_>, checking: &mut Checking<'_>) -> Option<AuditPlan> {
     let section = root.section(&AUDIT, "audit")?;
     let when_behind = if section.text("when_behind") == Some("block") { WhenBehind::Block } else { WhenBehind::Drop };
-    Some(AuditPlan { when_behind, to: AuditSink::Stdout })
+    let to = if section.text("to") == Some("nowhere") { AuditSink::Nowhere } else { AuditSink::Stdout };
+    if to == AuditSink::Nowhere {
+        checking.faults.warn(section.span_of("to"), "nobody will know who was let in and why others were refused");
+    }
+    Some(AuditPlan { when_behind, to })
 }

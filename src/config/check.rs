@@ -13,6 +13,7 @@ use crate::config::audit;
 use crate::config::authenticators;
 use crate::config::beside;
 use crate::config::document::Document;
+use crate::config::held;
 use crate::config::issuers;
 use crate::config::limits;
 use crate::config::listeners;
@@ -82,7 +83,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let trusted_proxies = limits::trusted_proxies(root, checking);
     let limits = limits::limits(root, checking);
     let governor = limits::governor(root, checking);
-    let audit = audit::audit(root);
+    let audit = audit::audit(root, checking);
     let outbound = limits::outbound(root, checking);
     let state = stores::state(root, checking);
     let revocations = revocations::revocations(root, checking);
@@ -100,7 +101,8 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
     let renewers: Option<Vec<_>> = renewers.into_iter().collect();
     let (rules, table) = rules?;
     beside::warn(root, &rules, &table, checking);
-    let upstreams = upstreams?;
+    let (upstreams, authenticators) = (upstreams?, authenticators?);
+    held::warn(root, &rules, &upstreams, &authenticators, checking);
     upstreams::refuse_loops(&upstreams, &listeners, root.entries("upstreams"), checking);
     let top = root.top();
     Some(Plan {
@@ -109,7 +111,7 @@ fn plan(document: &Document, root: &Root<'_>, checking: &mut Checking<'_>) -> Op
         upstreams,
         keys,
         issuers: issuers?,
-        authenticators: authenticators?,
+        authenticators,
         renewers: renewers?,
         rules,
         table: Arc::new(table),

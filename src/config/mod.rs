@@ -17,6 +17,7 @@ pub mod beside;
 pub mod check;
 pub mod document;
 pub mod forward;
+mod held;
 pub mod issuers;
 pub mod limits;
 pub mod listeners;

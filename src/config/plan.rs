@@ -398,10 +398,12 @@ pub enum WhenBehind {
 }
 
 /// Where audit records go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuditSink {
     /// Standard output, one JSON document per line.
     Stdout,
+    /// None are made.
+    Nowhere,
 }
 
 /// How outbound questions are asked.

@@ -17,7 +17,8 @@ pub(super) const HARVEST: Shape = Shape::Section(&HARVEST_SECTION);
 
 static HARVEST_SECTION: SectionSpec = SectionSpec {
     title: "`harvest`",
-    doc: "Keeps the credential that a reply of the upstream brings, as the rule's `system` reads it; the client gets a session instead.",
+    doc: "Keeps the credential that a reply of the upstream brings, as the rule's `system` reads it; the client gets a session instead, and one \
+          that it has brought along ends. The session is for whom the reply names, else for who asked.",
     keys: &[KeySpec::required(
         "session",
         Shape::Name("authenticators"),

@@ -17,6 +17,8 @@ pub struct Harvest {
     pub life: Option<Life>,
     /// Whom it is for, as the system says; `None` when the reply does not tell.
     pub subject: Option<Box<str>>,
+    /// Who vouches for `subject` in the credential itself (`iss`), where it says so; `None` for the system's own name.
+    pub issuer: Option<Box<str>>,
     /// When it was made, where the newest counts and replies may come in any order.
     pub issued: Option<Timestamp>,
     /// The reply's field that holds it, which a client is not to see.

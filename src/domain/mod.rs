@@ -23,7 +23,7 @@ pub use harvest::{Harvest, Life};
 pub use identity::{Burn, Identity};
 pub use observer::{Event, Observer, Silent};
 pub use refusal::{Breach, Doubt, Reason, Refusal, Stage};
-pub use renewal::{RenewalFailure, Renewed, Spent, SpentKey, TokenPair};
+pub use renewal::{Edition, RenewalFailure, Renewed, Spent, SpentKey, TokenPair};
 pub use request::{RequestView, Target};
 pub use revocation::{By, Listed, ListedFrom, Revocation, RevocationId};
 pub use secret::Secret;

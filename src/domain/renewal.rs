@@ -47,6 +47,17 @@ impl fmt::Debug for SpentKey {
     }
 }
 
+/// Names an access credential that we hold for somebody, to tell later whether it is still the same: a digest, equal for equal
+/// credentials. Opens nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Edition(pub [u8; 32]);
+
+impl fmt::Debug for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Edition({:02x}{:02x}..)", self.0[0], self.0[1])
+    }
+}
+
 /// What a renewal came to.
 #[derive(Debug, Clone)]
 pub struct Renewed {

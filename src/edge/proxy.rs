@@ -328,7 +328,7 @@ impl ProxyHttp for Proxy {
             }
             trip.held = admission.held.as_ref().map(|_system| held::hold(&mut peer, &self.0.held, is_head(session)));
         }
-        trip.begin_attempt(address);
+        trip.begin_attempt(address, now);
         Ok(peer)
     }
 
@@ -523,7 +523,8 @@ impl ProxyHttp for Proxy {
         match refusal {
             Some(refusal) if !begun => {
                 let late = *error.esource() == ErrorSource::Downstream && *error.etype() == ErrorType::ReadTimedout;
-                answering::give_up(session, trip, &refused(refusal), late.then_some(408)).await;
+                let told = trip.refused.take().map_or_else(|| refused(refusal), |told| *told);
+                answering::give_up(session, trip, &told, late.then_some(408)).await;
             }
             _ => {}
         }

@@ -44,7 +44,7 @@ pub(super) async fn renew(session: &mut Session, trip: &mut Trip) -> pingora::Re
     if let Some(fresh) = admission.fresh {
         trip.serving.judge.in_vain(fresh);
     }
-    let Some(authenticator) = admission.renewable else { return Ok(()) };
+    let Some(refused) = admission.renewable else { return Ok(()) };
     let Some(wire) = trip.wire.clone() else { return Ok(()) };
     if trip.replayed || session.as_ref().retry_buffer_truncated() {
         return Ok(());
@@ -54,10 +54,10 @@ pub(super) async fn renew(session: &mut Session, trip: &mut Trip) -> pingora::Re
     session.req_header_mut().insert_header(hygiene::REQUEST_ID, &*trip.record.request_id)?;
     let arrival = view::arrival(session.req_header(), &wire.connection);
     let mut body = Kept(session.as_ref().get_retry_buffer());
-    let again = unpanicked(trip.serving.judge.readmit(&arrival, &mut body, authenticator)).await.flatten();
+    let again = unpanicked(trip.serving.judge.readmit(&arrival, &mut body, refused)).await.flatten();
     let Some(verdict) = again else { return Ok(()) };
     trip.hand_back = verdict.hand_back;
-    trip.record.renewed = true;
+    trip.record.renewed |= verdict.record.renewed;
     trip.record.stages.renew = trip.record.stages.renew.saturating_add(verdict.record.stages.renew);
     match verdict.outcome {
         Outcome::Admit(admission) => {
@@ -66,6 +66,12 @@ pub(super) async fn renew(session: &mut Session, trip: &mut Trip) -> pingora::Re
             let mut marker = Error::new_up(REPLAY);
             marker.set_retry(true);
             Err(marker)
+        }
+        // Whom it was admitted for is no longer good: that is the answer, and not what the upstream has said.
+        Outcome::Refuse(refused) if !verdict.record.renewed => {
+            trip.given_up = Some(refused.refusal.clone());
+            trip.refused = Some(refused);
+            Err(Error::explain(ErrorType::InternalError, "no longer let through"))
         }
         // Renewed, and no longer let through: the upstream's refusal stands.
         Outcome::Refuse(_) | Outcome::Serve(_) => Ok(()),

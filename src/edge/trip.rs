@@ -16,7 +16,7 @@ use crate::edge::proxy::Shared;
 use crate::edge::upstream::handshake::Handshake;
 use crate::edge::upstream::{Address, Place, Upstream};
 use crate::edge::wire::Wire;
-use crate::gate::verdict::{Admission, Record};
+use crate::gate::verdict::{Admission, Record, Refused};
 use crate::telemetry::report::{Ending, Happening, UpstreamResult, Visit};
 
 /// One request on its way.
@@ -47,6 +47,8 @@ pub struct Trip {
     attempt: Option<Attempt>,
     /// Why forwarding was given up, where Pingora's error does not say it.
     pub(super) given_up: Option<Refusal>,
+    /// What the client is told of it, where its rule has a part in that.
+    pub(super) refused: Option<Box<Refused>>,
     /// Bytes of the body seen in this attempt.
     pub(super) body_bytes: u64,
     /// Fields that hand a fresh pair to the client.
@@ -93,6 +95,7 @@ impl Trip {
             tried: Vec::new(),
             attempt: None,
             given_up: None,
+            refused: None,
             body_bytes: 0,
             hand_back: Vec::new(),
             rest: None,
@@ -114,12 +117,12 @@ impl Trip {
         self.shared.instruments.stopwatch.micros().saturating_sub(self.started_micros)
     }
 
-    /// An attempt at `address` begins.
-    pub(super) fn begin_attempt(&mut self, address: Arc<Address>) {
+    /// An attempt at `address` begins, at `started_micros`.
+    pub(super) fn begin_attempt(&mut self, address: Arc<Address>, started_micros: u64) {
         self.attempts += 1;
         self.body_bytes = 0;
         self.tried.push(address.socket());
-        self.attempt = Some(Attempt { address, started_micros: self.shared.instruments.stopwatch.micros() });
+        self.attempt = Some(Attempt { address, started_micros });
     }
 
     /// The address of the attempt under way.

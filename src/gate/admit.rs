@@ -12,8 +12,8 @@ use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 
 use crate::domain::{
-    Answer, Event, Facts, Harvest, Identity, Outage, Place, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView, Seconds,
-    SpentKey, Timestamp,
+    Answer, Doubt, Event, Facts, Harvest, Identity, Outage, Place, Question, Refusal, RenewalFailure, Renewed, Renewing, RequestView,
+    Seconds, SpentKey, Timestamp,
 };
 use crate::gate::arrival::{Arrival, BodySource};
 use crate::gate::contract::Judge;
@@ -24,13 +24,16 @@ use crate::gate::preflight;
 use crate::gate::prove::{Proven, Trail, Walk};
 use crate::gate::rule::{Action, Forward, Gate, Rule};
 use crate::gate::settle::{Supplier, settle};
-use crate::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
-use crate::issuer::contract::{Call, Reply, Service};
+use crate::gate::verdict::{Admission, Outcome, Record, Refused, Renewable, Served, Verdict};
+use crate::issuer::contract::{Asker, Call, Reply, Service};
 use crate::route::host;
 use crate::route::table::Match;
 use crate::route::target;
 use crate::state::contract::Burned;
 use crate::verify::governor::is_guess;
+
+/// `Early-Data` (RFC 8470 section 5.1).
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
 
 /// A body that a verdict rests on may be this long; it is also what can be held for a replay.
 const JUDGED_BODY: usize = 64 * 1024;
@@ -92,9 +95,14 @@ impl Judge for Gate {
         self.admit(arrival, body).await
     }
 
-    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
-        let verdict = self.decide(arrival, body, Some(authenticator)).await;
-        verdict.record.renewed.then_some(verdict)
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Renewable) -> Option<Verdict> {
+        let (verdict, superseded) = self.decide(arrival, body, Some(refused)).await;
+        let answers = match &verdict.outcome {
+            Outcome::Admit(_) | Outcome::Serve(_) => superseded,
+            // It was ended or revoked while the upstream was asked, so what that has answered is nobody's.
+            Outcome::Refuse(refused) => matches!(refused.refusal, Refusal::Doubted(Doubt::Revoked | Doubt::Expired(None))),
+        };
+        (verdict.record.renewed || answers).then_some(verdict)
     }
 
     async fn harvest(
@@ -107,7 +115,12 @@ impl Judge for Gate {
         let Some(keeper) = &admission.keeper else { return Ok(Vec::new()) };
         let reading = target::canonical(arrival.raw_target)?;
         let host = host::of_request(arrival.headers, arrival.authority, reading.authority.as_deref())?;
-        keeper.keep(harvest, caller, &host, self.clock.now()).await
+        let now = self.clock.now();
+        if let Some(caller) = caller {
+            // Revoked while the upstream was asked.
+            self.revoked.check(caller, now)?;
+        }
+        keeper.keep(harvest, &Asker { caller, host: &host, headers: arrival.headers }, now).await
     }
 
     fn in_vain(&self, fresh: SpentKey) {
@@ -126,12 +139,13 @@ impl Judge for Gate {
 impl Gate {
     /// Judges a request: route, verify, renew, policy, countersign, burn.
     pub async fn admit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict {
-        self.decide(arrival, body, None).await
+        let (verdict, _) = self.decide(arrival, body, None).await;
+        verdict
     }
 
-    /// The same for a request that comes for the first time, or again because its upstream has `refused` the credential of an
-    /// authenticator.
-    async fn decide(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Option<usize>) -> Verdict {
+    /// The same for a request that comes for the first time, or again because its upstream has `refused` a credential; and whether
+    /// that had been renewed before.
+    async fn decide(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Option<Renewable>) -> (Verdict, bool) {
         let now = self.clock.now();
         let request_id: Arc<str> = hygiene::request_id(arrival.headers, self.random.as_ref());
         let mut record = Record { request_id: Arc::clone(&request_id), ..Record::default() };
@@ -150,7 +164,7 @@ impl Gate {
             }
         };
         record.renewed = trail.renewed;
-        Verdict { outcome, record, hand_back: trail.hand_back }
+        (Verdict { outcome, record, hand_back: trail.hand_back }, trail.superseded)
     }
 
     async fn visit<'g>(
@@ -158,7 +172,7 @@ impl Gate {
         arrival: &Arrival<'_>,
         body: &mut dyn BodySource,
         now: Timestamp,
-        refused: Option<usize>,
+        refused: Option<Renewable>,
         record: &mut Record,
         trail: &mut Trail,
     ) -> Result<Outcome, Stop<'g>> {
@@ -179,7 +193,7 @@ impl Gate {
             return Err(Refusal::Misdirected.into());
         }
         // Whatever it holds, and however often it stands there, it means 1 (RFC 8470 section 5.1).
-        if arrival.headers.contains_key("early-data") {
+        if arrival.headers.contains_key(&EARLY_DATA) {
             return Err(Refusal::EarlyData.into());
         }
         let raw_target = std::str::from_utf8(arrival.raw_target).map_err(|_| Refusal::TargetAmbiguous)?;
@@ -257,10 +271,11 @@ impl Gate {
             Action::Forward(forward) => {
                 let mut admission = self.countersign(forward, &request, &origin, &proven, now).map_err(|refusal| rule.refuse(refusal))?;
                 admission.host = shown;
+                admission.renewable = trail.renewable.filter(|renewable| proven.renewable == Some(renewable.authenticator));
                 let (remembered, harvests) = (pass.as_ref(), rule.keeper.is_some());
                 if let (Some(system), Some(pass)) = (&rule.system, remembered) {
                     guard::apply(pass, &request, &mut admission);
-                    let needed = admission.renewable.is_some() || harvests;
+                    let needed = admission.renewable.is_some() || admission.fresh.is_some() || harvests;
                     admission.held = (needed && system.holds(request.method, &request.target.path)).then(|| Arc::clone(system));
                     admission.system = Some(Arc::clone(system));
                     admission.keeper.clone_from(&rule.keeper);
@@ -378,7 +393,7 @@ impl Gate {
             set,
             cut_at: proven.identity.as_ref().and_then(|identity| identity.expires),
             remove_from_response: Arc::clone(&self.private_responses),
-            renewable: proven.renewable,
+            renewable: None,
             fresh: proven.renews_next,
             body: None,
             system: None,
@@ -427,7 +442,7 @@ impl Gate {
         for burn in &proven.burns {
             match self.spend(burn, now).await? {
                 Burned::First => {}
-                Burned::Again | Burned::Forgotten => return Err(crate::domain::Doubt::Replayed.into()),
+                Burned::Again | Burned::Forgotten => return Err(Doubt::Replayed.into()),
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::domain::{Harvest, Identity, Listed, ListedFrom, Refusal, Revocation, RevocationId, Seconds, SpentKey, Timestamp};
 use crate::gate::arrival::{Arrival, BodySource};
-use crate::gate::verdict::{Admission, Verdict};
+use crate::gate::verdict::{Admission, Renewable, Verdict};
 pub use crate::state::revoked::{Revoked, Withdrawn};
 
 /// Decides what happens with a request.
@@ -30,13 +30,15 @@ pub trait Judge: Send + Sync + 'static {
     /// Judges `arrival`.
     async fn judge(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource) -> Verdict;
 
-    /// Judges a request once more whose upstream has answered 401, with the credential of `authenticator` renewed first
-    /// (`Admission::renewable`). Nothing is spent again that was spent for the first judgement.
+    /// Judges a request once more whose upstream has answered 401, with the credential that it `refused` renewed first
+    /// (`Admission::renewable`), unless that has happened since the request was admitted: then with what is held by now, and without
+    /// an exchange. Nothing is spent again that was spent for the first judgement.
     ///
-    /// Where that ends in another Admission the request is sent once more; where not, the upstream's own answer stands, with
-    /// `Verdict::hand_back` written on it all the same. `None` when nothing was renewed.
-    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
-        let _ = (arrival, body, authenticator);
+    /// Where that ends in another Admission the request is sent once more. Where a credential was renewed and is not let through, the
+    /// upstream's own answer stands, with `Verdict::hand_back` written on it all the same. A refusal without a renewal replaces that
+    /// answer: whom the request was admitted for is no longer good. `None` when the upstream's answer stands as it is.
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Renewable) -> Option<Verdict> {
+        let _ = (arrival, body, refused);
         None
     }
 

@@ -226,14 +226,21 @@ fn with_port<'r>(request: &RequestView<'r>) -> Cow<'r, str> {
 fn push_address(text: &mut String, address: &IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if 0 < place {
-                    text.push('.');
-                }
+            // At most three digits and a dot each.
+            let mut written = [0_u8; 16];
+            let mut end = 0;
+            for octet in address.octets() {
                 let digits = [octet / 100, octet / 10 % 10, octet % 10];
                 let leading = if octet < 10 { 2 } else { usize::from(octet < 100) };
-                digits.into_iter().skip(leading).for_each(|digit| text.push(char::from(b'0' + digit)));
+                for byte in digits.into_iter().skip(leading).map(|digit| b'0' + digit).chain([b'.']) {
+                    if let Some(place) = written.get_mut(end) {
+                        *place = byte;
+                    }
+                    end += 1;
+                }
             }
+            // Digits and dots are text; the last dot is one too many.
+            text.push_str(written.get(..end - 1).and_then(|written| std::str::from_utf8(written).ok()).unwrap_or_default());
         }
         IpAddr::V6(address) => {
             // Writing to a `String` does not fail.

@@ -45,7 +45,9 @@ impl Walk<'_, '_> {
             return match self.spent(occasion, facts) {
                 Ok(Some(spent)) => {
                     let key = occasion.renewal.renewals.key(&spent);
-                    if self.refused == Some(occasion.index) && self.gate.in_vain.rests(&key, self.now) {
+                    if self.refused.is_some_and(|refused| refused.authenticator == occasion.index)
+                        && self.gate.in_vain.rests(&key, self.now)
+                    {
                         return Fresh::None(without);
                     }
                     Fresh::Lack(Need::Renew(Renewing { authenticator: occasion.index, key, spent: Arc::new(spent) }))

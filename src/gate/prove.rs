@@ -16,7 +16,9 @@ use crate::domain::{
 use crate::gate::fresh::{Fresh, Occasion, is_due, next};
 use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
+use crate::gate::verdict::Renewable;
 use crate::policy::requirement::Requirement;
+use crate::verify::contract::edition;
 
 /// What the requirement came to.
 #[derive(Debug, Default)]
@@ -52,6 +54,10 @@ pub(super) struct Trail {
     pub(super) hand_back: Vec<(HeaderName, HeaderValue)>,
     /// Whether a credential was renewed on the way.
     pub(super) renewed: bool,
+    /// What the first credential is that could be renewed should the upstream not take it.
+    pub(super) renewable: Option<Renewable>,
+    /// Whether the credential that the upstream has refused had been renewed by the time it did.
+    pub(super) superseded: bool,
 }
 
 /// A branch of the tree, judged.
@@ -69,8 +75,8 @@ pub(super) struct Walk<'g, 'r> {
     pub(super) gate: &'g Gate,
     pub(super) request: &'g RequestView<'r>,
     pub(super) now: Timestamp,
-    /// The authenticator whose credential the upstream has not taken: it must be renewed, good as it looks.
-    pub(super) refused: Option<usize>,
+    /// The credential that the upstream has not taken: it must be renewed, good as it looks.
+    pub(super) refused: Option<Renewable>,
     /// Whether the upstream is shown what we hold for the caller.
     pub(super) shows_held: bool,
 }
@@ -80,6 +86,8 @@ impl Walk<'_, '_> {
     pub(super) fn judge(&self, requirement: &Requirement, facts: &Facts, trail: &mut Trail) -> Step<Proven> {
         // Each round walks the whole way anew.
         trail.hand_back.clear();
+        trail.renewable = None;
+        trail.superseded = false;
         match self.branch(requirement, facts, trail) {
             Step::Done(Branch::Proven(proven)) => Step::Done(proven),
             Step::Done(Branch::Absent) => Step::Refuse(Refusal::CredentialMissing),
@@ -249,15 +257,24 @@ impl Walk<'_, '_> {
                 Err(refusal) => Step::Refuse(refusal),
             };
         };
-        let refused = self.refused == Some(index);
+        let refused = self.refused.filter(|refused| refused.authenticator == index);
+        // A renewal that this walk has asked for is no other's.
+        if let (Some(refused), Ok(identity)) = (refused, &judged)
+            && facts.renewal(index).is_none()
+            && self.is_superseded(refused, authenticator, credential, facts)
+        {
+            trail.superseded = true;
+            return Step::Done(Branch::Proven(self.proven(authenticator, Arc::clone(identity.get()), credential, facts)));
+        }
         // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
         let (lapsed, without, standing) = match judged {
             // Nothing to renew with is no guess at anything.
-            Ok(identity) if refused => (identity, Refusal::CredentialMissing, None),
+            Ok(identity) if refused.is_some() => (identity, Refusal::CredentialMissing, None),
             Ok(identity) if is_due(identity.get(), renewal.early, self.now) => (identity.clone(), Refusal::RenewalRefused, Some(identity)),
             Ok(identity) => {
                 let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
                 proven.renewable = Some(index);
+                self.note_renewable(index, authenticator, &proven, credential, facts, trail);
                 return Step::Done(Branch::Proven(proven));
             }
             Err(Refusal::Doubted(Doubt::Expired(Some(lapsed)))) => {
@@ -271,6 +288,10 @@ impl Walk<'_, '_> {
         let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
         let (identity, renewed) = match (self.fresh(&occasion, without, facts), standing) {
             (Fresh::Lack(need), _) => return Step::Need(need),
+            // An earlier result, for an issuer that does not rotate: it is what the upstream has refused.
+            (Fresh::Have(_, renewed), _) if refused.is_some_and(|refused| refused.sent == Some(edition(&renewed.pair.access))) => {
+                return Step::Refuse(Refusal::CredentialMissing);
+            }
             (Fresh::Have(identity, renewed), _) => (identity, Some(renewed)),
             (Fresh::None(_), Some(standing)) => (standing, None),
             (Fresh::None(refusal), None) => return Step::Refuse(refusal),
@@ -288,14 +309,43 @@ impl Walk<'_, '_> {
         trail.renewed |= renewed.is_some();
         let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
         proven.renewable = renewed.is_none().then_some(index);
+        if renewed.is_none() {
+            self.note_renewable(index, authenticator, &proven, credential, facts, trail);
+        }
         if let (Some(held), Some(renewed)) = (&mut proven.held, &renewed) {
             held.clone_from(&renewed.pair.access);
         }
-        proven.renews_next = renewed.as_ref().filter(|_| refused).and_then(|renewed| next(&occasion, renewed, facts));
+        proven.renews_next = renewed.as_ref().filter(|_| refused.is_some()).and_then(|renewed| next(&occasion, renewed, facts));
         // What we hold ourselves (a session) the client goes on presenting as it did.
         let fresh = renewed.filter(|_| renewal.hand_back.is_some());
         proven.fresh = fresh.map(|renewed| (renewed, credential.places.clone())).into_iter().collect();
         Step::Done(Branch::Proven(proven))
+    }
+
+    /// Remembers what could be renewed, as it is now: the upstream is about to see that and nothing later.
+    fn note_renewable(
+        &self,
+        index: usize,
+        authenticator: &Authenticator,
+        proven: &Proven,
+        credential: &Credential<'_>,
+        facts: &Facts,
+        trail: &mut Trail,
+    ) {
+        if trail.renewable.is_some() {
+            return;
+        }
+        let sent = match &proven.held {
+            None if !self.shows_held => authenticator.verifier.shown(credential, facts).as_ref().map(edition),
+            shown => shown.as_ref().map(edition),
+        };
+        trail.renewable = Some(Renewable { authenticator: index, sent });
+    }
+
+    /// Whether we hold another credential for the caller by now than the `refused` one: it was renewed while the upstream was asked.
+    fn is_superseded(&self, refused: Renewable, authenticator: &Authenticator, credential: &Credential<'_>, facts: &Facts) -> bool {
+        let held = authenticator.verifier.shown(credential, facts);
+        held.is_some_and(|held| refused.sent != Some(edition(&held)))
     }
 
     /// A verdict that was reached before; what was good then may have ended since.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Identity, Reason, Refusal, SpentKey, Target, Timestamp};
+use crate::domain::{Edition, Identity, Reason, Refusal, SpentKey, Target, Timestamp};
 use crate::issuer::contract::Harvester;
 use crate::systems::contract::System;
 
@@ -49,8 +49,8 @@ pub struct Admission {
     pub cut_at: Option<Timestamp>,
     /// Response fields to remove: the upstream must not speak in our headers.
     pub remove_from_response: Arc<[HeaderName]>,
-    /// The authenticator whose credential can be renewed, once, should the upstream answer 401 to it.
-    pub renewable: Option<usize>,
+    /// The credential that can be renewed, once, should the upstream answer 401 to it.
+    pub renewable: Option<Renewable>,
     /// Of a credential that was renewed because the upstream had refused the one before: what it would be renewed with itself. The
     /// judge is told should the upstream refuse it as well.
     pub fresh: Option<SpentKey>,
@@ -94,6 +94,16 @@ impl Admission {
             _made_by_the_gate: (),
         }
     }
+}
+
+/// A credential of an admitted request that can be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewable {
+    /// The number of the authenticator whose it is.
+    pub authenticator: usize,
+    /// The access credential that we held for the caller when the request was admitted; `None` where the client holds its own. Should
+    /// we hold another one by the time the upstream has refused this, there is nothing to renew: somebody has.
+    pub sent: Option<Edition>,
 }
 
 /// An answer of our own.

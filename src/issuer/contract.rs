@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::domain::{Harvest, Identity, Observer, Random, Refusal, RequestView, Seconds, Timestamp};
 use crate::issuer::pairs::Issuer;
@@ -185,24 +185,30 @@ pub trait Service: Send + Sync {
     }
 }
 
+/// Whose request it was that a reply has brought a credential to.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'r> {
+    /// Who was proven by it; `None` for anyone.
+    pub caller: Option<&'r Identity>,
+    /// The host that was asked, in canonical form; empty where the request names none.
+    pub host: &'r str,
+    /// The fields of the request.
+    pub headers: &'r HeaderMap,
+}
+
 /// Keeps the credentials that an upstream's replies bring, in place of the client.
 ///
 /// # Security
 ///
-/// What is kept is used for whoever presents what this gives back, and for nobody else.
+/// What is kept is used for whoever presents what this gives back, and for nobody else. What came along with the request is no part
+/// of that: a session that somebody else may know is not gone on with.
 #[async_trait]
 pub trait Harvester: Debug + Send + Sync {
-    /// Keeps `harvest`, which came in a reply to a request of `caller` at `host`, and says how the client holds it from now on:
-    /// fields for the reply.
+    /// Keeps `harvest`, which came in a reply to a request of `asker`, and says how the client holds it from now on: fields for the
+    /// reply.
     ///
     /// # Errors
     ///
     /// A [`Refusal`]: the reply must then not reach the client either, since it would hold what it was not to see.
-    async fn keep(
-        &self,
-        harvest: &Harvest,
-        caller: Option<&Identity>,
-        host: &str,
-        now: Timestamp,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal>;
+    async fn keep(&self, harvest: &Harvest, asker: &Asker<'_>, now: Timestamp) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal>;
 }

@@ -67,6 +67,27 @@ pub enum Kept {
     Over,
 }
 
+/// A session that is not over, as recorded.
+pub struct Recorded {
+    version: u64,
+    session: Session,
+}
+
+impl Recorded {
+    /// What it keeps.
+    #[must_use]
+    pub fn pair(&self) -> Option<&KeptPair> {
+        self.session.pair.as_ref()
+    }
+
+    /// The same where it keeps a pair.
+    #[must_use]
+    pub fn standing(self) -> Option<Standing> {
+        let pair = self.session.pair.clone()?;
+        Some(Standing { pair, version: self.version, session: self.session })
+    }
+}
+
 /// A session with a pair, as it stands.
 #[derive(Clone)]
 pub struct Standing {
@@ -152,16 +173,25 @@ impl Sessions {
         removed
     }
 
-    /// The session of `reference`, when it is there and keeps a pair.
+    /// The session of `reference`, when it is there and not over.
+    ///
+    /// # Errors
+    ///
+    /// [`Outage::State`].
+    pub async fn recorded(&self, reference: &Reference, now: Timestamp) -> Result<Option<Recorded>, Outage> {
+        let Some(entry) = self.read(&self.key(reference), now).await? else { return Ok(None) };
+        let session = self.terms.open(reference, &entry.value).map(crate::domain::Verified::into_inner);
+        let session = session.filter(|session| now < session.until(self.terms.idle));
+        Ok(session.map(|session| Recorded { version: entry.version, session }))
+    }
+
+    /// The same, when it keeps a pair.
     ///
     /// # Errors
     ///
     /// [`Outage::State`].
     pub async fn standing(&self, reference: &Reference, now: Timestamp) -> Result<Option<Standing>, Outage> {
-        let Some(entry) = self.read(&self.key(reference), now).await? else { return Ok(None) };
-        let session = self.terms.open(reference, &entry.value).map(crate::domain::Verified::into_inner);
-        let session = session.filter(|session| now < session.until(self.terms.idle));
-        Ok(session.and_then(|session| Some(Standing { pair: session.pair.clone()?, version: entry.version, session })))
+        Ok(self.recorded(reference, now).await?.and_then(Recorded::standing))
     }
 
     /// Puts `fresh` where `standing` still is, in place of the pair that was spent for it.

@@ -16,6 +16,9 @@ mod rules;
 
 use std::sync::Arc;
 
+use http::header::CACHE_CONTROL;
+use http::{HeaderName, HeaderValue};
+
 use crate::domain::Step;
 use crate::settings::{Checking, Node, Shape, Span};
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry, SystemPlan};
@@ -93,6 +96,11 @@ impl System for Janrain {
 
     fn harvest(&self, reply: &Reply<'_>) -> Option<Harvest> {
         replies::harvest(&self.rules, reply)
+    }
+
+    /// A cache goes by statuses, and Capture's failures have that of its successes: none keeps either.
+    fn hand_on(&self, reply: &Reply<'_>, _kept: bool) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        if self.holds("", reply.path) { vec![(CACHE_CONTROL, Some(HeaderValue::from_static("no-store")))] } else { Vec::new() }
     }
 }
 

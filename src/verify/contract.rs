@@ -10,10 +10,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{
-    Answer, Clock, Credential, DeskId, Doubt, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret, Step,
-    Timestamp, TokenPair, Verified,
+    Answer, Clock, Credential, DeskId, Doubt, Edition, Facts, Found, Identity, Observer, Outage, Random, RequestView, Seconds, Secret,
+    Step, Timestamp, TokenPair, Verified,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::digest::digest;
 use crate::jose::session::SessionTerms;
 use crate::jose::ticket::TicketTerms;
 use crate::net::client::Client;
@@ -150,6 +151,12 @@ pub struct Held {
     pub access: Secret,
     /// What is spent.
     pub refresh: Secret,
+}
+
+/// Names `access`, which is held for somebody.
+#[must_use]
+pub fn edition(access: &Secret) -> Edition {
+    Edition(digest("countersign held access credential", &[access.expose()]))
 }
 
 /// Answers questions that take time; asked by the gate's `settle` only.

@@ -3,6 +3,7 @@
 mod authenticators;
 mod faults;
 mod files;
+mod held;
 mod renewers;
 mod robust;
 mod schema;

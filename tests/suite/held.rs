@@ -198,3 +198,14 @@ async fn a_head_can_say_it_as_well_held_or_not() {
         assert_eq!(upstream.hits(), if status == 200 { 2 } else { 1 }, "{shows}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_no_longer_let_in_sees_nothing_of_a_held_reply() {
+    let upstream = Upstream::scripted(|_| expired()).await;
+    let (edge, gatekeeper) = edge_before(&upstream, Renewal::Over).await;
+    let mut client = edge.client().await;
+    client.send(get("/held")).await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().contains("40104")), (401, false), "{}", answer.text());
+    assert_eq!((upstream.hits(), gatekeeper.renewed.load(Ordering::SeqCst)), (1, 0));
+}

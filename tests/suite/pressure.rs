@@ -142,6 +142,23 @@ async fn records_tell_milliseconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_may_have_no_records_and_still_has_the_counts() {
+    let upstream = Upstream::start().await;
+    let folder = Folder::new();
+    let mut process = Running::start(&folder.write("countersign.yaml", conf(&upstream, "audit: { to: nowhere }"))).await;
+    process.ready().await;
+    assert_eq!(process.ask(GET).await.status, 200);
+    assert_eq!(process.ask(NOWHERE).await.status, 404);
+    process.counts("countersign_audit_dropped_total 0\n").await;
+    process.counts("countersign_decisions_total{rule=\"open\"").await;
+    process.says("nobody will know who was let in", 1).await;
+    // All that will ever be written has been, once it has ended.
+    process.signal("TERM");
+    assert_eq!(process.ended(PATIENCE).await.expect("it drains").code(), Some(0));
+    assert_eq!(process.records(), "", "nothing is written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_are_taken_until_the_load_balancer_has_noticed() {
     let upstream = Upstream::start().await;
     let folder = Folder::new();

@@ -4,6 +4,7 @@ mod attacks;
 mod limits;
 mod outcomes;
 mod storms;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};

@@ -255,3 +255,25 @@ async fn a_client_over_http2_never_hears_of_it_either() {
     assert_eq!(upstream.hits() - before, 40);
     driving.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_no_longer_let_in_is_told_so_in_place_of_the_upstreams_answer() {
+    let upstream = Upstream::scripted(wants_new).await;
+    let (edge, gatekeeper) = edge_before(&upstream, Renewal::Over).await;
+    for (method, body) in [("GET", ""), ("POST", "a body")] {
+        let hits = upstream.hits();
+        let mut client = edge.client().await;
+        client.send(format!("{method} /renewable HTTP/1.1\r\nHost: a\r\n{GOOD}Content-Length: {}\r\n\r\n{body}", body.len())).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.field("set-cookie")), (401, None), "{method}");
+        assert!(answer.text().contains("credential_invalid") && !answer.text().contains("their own"), "{method}: {}", answer.text());
+        assert!(
+            answer.field("www-authenticate").is_some_and(|challenge| challenge.starts_with("Bearer")),
+            "{method}: by whom it was judged"
+        );
+        assert_eq!((upstream.hits() - hits, gatekeeper.renewed.load(Ordering::SeqCst)), (1, 0), "{method}: it is not sent again");
+    }
+    eventually("it is reported", || edge.ledger.visits().len() == 2).await;
+    let visit = edge.ledger.visits().pop().unwrap();
+    assert_eq!((visit.status, visit.upstream_status, visit.renewed), (401, Some(401), false));
+}

@@ -11,16 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use countersign::domain::{Doubt, Identity, Refusal, Seconds, Secret, SpentKey, Target, Timestamp};
+use countersign::domain::{Doubt, Edition, Identity, Refusal, Seconds, Secret, SpentKey, Target, Timestamp};
 use countersign::gate::arrival::{Arrival, BodySource};
 use countersign::gate::contract::Judge;
-use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Served, Verdict};
-use countersign::issuer::contract::Harvester;
+use countersign::gate::verdict::{Admission, Outcome, Record, Refused, Renewable, Served, Verdict};
+use countersign::issuer::contract::{Asker, Harvester};
 use countersign::systems::contract::{self as contract, Meaning, Rendered, System};
 use http::{HeaderName, HeaderValue};
 
 /// Shows the upstream which credential the request goes by.
 const CREDENTIAL: HeaderName = HeaderName::from_static("x-credential");
+
+/// What an upstream may refuse.
+const RENEWABLE: Renewable = Renewable { authenticator: 7, sent: Some(Edition([3; 32])) };
 
 /// What is left of a body whose credential is kept.
 pub const REST: &str = "the rest of it";
@@ -34,8 +37,7 @@ impl Harvester for Kept {
     async fn keep(
         &self,
         _harvest: &contract::Harvest,
-        _caller: Option<&Identity>,
-        _host: &str,
+        _asker: &Asker<'_>,
         _now: Timestamp,
     ) -> Result<Vec<(HeaderName, HeaderValue)>, Refusal> {
         unreachable!()
@@ -84,6 +86,7 @@ impl System for Dialect {
             refresh: None,
             life: None,
             subject: None,
+            issuer: None,
             issued: None,
             strip: in_field.then_some(FIELD),
             rest: in_body.then(|| REST.into()),
@@ -117,6 +120,8 @@ pub enum Renewal {
     Fails,
     /// The judge panics.
     Panics,
+    /// Whoever asked is no longer let in, and nothing was renewed.
+    Over,
 }
 
 impl Default for Gatekeeper {
@@ -158,7 +163,7 @@ impl Gatekeeper {
         let (renewable, held, weighed) = (at("/renewable"), at("/held"), at("/weighed"));
         let fixed = admission.target.path.contains("/fixed");
         if (renewable || held || weighed) && !fixed {
-            admission.renewable = Some(7);
+            admission.renewable = Some(RENEWABLE);
         }
         admission.held = held.then(|| Arc::new(Dialect) as Arc<dyn System>);
         admission.system = (held || weighed).then(|| Arc::new(Dialect) as Arc<dyn System>);
@@ -247,8 +252,12 @@ impl Judge for Gatekeeper {
         self.in_vain.fetch_add(1, Ordering::SeqCst);
     }
 
-    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, authenticator: usize) -> Option<Verdict> {
-        assert_eq!(authenticator, 7, "the one that the admission named");
+    async fn readmit(&self, arrival: &Arrival<'_>, body: &mut dyn BodySource, refused: Renewable) -> Option<Verdict> {
+        assert_eq!(refused, RENEWABLE, "the one that the admission named");
+        if self.renewal == Renewal::Over {
+            let outcome = refuse(Refusal::Doubted(Doubt::Revoked));
+            return Some(Verdict { outcome, record: Record::default(), hand_back: Vec::new() });
+        }
         self.renewed.fetch_add(1, Ordering::SeqCst);
         let record = Record { request_id: "test-request".into(), renewed: true, ..Record::default() };
         let outcome = match self.renewal {
@@ -261,7 +270,7 @@ impl Judge for Gatekeeper {
                 Outcome::Admit(admission)
             }
             Renewal::Refuses => refuse(Refusal::PolicyDenied),
-            Renewal::Fails => return None,
+            Renewal::Fails | Renewal::Over => return None,
             Renewal::Panics => panic!("the judge was asked to"),
         };
         let hand_back = vec![

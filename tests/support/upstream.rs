@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use pingora::tls::TlsAcceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::support::identity::Identity;
 use crate::support::raw::{PATIENCE, Socket};
@@ -48,6 +48,8 @@ pub enum Reply {
     Stream(mpsc::Receiver<Bytes>),
     /// `101`, and then every byte back to where it came from.
     Echo,
+    /// These bytes, once they are known; the end of the connection if they never are.
+    Later(oneshot::Receiver<Vec<u8>>),
     /// Nothing, ever.
     Silence,
     /// The end of the connection.
@@ -200,6 +202,7 @@ async fn serve(socket: &mut impl Socket, state: &State) -> Option<()> {
                     socket.write_all(&buffer.split()).await.ok()?;
                 }
             }
+            Reply::Later(bytes) => socket.write_all(&bytes.await.ok()?).await.ok()?,
             Reply::Silence => std::future::pending::<()>().await,
             Reply::Hangup => return None,
         }

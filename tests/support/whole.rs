@@ -88,17 +88,23 @@ impl Whole {
         Self::start_by(folder, yaml, |clock| Arc::new(Steady::over(clock).unwrap())).await
     }
 
+    /// The same from `now` on, in place of [`NOW`]: what remembers began to remember then.
+    pub async fn start_at(now: i64, folder: Folder, yaml: &str) -> Self {
+        Self::begin(None, now, folder, yaml, |clock| clock).await
+    }
+
     /// The same over a state store that is there already, which several may share.
     pub async fn start_over(state: Arc<dyn StateStore>, folder: Folder, yaml: &str) -> Self {
-        Self::begin(Some(state), folder, yaml, |clock| clock).await
+        Self::begin(Some(state), NOW, folder, yaml, |clock| clock).await
     }
 
     async fn start_by(folder: Folder, yaml: &str, clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>) -> Self {
-        Self::begin(None, folder, yaml, clock_of).await
+        Self::begin(None, NOW, folder, yaml, clock_of).await
     }
 
     async fn begin(
         state: Option<Arc<dyn StateStore>>,
+        now: i64,
         folder: Folder,
         yaml: &str,
         clock_of: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Clock>,
@@ -107,7 +113,7 @@ impl Whole {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let conf = folder.write("countersign.yaml", yaml);
         let plan = live::read(&conf, &Machine).unwrap_or_else(|faults| panic!("{}", told(&faults.sorted())));
-        let clock = Arc::new(AtomicI64::new(NOW));
+        let clock = Arc::new(AtomicI64::new(now));
         let tools = Tools {
             clock: clock_of(Arc::clone(&clock) as Arc<dyn Clock>),
             stopwatch: Arc::new(Monotonic::start()),

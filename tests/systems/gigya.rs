@@ -3,5 +3,7 @@
 mod account;
 mod api;
 mod app;
+mod attacks;
 mod pitfalls;
+mod secrets;
 mod stage;

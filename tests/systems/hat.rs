@@ -1,5 +1,10 @@
 //! Personal data servers (HATs): the shipped conf before an app and before a HAT, with HATs over TLS that are as strict as the vendor's.
 
+mod attacks;
+mod kept;
+mod secrets;
+
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -49,6 +54,11 @@ impl Scene {
 
     /// The same with another conf, in which the same addresses stand for the same.
     async fn with(conf: &str) -> Self {
+        Self::by(|hat| hat, conf).await
+    }
+
+    /// The same with another `way` to the HAT behind the proxy.
+    async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr, conf: &str) -> Self {
         let clock = Arc::new(AtomicI64::new(NOW));
         let hats = Hats::new(&[ADA, BOB], Arc::<AtomicI64>::clone(&clock) as Arc<dyn countersign::domain::Clock>).unwrap();
         hats.set_up("my-app", &["facebook"]);
@@ -62,7 +72,7 @@ impl Scene {
             .replace("listeners: [{ address: 127.0.0.1:8080 }]", "listeners: [{ address: 127.0.0.1:0 }]")
             .replace("admin: { address: 127.0.0.1:9901 }\n", &outbound)
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
-            .replace("http://127.0.0.1:9100", &behind.origin())
+            .replace("http://127.0.0.1:9100", &format!("http://{}", way(behind.address())))
             .replace("../keys/demo-ticket-current.key", "sessions.key");
         let key = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/keys/demo-ticket-current.key")).unwrap();
         let proxy = Whole::start(&yaml, &[("sessions.key", &key), ("ca.pem", server.ca.as_bytes())]).await;

@@ -1,7 +1,11 @@
 //! Janrain Capture through the running proxy: a page that logs in, apps that say who they are, clients that sign, tokens that run out.
 
 mod attacks;
+pub mod clients;
+mod logins;
+mod pitfalls;
 mod renewal;
+mod secrets;
 mod stage;
 
 use countersign::domain::Timestamp;

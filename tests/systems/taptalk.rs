@@ -5,7 +5,11 @@
 
 mod api;
 mod app;
+mod attacks;
+pub mod clients;
 mod held;
+mod pitfalls;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -55,6 +59,11 @@ fn read(path: &str) -> String {
 
 impl Stage {
     async fn start() -> Self {
+        Self::by(|vendor| vendor, |_, yaml| yaml).await
+    }
+
+    /// The same with another `way` to the vendor, after a change of the conf and of the folder that it lies in.
+    async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr, change: impl FnOnce(&Folder, String) -> String) -> Self {
         let vendor_clock = Arc::new(AtomicI64::new(NOW));
         let address: SocketAddr = ([127, 0, 0, 1], 0).into();
         let clock = Arc::clone(&vendor_clock) as Arc<dyn Clock>;
@@ -79,7 +88,8 @@ impl Stage {
             .replace("http://127.0.0.1:9000", &format!("http://{}", app.address))
             .replace("accounts: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "accounts: { pinned: { file: accounts.jwk } }")
             .replace("../keys/", "")
-            .replace("https://engine.taptalk.example", &vendor.origin());
+            .replace("https://engine.taptalk.example", &format!("http://{}", way(vendor.address())));
+        let yaml = change(&folder, yaml);
         let whole = Whole::start_in(folder, &yaml).await;
         whole.ready().await;
         Self { vendor, vendor_clock, app, accounts, whole }

@@ -1,9 +1,12 @@
 //! Telematics SDK: the shipped conf between its clients, an app, and a user API that honours the newest pair only.
 
+mod attacks;
+pub mod clients;
 mod guarded;
 mod held;
 mod issued;
 mod renewed;
+mod secrets;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -48,6 +51,11 @@ impl Stage {
 
     /// The same after a change of the conf.
     async fn changed(change: impl FnOnce(String) -> String) -> Self {
+        Self::by(|vendor| vendor, change).await
+    }
+
+    /// The same with another `way` to the vendor.
+    async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr, change: impl FnOnce(String) -> String) -> Self {
         let vendor_clock = Arc::new(AtomicI64::new(NOW));
         let address: SocketAddr = ([127, 0, 0, 1], 0).into();
         let vendor = DemoTelematics::start(address, Arc::clone(&vendor_clock) as Arc<dyn Clock>, Seconds(LIFE)).await.unwrap();
@@ -65,7 +73,9 @@ impl Stage {
             .replace("damoov: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "damoov: { pinned: { file: damoov.jwk } }")
             .replace("accounts: { pinned: { file: ../keys/demo-issuer.jwks.json } }", "accounts: { pinned: { file: accounts.jwk } }")
             .replace("../keys/", "")
-            .replace("https://user.telematicssdk.com", &vendor.origin());
+            // Who signs its tokens is called as it calls itself, whatever the way to it.
+            .replace("issuer: \"https://user.telematicssdk.com\"", &format!("issuer: \"{}\"", vendor.origin()))
+            .replace("https://user.telematicssdk.com", &format!("http://{}", way(vendor.address())));
         let whole = Whole::start_in(folder, &change(yaml)).await;
         Self { vendor, vendor_clock, app, accounts, whole }
     }

@@ -5,8 +5,8 @@
 //!
 //! Rules: RFC 6265bis sections 4.1.2 and 4.1.3.2.
 
-use http::HeaderValue;
 use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
 use crate::domain::{Doubt, RequestView, Seconds};
 use crate::jose::session::SessionId;
@@ -35,8 +35,17 @@ pub fn clear(name: &str) -> Option<HeaderValue> {
 /// [`Doubt::Conflict`] when the cookie stands there twice (RFC 6265 section 5.4 leaves open which is meant), [`Doubt::Malformed`]
 /// when it holds no id.
 pub fn read(name: &str, request: &RequestView<'_>) -> Result<Option<SessionId>, Doubt> {
+    read_of(name, request.headers)
+}
+
+/// The same of a request of which only the fields are at hand.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_of(name: &str, headers: &HeaderMap) -> Result<Option<SessionId>, Doubt> {
     let mut found = None;
-    for line in request.headers.get_all(COOKIE) {
+    for line in headers.get_all(COOKIE) {
         for pair in line.as_bytes().split(|byte| *byte == b';') {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             if halves.next().unwrap_or_default().trim_ascii() != name.as_bytes() {

@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json};
 use crate::domain::{Seconds, Secret, Timestamp, Value};
 use crate::jose::compact::Compact;
 use crate::systems::contract::{Harvest, Life, Meaning, Reply};
+use crate::systems::gigya::rules::ISSUER;
 
 /// Codes by which nothing was done because a session or token had run out: expired, expired and to be retried, replaced by another.
 const RUN_OUT: [i64; 3] = [403_011, 403_030, 403_032];
@@ -45,19 +46,20 @@ pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
     }
     let subject = envelope.get("UID").and_then(Json::as_str).filter(|uid| !uid.is_empty()).map(Into::into);
     let login = login_of(&mut envelope);
-    let (access, refresh, life, issued) = match envelope.remove("id_token") {
+    let (access, refresh, said) = match envelope.remove("id_token") {
         Some(Json::String(token)) => {
-            let (life, issued) = times_of(&token)?;
-            (token, login.map(|(token, _)| Secret::new(token.into_bytes())), life, issued)
+            let said = Said::read(&token, subject.as_deref())?;
+            (token, login.map(|(token, _)| Secret::new(token.into_bytes())), said)
         }
         Some(_) => return None,
         None => {
             let (token, life) = login?;
-            (token, None, life, None)
+            (token, None, Said { life, issued: None, issuer: None })
         }
     };
+    let Said { life, issued, issuer } = said;
     let rest = Some(Bytes::from(Json::Object(envelope).to_string()));
-    Some(Harvest { access: Secret::new(access.into_bytes()), refresh, life, subject, issued, strip: None, rest })
+    Some(Harvest { access: Secret::new(access.into_bytes()), refresh, life, subject, issuer, issued, strip: None, rest })
 }
 
 /// Takes the login token out of `sessionInfo`, and how long it lives where that is said.
@@ -75,11 +77,25 @@ fn login_of(envelope: &mut Map<String, Json>) -> Option<(String, Option<Life>)> 
     }
 }
 
-/// Until when a token lives and since when, as it says itself; nothing is proven here. `None` for what is no token.
-fn times_of(token: &str) -> Option<(Option<Life>, Option<Timestamp>)> {
-    let token = Compact::parse(token).ok()?;
-    let moment = |name: &str| token.claimed().member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
-    Some((moment("exp").map(Life::Until), moment("iat")))
+/// What a token says of itself; nothing is proven here.
+struct Said {
+    /// Until when it lives.
+    life: Option<Life>,
+    /// Since when.
+    issued: Option<Timestamp>,
+    /// Who made it, where that is Gigya and it is for the user of the reply.
+    issuer: Option<Box<str>>,
+}
+
+impl Said {
+    /// Reads `token`, which came in a reply for `user`. `None` for what is no token.
+    fn read(token: &str, user: Option<&str>) -> Option<Self> {
+        let token = Compact::parse(token).ok()?;
+        let moment = |name: &str| token.claimed().member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
+        let text = |name: &str| token.claimed().member(name).and_then(Value::as_text);
+        let issuer = text("iss").filter(|issuer| issuer.starts_with(ISSUER) && user.is_some() && text("sub") == user);
+        Some(Self { life: moment("exp").map(Life::Until), issued: moment("iat"), issuer: issuer.map(Into::into) })
+    }
 }
 
 /// The envelope in `body`, taken out of its call where it is JSONP.

@@ -27,7 +27,7 @@ const MAX_CID: usize = 100;
 const LINKING: [&str; 3] = ["setUID", "notifyLogin", "notifyRegistration"];
 
 /// The beginning of the issuer of id tokens; the API key and a `/` follow.
-const ISSUER: &str = "https://fidm.gigya.com/jwt/";
+pub(super) const ISSUER: &str = "https://fidm.gigya.com/jwt/";
 
 /// A breach of `code` about `field`.
 pub fn breach(code: ErrorCode, field: &'static str, says: &'static str) -> Breach {

@@ -63,7 +63,9 @@ pub fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         // It is slid on with itself.
         refresh: Some(secret()),
         life: Some(Life::Until(said.expires.min(said.issued.plus(IDLE).plus(Seconds(1))))),
+        // A HAT's address is who it is, and who says so.
         subject: Some(said.issuer.clone()),
+        issuer: Some(said.issuer),
         issued: Some(said.issued),
         strip: Some(FIELD),
         rest,

@@ -183,6 +183,7 @@ fn a_reply_brings_the_token_to_go_on_with() {
         "it is slid on with itself"
     );
     assert_eq!((found.subject.as_deref(), found.issued), (Some("ada.hubat.net"), Some(Timestamp(NOW))), "whose it is, and of when");
+    assert_eq!(found.issuer.as_deref(), Some("ada.hubat.net"), "and who says so");
     assert_eq!(found.life, Some(Life::Until(Timestamp(NOW + 259_201))), "until it idles");
     assert!(found.rest.is_none() && found.strip.is_some_and(|name| name == "x-auth-token"), "the field holds it, the body nothing of it");
     assert_eq!(harvested(200, "/x", &[&two], None).unwrap().issued, Some(Timestamp(NOW + 1)), "of two replies the newer is told by `iat`");

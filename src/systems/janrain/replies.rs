@@ -61,6 +61,7 @@ pub(super) fn harvest(rules: &Rules, reply: &Reply<'_>) -> Option<Harvest> {
         refresh: secret("refresh_token"),
         life: life.map(Life::For),
         subject: user.filter(|uuid| !uuid.is_empty()).map(Into::into),
+        issuer: None,
         issued: None,
         rest: Some(without_tokens(&value)?),
         strip: None,

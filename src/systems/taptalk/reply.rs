@@ -72,6 +72,7 @@ pub(super) fn pair(reply: &Reply<'_>, clocking: Clocking) -> Option<Harvest> {
         refresh: token("refreshToken").map(secret),
         life: told.data.member("accessTokenExpiry").and_then(Value::as_int).and_then(|expiry| clocking.life(expiry)),
         subject: told.data.at_path("user.userID").and_then(name_of),
+        issuer: None,
         issued: None,
         rest: rest(body),
         strip: None,

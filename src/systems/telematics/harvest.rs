@@ -51,6 +51,7 @@ pub(crate) fn harvest(reply: &Reply<'_>) -> Option<Harvest> {
         refresh: refresh.map(|refresh| Secret::new(refresh.as_bytes().to_vec())),
         life,
         subject: subject.map(Box::from),
+        issuer: None,
         issued: None,
         strip: None,
         rest: Some(rest(&said)?),

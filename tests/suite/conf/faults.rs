@@ -44,6 +44,7 @@ fn form_is_told_with_what_would_be_right() {
             ("limits: { header_byte: 10KiB }", "3:11: error:", "did you mean `header_bytes`?"),
             ("limits: { header_timeout: 0s }", "3:27: error:", "must be longer than nothing"),
             ("audit: { when_behind: wait }", "3:23: error:", "must be one of drop, block; found `wait`"),
+            ("audit: { to: file }", "3:14: error:", "must be one of stdout, nowhere; found `file`"),
             ("cache: on", "3:8: error:", "must be one of off"),
             ("state: { reddis: { url: x } }", "3:10: error:", "knows no key `reddis`"),
             ("state: {}", "3:8: error:", "does not say which state store it is; write one of: embedded, memory, redis"),
@@ -71,6 +72,7 @@ fn addresses_and_networks_are_proven() {
             ("trusted_proxies: [0.0.0.0/0]", "3:19: warning:", "believes everyone"),
             ("outbound: { resolve: { id.example: here } }", "3:36: error:", "`here` is not an IP address"),
             ("governor: off", "3:11: warning:", "lets anyone try secrets"),
+            ("audit: { to: nowhere }", "3:14: warning:", "nobody will know who was let in"),
         ],
         |stage| stage,
     );

@@ -1,5 +1,6 @@
 //! The files under `conf/` and the reference page: each is loaded as a user would load it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -38,9 +39,13 @@ pub fn at(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// The folders of confs that are shipped, beside `conf/` itself.
+const FOLDERS: [&str; 2] = ["conf/examples", "conf/systems"];
+
 /// Every conf that is shipped.
 pub fn shipped() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(at("conf/examples")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let of = |folder: &str| fs::read_dir(at(folder)).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<PathBuf>>();
+    let mut files: Vec<PathBuf> = FOLDERS.into_iter().flat_map(of).collect();
     files.push(at("conf/countersign.yaml"));
     files.sort();
     files
@@ -72,6 +77,25 @@ fn every_shipped_conf_is_sound_and_gives_no_warning() {
         let plan = plan(&path).unwrap_or_else(|faults| panic!("{}", told(&faults)));
         assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     }
+}
+
+#[test]
+fn check_examples_looks_at_every_folder_of_confs_and_at_nothing_that_is_not_there() {
+    let script = fs::read_to_string(at("scripts/check-examples")).unwrap();
+    let looked: BTreeSet<&str> = script.split_whitespace().filter_map(|word| word.trim_end_matches(';').strip_suffix("/*.yaml")).collect();
+    for folder in FOLDERS.into_iter().chain(["conf"]) {
+        assert!(looked.contains(folder), "scripts/check-examples passes by {folder}: {looked:?}");
+    }
+    let folders = fs::read_dir(at("conf")).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let of_confs = folders.filter(|folder| {
+        fs::read_dir(folder).unwrap().any(|entry| entry.unwrap().path().extension().is_some_and(|ending| ending == "yaml"))
+    });
+    let of_confs: BTreeSet<String> = of_confs.map(|folder| format!("conf/{}", folder.file_name().unwrap().display())).collect();
+    assert_eq!(of_confs, FOLDERS.map(str::to_owned).into(), "and a folder of confs is one of those that tests load");
+    let makefile = fs::read_to_string(at("Makefile")).unwrap();
+    let step = makefile.lines().skip_while(|line| !line.starts_with("examples:")).nth(1).unwrap();
+    assert!(step.contains("scripts/check-examples"), "`make examples` is that script: {step}");
+    assert!(makefile.lines().any(|line| line.starts_with("test:") && line.contains(" examples ")), "and part of `make test`");
 }
 
 #[test]

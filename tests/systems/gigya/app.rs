@@ -4,6 +4,7 @@ use countersign::demo::systems::gigya::DemoGigya;
 use serde_json::json;
 
 use crate::gigya::stage::{Stage, form, hmac, secrets, told};
+use crate::support::raw::Answer;
 use crate::support::whole::NOW;
 
 const APP: &str = "app.example";
@@ -168,4 +169,43 @@ async fn a_login_whose_end_is_signed_is_let_in_until_then() {
             }
         }
     }
+}
+
+/// The pair `gltexp_…=…` that an answer sets, and its attributes.
+fn slid(answer: &Answer) -> Vec<(String, String)> {
+    let set = answer.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let halves = set.filter_map(|(_, value)| value.split_once("; ").map(|(pair, rest)| (pair.to_owned(), rest.to_owned())));
+    halves.filter(|(pair, _)| pair.starts_with("gltexp_")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_signed_end_of_a_login_goes_back_to_the_browser_on_every_reply_and_keeps_it_logged_in() {
+    let stage = Stage::start().await;
+    let [secret, _] = secrets();
+    let token = stage.vendor.log_in(DemoGigya::UID, 86_400);
+    let end = START + 300;
+    let mut cookie = format!("gltexp_3_demo-site={end}_{}", hmac(&secret, &format!("{token}_{end}")));
+    // A browser that comes every 20 minutes: each end alone would have been over.
+    for visit in 0..9_i64 {
+        let now = START + visit * 1_200;
+        stage.at(now);
+        let brought = format!("glt_3_demo-site={token}|UUID=7; {cookie}");
+        let answer = stage.get(APP, "/visit/1", &[("Cookie", &brought)]).await;
+        assert_eq!(answer.text(), "ok", "visit {visit}: {}", stage.whole.written());
+        assert_eq!(answer.field("cache-control"), Some("no-store"), "visit {visit}: nobody stores a login");
+        let set = slid(&answer);
+        let moved = now + 1_800;
+        let expected = format!("gltexp_3_demo-site={moved}_{}", hmac(&secret, &format!("{token}_{moved}")));
+        let attributes = "Max-Age=1800; Path=/; Secure; SameSite=Lax".to_owned();
+        assert_eq!(set, [(expected.clone(), attributes)], "visit {visit}: signed as the site signs it, for half an hour from now");
+        stage.keeps_its_secrets(&answer);
+        cookie = expected;
+    }
+    stage.at(START + 8 * 1_200 + 1_800);
+    let brought = format!("glt_3_demo-site={token}|UUID=7; {cookie}");
+    let over = stage.get(APP, "/visit/1", &[("Cookie", &brought)]).await;
+    assert_eq!((told(&over), slid(&over)), ((200, 403_011), vec![]), "who comes too late is over, and nothing is signed for them");
+    let forged =
+        stage.get(APP, "/visit/1", &[("Cookie", &format!("glt_3_demo-site={token}; gltexp_3_demo-site={}_AAAA", START + 20_000))]).await;
+    assert!(slid(&forged).is_empty(), "nor for a forger");
 }

@@ -39,6 +39,11 @@ pub fn secrets() -> [String; 2] {
 
 impl Stage {
     pub async fn start() -> Self {
+        Self::by(|vendor| vendor).await
+    }
+
+    /// The same with another `way` to the vendor.
+    pub async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr) -> Self {
         let vendor_clock = Arc::new(AtomicI64::new(NOW));
         let address: SocketAddr = ([127, 0, 0, 1], 0).into();
         let [secret, user_secret] = secrets();
@@ -58,7 +63,7 @@ impl Stage {
             .replace("../keys/", "")
             // What is signed stays as it is shipped.
             .replace("base: https://accounts.us1.gigya.com", &format!("base: {PUBLIC}"))
-            .replace("https://accounts.us1.gigya.com", &vendor.origin());
+            .replace("https://accounts.us1.gigya.com", &format!("http://{}", way(vendor.address())));
         let whole = Whole::start_in(folder, &yaml).await;
         whole.ready().await;
         let stage = Self { vendor, vendor_clock, app, whole };

@@ -1,11 +1,12 @@
 //! Tokens that run out: told by code 414 inside a 200, renewed once for everybody, never blindly.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use countersign::demo::systems::janrain::Trouble;
 use serde_json::json;
 
-use crate::janrain::stage::{House, LIFE, UUID, body};
+use crate::janrain::stage::{ADDRESS, House, LIFE, UUID, body, cookie_of, form};
 use crate::support::whole::NOW;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,6 +22,44 @@ async fn code_414_inside_a_200_renews_and_the_client_notices_nothing() {
     assert_eq!((after.refreshed - before.refreshed, after.data - before.data), (1, 2), "asked, renewed, asked again");
     let answer = house.get("/entity", &cookie).await;
     assert_eq!((&body(&answer)["stat"], house.capture.asked().refreshed), (&json!("ok"), after.refreshed), "and the fresh one is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_calls_at_once_that_learn_of_it_by_code_414_cost_one_refresh() {
+    let house = Arc::new(House::start().await);
+    let cookie = house.logged_in().await;
+    let before = house.capture.asked();
+    for round in 1..=5_i64 {
+        // The proxy's clock stays behind, so it believes each time that the token is good.
+        house.vendor.store(NOW + round * LIFE, Ordering::SeqCst);
+        house.whole.set_clock(NOW + round * LIFE - 120);
+        let asking: Vec<_> = (0..20)
+            .map(|_| {
+                let (house, cookie) = (Arc::clone(&house), cookie.clone());
+                tokio::spawn(async move { house.get("/entity", &cookie).await })
+            })
+            .collect();
+        for asked in asking {
+            let answer = asked.await.unwrap();
+            assert_eq!((answer.status, &body(&answer)["result"]["uuid"]), (200, &json!(UUID)), "round {round}: {}", answer.text());
+        }
+        let after = house.capture.asked();
+        let refreshed = usize::try_from(round).unwrap();
+        assert_eq!((after.refreshed - before.refreshed, after.refused), (refreshed, before.refused), "one refresh for all, round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_another_log_in_replaces_is_over() {
+    let house = House::start().await;
+    let first = house.logged_in().await;
+    house.capture.social("cd12ab34ef56gh78ij90kl12mn34op56qr78st90", ADDRESS);
+    let form = form(&[("token", "cd12ab34ef56gh78ij90kl12mn34op56qr78st90")]);
+    let again = house.page("/oauth/auth_native", &form, Some(&first)).await;
+    let second = cookie_of(&again);
+    assert_eq!(body(&house.get("/entity", &second).await)["stat"], json!("ok"), "{}", again.text());
+    let told = body(&house.get("/entity", &first).await);
+    assert_eq!((&told["stat"], &told["code"]), (&json!("error"), &json!(414)), "whoever else knows the one before has nothing: {told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! A proxy in both positions, with a stand-in of Capture and an app behind it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -35,6 +36,11 @@ pub struct House {
 
 impl House {
     pub async fn start() -> Self {
+        Self::by(|capture| capture).await
+    }
+
+    /// The same with another `way` to Capture.
+    pub async fn by(way: impl FnOnce(SocketAddr) -> SocketAddr) -> Self {
         let vendor = Arc::new(AtomicI64::new(NOW));
         let capture = DemoJanrain::start("127.0.0.1:0".parse().unwrap(), Arc::clone(&vendor) as Arc<_>).await.unwrap();
         capture.life(Seconds(u32::try_from(LIFE).unwrap()));
@@ -113,7 +119,7 @@ rules:
     forward: {{ upstream: capture, keep_credential: true }}
 "#,
             app = app.address,
-            origin = capture.origin(),
+            origin = format_args!("http://{}", way(capture.address())),
         );
         let clients = format!(
             "{}\n{}\n{}\n",

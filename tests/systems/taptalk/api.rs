@@ -15,7 +15,7 @@ const TICKET: &str = "/v1/server/auth_ticket/request";
 
 impl Stage {
     /// A token of our own accounts for `user`.
-    fn account(&self, user: &str) -> String {
+    pub(super) fn account(&self, user: &str) -> String {
         let claims = with(
             with(with(claims("https://id.example", Timestamp(NOW)), "sub", user), "name", "Anna Example"),
             "email",

@@ -24,18 +24,18 @@ impl Stage {
     }
 
     /// As the web client asks with `token`, from the device `d-1`.
-    async fn with(&self, path: &str, token: &str) -> Answer {
+    pub(super) async fn with(&self, path: &str, token: &str) -> Answer {
         self.post(HOST, path, &[("Authorization", &format!("Bearer {token}"))], "\"\"").await
     }
 
-    async fn ticket(&self, user: &str) -> String {
+    pub(super) async fn ticket(&self, user: &str) -> String {
         let answer = self.ticket_for(user).await;
         assert_eq!(told(&answer), fine(), "{answer:?}");
         said(&answer)["data"]["ticket"].as_str().unwrap().to_owned()
     }
 
     /// The pair of a login: access token and refresh token.
-    async fn login(&self, user: &str) -> (String, String) {
+    pub(super) async fn login(&self, user: &str) -> (String, String) {
         let answer = self.with(EXCHANGE, &self.ticket(user).await).await;
         assert_eq!(told(&answer), fine(), "{answer:?}");
         pair(&answer)

@@ -1,5 +1,6 @@
 //! In front of TapTalk's API, where the proxy holds the pair and the page holds a session.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use countersign::demo::systems::taptalk::{DemoTapTalk, Trouble};
@@ -15,7 +16,7 @@ const CHAT: &str = "/v1/chat/message/send";
 
 impl Stage {
     /// Exchanges a ticket as the page does; the cookie that it gets.
-    async fn session(&self, user: &str) -> String {
+    pub(super) async fn session(&self, user: &str) -> String {
         let ticket = self.vendor.ticket(user, "Anna", Timestamp(NOW)).unwrap();
         let bearer = format!("Bearer {ticket}");
         let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin")];
@@ -26,7 +27,7 @@ impl Stage {
     }
 
     /// A call as the page makes it: what it holds is no token.
-    async fn call(&self, cookie: &str) -> Answer {
+    pub(super) async fn call(&self, cookie: &str) -> Answer {
         let fields = [("Cookie", cookie), ("Authorization", "Bearer held-by-the-proxy"), ("Sec-Fetch-Site", "same-origin")];
         self.post(SITE, CHAT, &fields, "\"\"").await
     }
@@ -90,6 +91,42 @@ async fn an_expiry_that_only_the_body_of_a_200_tells_is_renewed_for_and_the_call
             "refused, renewed, repeated, and the next is good: round {round}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_calls_at_once_that_learn_of_it_from_the_body_of_a_200_cost_one_refresh() {
+    let stage = Arc::new(Stage::start().await);
+    let cookie = stage.session("anna").await;
+    for round in 1..=5_i64 {
+        // The vendor's clock runs ahead: nothing but its answers tells that the token has run out.
+        stage.vendor_clock.store(NOW + round * LIFE, Ordering::SeqCst);
+        stage.whole.set_clock(NOW + round * LIFE - 120);
+        let asking: Vec<_> = (0..20)
+            .map(|_| {
+                let (stage, cookie) = (Arc::clone(&stage), cookie.clone());
+                tokio::spawn(async move { told(&stage.call(&cookie).await) })
+            })
+            .collect();
+        for asked in asking {
+            assert_eq!(asked.await.unwrap(), fine(), "round {round}");
+        }
+        let asked = stage.vendor.asked();
+        assert_eq!((asked.refreshed, asked.refused), (usize::try_from(round).unwrap(), 0), "one refresh for all, round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_logs_in_again_leaves_no_session_behind() {
+    let stage = Stage::start().await;
+    let first = stage.session("anna").await;
+    let ticket = stage.vendor.ticket("berta", "Berta", Timestamp(NOW)).unwrap();
+    let bearer = format!("Bearer {ticket}");
+    let fields = [("Authorization", bearer.as_str()), ("Sec-Fetch-Site", "same-origin"), ("Cookie", first.as_str())];
+    let answer = stage.post(SITE, "/v1/auth/access_token/request", &fields, "\"\"").await;
+    let second = answer.field("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert_ne!(first, second);
+    assert_eq!(told(&stage.call(&second).await), fine());
+    assert_eq!(told(&stage.call(&first).await), refused(401, "40104"), "whoever else knows the one before has nothing (session fixation)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

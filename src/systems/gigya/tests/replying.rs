@@ -91,6 +91,19 @@ fn an_id_token_or_a_login_is_brought_and_not_passed_on() {
     let mobile = json!({ "errorCode": 0, "sessionInfo": { "sessionToken": "st2", "sessionSecret": "s", "expires_in": 60 } });
     assert_eq!(harvest(200, &mobile).unwrap().life, Some(Life::For(Seconds(60))));
 
+    let site = "https://fidm.gigya.com/jwt/3_site/";
+    for (issuer, subject, uid, expected, shows) in [
+        (site, "_guid_1", Some("_guid_1"), Some(site), "the token's own"),
+        (site, "_guid_2", Some("_guid_1"), None, "not where the token is for somebody else"),
+        (site, "_guid_1", None, None, "nor where the reply names nobody"),
+        ("https://id.example", "_guid_1", Some("_guid_1"), None, "nobody but Gigya vouches in a reply of Gigya's"),
+    ] {
+        let claims = json!({ "iss": issuer, "sub": subject, "iat": NOW.0, "exp": NOW.0 + 300 });
+        let token = SigningKey::generate(Algorithm::EdDsa).unwrap().sign_compact(&[], &claims).unwrap();
+        let brought = harvest(200, &json!({ "errorCode": 0, "UID": uid, "id_token": token })).unwrap();
+        assert_eq!(brought.issuer.as_deref(), expected, "{shows}");
+    }
+
     let nothing = [
         (200, json!({ "errorCode": 403_042, "id_token": token }), "a refusal brings nothing"),
         (200, json!({ "id_token": token }), "nor does what says nothing of success"),
