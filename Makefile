@@ -10,7 +10,7 @@ export RUST_BACKTRACE ?= 0
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
-demo: setup ## build, start everything on loopback, print curl lines that succeed and that are refused
+demo: setup ## build, start everything on loopback, print curl lines that succeed, are refused, renew
 	$(CARGO) run --locked --quiet -- demo
 
 test: setup-test format-check clippy unit doc examples demo-once walk deny instructions ## everything CI checks

@@ -121,6 +121,7 @@ const EXPOSE: &[&str] = &[
     "src/countersign/assertion.rs",
     "src/countersign/gigya_signature.rs",
     "src/countersign/upstream_credential.rs",
+    "src/demo/tour/taptalk.rs",
     "src/edge/admin.rs",
     "src/gate/hand_back.rs",
     "src/gate/hygiene.rs",

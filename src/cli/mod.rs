@@ -43,7 +43,7 @@ use clap::{Parser, Subcommand};
     version,
     max_term_width = 100,
     after_help = "Start here:\n  \
-        countersign demo --once                       see every scheme accept and refuse, on this machine\n  \
+        countersign demo --once                       see every scheme and system accept, refuse and renew\n  \
         countersign check -c countersign.yaml         every fault of a conf at once, with line and column\n  \
         countersign run -c countersign.yaml           serve; SIGHUP reloads, SIGTERM drains\n\n\
         Exit codes: 0 fine, 1 the conf or the answer is bad, 2 usage."

@@ -84,14 +84,10 @@ impl Credentials {
     ///
     /// A file cannot be written.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
-        let pepper = Pepper::new(&secret(&self.pepper)).ok_or_else(|| io::Error::other("the pepper is too short"))?;
-        let record = |id: &str, text: &str, scopes: &[&str]| {
-            let digest = digest_text(&pepper.digest(id, text.as_bytes()));
-            json!({ "id": id, "secrets": [digest], "scopes": scopes }).to_string() + "\n"
-        };
-        let keys = record(SHOP, &self.shop_secret, &["chat:write", "chat:read"])
-            + &record(READER, &self.reader_secret, &["chat:read"])
-            + &record(INSTANCE, &self.instance_secret, &[]);
+        let record = |id: &str, text: &str, scopes: &[&str]| key_line(&self.pepper, id, text, scopes).map_err(io::Error::other);
+        let keys = record(SHOP, &self.shop_secret, &["chat:write", "chat:read"])?
+            + &record(READER, &self.reader_secret, &["chat:read"])?
+            + &record(INSTANCE, &self.instance_secret, &[])?;
         let files = [
             ("demo-server-keys.jsonl", keys),
             ("demo-pepper.txt", self.pepper.clone()),
@@ -218,6 +214,17 @@ pub fn with(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
     claims
 }
 
+/// The line of a key file that lets `id` in with `text`, with its end.
+///
+/// # Errors
+///
+/// The pepper is too short.
+pub fn key_line(pepper: &str, id: &str, text: &str, scopes: &[&str]) -> Result<String, CredentialFault> {
+    let pepper = Pepper::new(&secret(pepper)).ok_or_else(|| CredentialFault::Secret("the pepper is too short".to_owned()))?;
+    let digest = digest_text(&pepper.digest(id, text.as_bytes()));
+    Ok(json!({ "id": id, "secrets": [digest], "scopes": scopes }).to_string() + "\n")
+}
+
 /// base64(id:secret), as in `Server-Key` and in `Authorization: Basic` (RFC 7617).
 #[must_use]
 pub fn server_key(id: &str, secret: &str) -> String {
@@ -231,9 +238,15 @@ pub fn server_key(id: &str, secret: &str) -> String {
 /// The secret is not base64.
 pub fn gigya_signature(secret: &str, at: Timestamp, uid: &str) -> Result<String, &'static str> {
     let secret = STANDARD.decode(secret).map_err(|_| "the partner secret is not base64")?;
-    let mut mac = Hmac::<Sha1>::new_from_slice(&secret).map_err(|_| "the partner secret is not a key")?;
-    mac.update(format!("{at}_{uid}").as_bytes());
-    Ok(STANDARD.encode(mac.finalize().into_bytes()))
+    hmac_sha1(&secret, &format!("{at}_{uid}")).ok_or("the partner secret is not a key")
+}
+
+/// HMAC-SHA1 in base64, as Gigya and Janrain sign; `None` for what cannot be a key.
+#[must_use]
+pub fn hmac_sha1(key: &[u8], text: &str) -> Option<String> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(key).ok()?;
+    mac.update(text.as_bytes());
+    Some(STANDARD.encode(mac.finalize().into_bytes()))
 }
 
 fn bytes(random: &dyn Random) -> [u8; 32] {

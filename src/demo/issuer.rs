@@ -1,11 +1,11 @@
-//! An issuer of tokens with a discovery document, a key set, an introspection endpoint and a token endpoint, on loopback.
+//! An issuer of tokens with a discovery document, a key set, and endpoints for introspection, tokens and user info, on loopback.
 //!
 //! It signs whatever claims it is handed, good or bad; its keys are fresh for each start and rotate on demand; it goes
 //! down, slow or strange on demand.
 //!
 //! Not here: users, log-in, consent, any check of what it signs.
 //!
-//! Rules: OpenID Connect Discovery 1.0 section 4, RFC 8414, RFC 7517 section 5, RFC 7662, RFC 6749 section 6.
+//! Rules: OpenID Connect Core 1.0 section 5.3, OpenID Connect Discovery 1.0 section 4, RFC 8414, RFC 7517 section 5, RFC 7662, RFC 6749 section 6.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -181,7 +181,7 @@ impl DemoIssuer {
         self.office.lock().trouble = trouble;
     }
 
-    /// How often `path` (`/jwks`, `/introspect`, `/token`, `/.well-known/openid-configuration`) has been asked, troubles included.
+    /// How often `path` (`/jwks`, `/introspect`, `/token`, `/userinfo`, `/.well-known/openid-configuration`) has been asked, troubles included.
     #[must_use]
     pub fn asked(&self, path: &str) -> usize {
         self.office.lock().asked.get(path).copied().unwrap_or(0)
@@ -189,7 +189,7 @@ impl DemoIssuer {
 }
 
 const DISCOVERY: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-const PATHS: [&str; 5] = ["/jwks", "/introspect", "/token", DISCOVERY[0], DISCOVERY[1]];
+const PATHS: [&str; 6] = ["/jwks", "/introspect", "/token", "/userinfo", DISCOVERY[0], DISCOVERY[1]];
 
 fn fresh_keys() -> Result<Vec<Arc<SigningKey>>, MintFault> {
     DemoIssuer::ALGORITHMS.into_iter().map(|algorithm| SigningKey::generate(algorithm).map(Arc::new)).collect()
@@ -227,6 +227,7 @@ fn desk(office: &mut Office, request: &Request<Bytes>) -> Response<Full<Bytes>> 
         (&Method::GET, path) if DISCOVERY.contains(&path) => stand::json(200, &discovery(&office.issuer)),
         (&Method::POST, "/introspect") => introspect(office, request),
         (&Method::POST, "/token") => refresh(office, request),
+        (&Method::GET, "/userinfo") => user_info(office, request.headers()),
         (_, path) if PATHS.contains(&path) => stand::plain(405, "text/plain", "another method"),
         _ => stand::plain(404, "text/plain", "nothing here"),
     }
@@ -240,6 +241,7 @@ fn discovery(issuer: &str) -> Value {
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
         "authorization_endpoint": format!("{issuer}/authorize"),
         "token_endpoint": format!("{issuer}/token"),
+        "userinfo_endpoint": format!("{issuer}/userinfo"),
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": DemoIssuer::ALGORITHMS.map(Algorithm::name),
@@ -300,6 +302,19 @@ fn introspect(office: &Office, request: &Request<Bytes>) -> Response<Full<Bytes>
     match said(request, "token") {
         None => stand::json(400, &json!({ "error": "invalid_request" })),
         Some(token) => stand::json(200, office.opaque.get(&token).unwrap_or(&json!({ "active": false }))),
+    }
+}
+
+/// Whose token it is, for whoever holds it (OpenID Connect Core 1.0 section 5.3).
+fn user_info(office: &Office, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let bearer =
+        headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let claims = bearer.and_then(|token| office.opaque.get(token)).filter(|claims| claims.get("active") == Some(&Value::Bool(true)));
+    match claims {
+        Some(claims) => {
+            stand::json(200, &json!({ "sub": claims.get("sub"), "email": claims.get("email"), "client_id": claims.get("aud") }))
+        }
+        None => stand::json(401, &json!({ "error": "invalid_token" })),
     }
 }
 

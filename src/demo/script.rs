@@ -61,16 +61,26 @@ impl Line {
     /// The same as a command, for a proxy at `origin`.
     #[must_use]
     pub fn curl(&self, origin: &str) -> String {
-        let mut command = String::from("curl -si");
-        if self.method != Method::GET {
-            let _ = write!(command, " -X {}", self.method);
-        }
-        for (name, value) in &self.headers {
-            let _ = write!(command, " -H {}", quoted(&format!("{name}: {value}")));
-        }
-        let _ = write!(command, " {}", quoted(&format!("{origin}{}", self.target)));
-        command
+        command(&self.method, &self.headers, None, &format!("{origin}{}", self.target))
     }
+}
+
+/// A request as a curl command.
+#[must_use]
+pub fn command(method: &Method, headers: &[(&'static str, String)], body: Option<&str>, url: &str) -> String {
+    let mut command = String::from("curl -si");
+    // A body makes it a POST.
+    if *method != Method::GET && !(body.is_some() && *method == Method::POST) {
+        let _ = write!(command, " -X {method}");
+    }
+    for (name, value) in headers {
+        let _ = write!(command, " -H {}", quoted(&format!("{name}: {value}")));
+    }
+    if let Some(body) = body {
+        let _ = write!(command, " --data-raw {}", quoted(body));
+    }
+    let _ = write!(command, " {}", quoted(url));
+    command
 }
 
 /// `text` for a shell: in single quotes, since nothing in them is looked at.
@@ -163,21 +173,26 @@ fn tokens(credentials: &Credentials, issuer: &DemoIssuer, now: Timestamp) -> Res
     ])
 }
 
-/// `introspection`.
+/// `introspection` and `token_check`.
 fn opaque(issuer: &DemoIssuer, now: Timestamp, random: &dyn Random) -> Vec<Line> {
     let good = claims(&issuer.issuer(), now);
-    let line = |shows, claims: Option<Value>| {
+    let token = |claims: Option<Value>| {
         let token = Credentials::opaque(random);
         if let Some(claims) = claims {
             issuer.remember(&token, claims);
         }
-        get("introspection", shows, "/apps/report").authorization("Bearer", &token)
+        token
     };
+    let line = |shows, claims| get("introspection", shows, "/apps/report").authorization("Bearer", &token(claims));
+    let called = |shows, claims| get("token_check", shows, "/holders/report").authorization("Bearer", &token(claims));
     vec![
         line("a token that its issuer knows", Some(good.clone())).passes(Some(ANNA)),
         line("one that nobody issued", None).refused(Reason::Revoked),
         line("one that was withdrawn", Some(with(good.clone(), "active", false))).refused(Reason::Revoked),
-        line("one for another service", Some(with(good, "aud", "other"))).refused(Reason::AudienceMismatch),
+        line("one for another service", Some(with(good.clone(), "aud", "other"))).refused(Reason::AudienceMismatch),
+        called("a token that a cheap call takes", Some(good.clone())).passes(Some(ANNA)),
+        called("one that it does not take", None).refused(Reason::Revoked),
+        called("one that was made for another service", Some(with(good, "aud", "other"))).refused(Reason::ClaimMissing),
     ]
 }
 

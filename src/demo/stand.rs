@@ -3,7 +3,7 @@
 //! It answers, or hangs up without answering; both are worth testing against. It stops when it is dropped, and its
 //! open connections with it; those that speak another protocol by then end with their peer.
 //!
-//! Not here: TLS, HTTP/2, any protection against its clients.
+//! Not here: HTTP/2, any protection against its clients.
 
 use std::fmt;
 use std::future::Future;
@@ -20,8 +20,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// A running server. Dropping it closes the listener and every connection.
 pub struct Stand {
@@ -50,9 +52,30 @@ impl Stand {
         H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
+        Self::open(address, None, handler).await
+    }
+
+    /// The same over TLS, with the certificate in `config`.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened on.
+    pub async fn listen_tls<H, F>(address: SocketAddr, config: Arc<rustls::ServerConfig>, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        Self::open(address, Some(TlsAcceptor::from(config)), handler).await
+    }
+
+    async fn open<H, F>(address: SocketAddr, tls: Option<TlsAcceptor>, handler: H) -> io::Result<Self>
+    where
+        H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, Arc::new(handler)));
+        let task = tokio::spawn(accept(listener, tls, Arc::new(handler)));
         Ok(Self { address, task })
     }
 
@@ -81,7 +104,7 @@ impl fmt::Debug for Stand {
     }
 }
 
-async fn accept<H, F>(listener: TcpListener, handler: Arc<H>)
+async fn accept<H, F>(listener: TcpListener, tls: Option<TlsAcceptor>, handler: Arc<H>)
 where
     H: Fn(Request<Bytes>) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
@@ -90,14 +113,31 @@ where
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let handler = Arc::clone(&handler);
+        let (handler, tls) = (Arc::clone(&handler), tls.clone());
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&handler), request));
-            // An error here is a client that went away, or a handler that hung up: both are meant.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            match tls {
+                None => serve(stream, handler).await,
+                Some(tls) => {
+                    // A handshake that fails is a client that does not trust us.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, handler).await;
+                    }
+                }
+            }
         });
         while connections.try_join_next().is_some() {}
     }
+}
+
+async fn serve<S, H, F>(stream: S, handler: Arc<H>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Bytes>) -> F,
+    F: Future<Output = Reply>,
+{
+    let service = service_fn(move |request| answer(Arc::clone(&handler), request));
+    // An error here is a client that went away, or a handler that hung up: both are meant.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }
 
 /// Why a connection ends without an answer.

@@ -1,7 +1,8 @@
 //! The commands as they are typed: what they print, and how they end.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -100,20 +101,81 @@ fn every_verb_teaches_how_to_use_it() {
     }
 }
 
-/// Every scheme, accepted and refused, through the shipped binary.
+/// What `countersign demo --once --json` prints, with `arguments`: every request as it must be.
+fn shown(arguments: &[&str]) -> Value {
+    let folder = Folder::new();
+    let output = countersign(folder.path(), &[&["demo", "--once", "--json"], arguments].concat());
+    let document: Value = serde_json::from_str(&printed(&output)).unwrap_or_else(|error| panic!("{error}: {}", complained(&output)));
+    let all = [&document["requests"], &document["systems"]].map(|list| list.as_array().unwrap().clone()).concat();
+    let differing: Vec<&Value> = all.iter().filter(|request| request["differs"] != serde_json::json!([])).collect();
+    assert_eq!((output.status.code(), differing), (Some(0), vec![]), "{}", complained(&output));
+    document
+}
+
+/// Every scheme, accepted and refused, and every system in both positions, through the shipped binary.
 #[test]
 fn the_demo_shows_what_it_says() {
-    let folder = Folder::new();
-    let output = countersign(folder.path(), &["demo", "--once", "--json"]);
-    let document: Value = serde_json::from_str(&printed(&output)).unwrap();
-    let requests = document["requests"].as_array().unwrap();
-    let differing: Vec<&Value> = requests.iter().filter(|request| request["differs"] != serde_json::json!([])).collect();
-    assert_eq!((output.status.code(), differing), (Some(0), vec![]), "{}", complained(&output));
-    // What only a system's clients send is tried in tests/systems; the demo does not have the systems yet.
-    let of_systems = ["gigya_session", "gigya_request", "janrain_signature", "hat", "token_check"];
-    for scheme in countersign::verify::SCHEMES.iter().filter(|scheme| !of_systems.contains(&scheme.name)) {
-        let of: Vec<&Value> = requests.iter().filter(|request| request["about"] == scheme.name).collect();
-        assert!(of.iter().any(|request| request["got"]["status"] == 200), "no request of `{}` succeeds", scheme.name);
+    let document = shown(&[]);
+    let requests = [&document["requests"], &document["systems"]].map(|list| list.as_array().unwrap().clone()).concat();
+    for scheme in countersign::verify::SCHEMES {
+        let of: Vec<&Value> =
+            requests.iter().filter(|request| [&request["about"], &request["scheme"]].contains(&&scheme.name.into())).collect();
+        let passes = |request: &&Value| request["got"]["status"] == 200 && request["expected"]["reason"].is_null();
+        assert!(of.iter().any(|request| passes(request)), "no request of `{}` succeeds", scheme.name);
         assert!(of.iter().any(|request| request["got"]["reason"].is_string()), "no request of `{}` is refused", scheme.name);
     }
+    let steps = document["systems"].as_array().unwrap();
+    for system in countersign::systems::SYSTEMS {
+        for position in ["app", "api"] {
+            for kind in ["success", "refusal", "renewal"] {
+                let is = |step: &&Value| step["system"] == system.name && step["position"] == position && step["kind"] == kind;
+                let of: Vec<&Value> = steps.iter().filter(is).collect();
+                assert!(!of.is_empty(), "the demo lists no {kind} of {} in front of an {position}", system.name);
+                for step in of.into_iter().filter(|_| kind == "refusal") {
+                    let body: Value = serde_json::from_str(step["got"]["body"].as_str().unwrap()).unwrap();
+                    assert!(step["expected"]["body"].is_object(), "what a refusal looks like is compared: {step}");
+                    assert!(body.get("type").is_none(), "a refusal in the words of {}, not in ours: {body}", system.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_demo_shows_one_system_alone() {
+    let document = shown(&["--system", "hat"]);
+    assert_eq!(document["requests"], serde_json::json!([]), "and none of the schemes");
+    let steps = document["systems"].as_array().unwrap();
+    assert!(!steps.is_empty() && steps.iter().all(|step| step["system"] == "hat"));
+    let unknown = countersign(Folder::new().path(), &["demo", "--once", "--system", "myspace"]);
+    assert_eq!(unknown.status.code(), Some(2), "nobody has heard of that one");
+    assert!(complained(&unknown).contains("janrain"), "and is told of those that there are: {}", complained(&unknown));
+}
+
+/// The lines that the demo prints, pasted into a shell as they are.
+#[test]
+fn the_lines_of_the_demo_can_be_pasted() {
+    let folder = Folder::new();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["demo", "--system", "telematics"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let printed: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Audit records follow")).collect();
+    let mut pasted = 0;
+    for (about, command) in printed.iter().zip(printed.iter().skip(1)).filter(|(_, command)| command.starts_with("curl ")) {
+        let answer = Command::new("sh").args(["-c", command]).output().unwrap();
+        let status = String::from_utf8_lossy(&answer.stdout).split(' ').nth(1).unwrap_or_default().to_owned();
+        assert!(about.contains(&format!(": {status}")), "{about}: {status}: {command}");
+        pasted += 1;
+    }
+    let record = lines.find(|line| line.starts_with('{')).unwrap_or_default();
+    let told = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    assert!(told.success() && demo.wait().unwrap().success(), "it ends when it is told to");
+    assert!(6 <= pasted, "both positions, three each: {printed:?}");
+    assert!(record.contains("\"request_id\""), "and the audit records follow: {record}");
+    let conf = printed.iter().find_map(|line| line.strip_prefix("conf")).unwrap().trim();
+    assert!(!Path::new(conf).exists(), "nothing is left behind: {conf}");
 }

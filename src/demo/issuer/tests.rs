@@ -94,6 +94,29 @@ async fn introspection_knows_its_client_and_its_tokens() {
 }
 
 #[tokio::test]
+async fn user_info_is_for_whoever_holds_a_token_that_is_good() {
+    let issuer = DemoIssuer::start(ANY_PORT).await.unwrap();
+    issuer.remember("opaque-1", json!({ "sub": "anna", "aud": "app", "email": "anna@example.org" }));
+    issuer.remember("opaque-2", json!({ "sub": "ben", "active": false }));
+    let anna = json!({ "sub": "anna", "client_id": "app", "email": "anna@example.org" });
+    let cases = [
+        (Some("Bearer opaque-1"), 200, anna, "a token it issued"),
+        (Some("Bearer opaque-2"), 401, json!({ "error": "invalid_token" }), "one that was withdrawn"),
+        (Some("Bearer opaque-3"), 401, json!({ "error": "invalid_token" }), "one it never saw"),
+        (Some("opaque-1"), 401, json!({ "error": "invalid_token" }), "no bearer"),
+        (None, 401, json!({ "error": "invalid_token" }), "nothing"),
+    ];
+    for (authorization, status, body, shows) in cases {
+        let mut request = reqwest::Client::new().get(format!("{}/userinfo", issuer.issuer()));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.json::<Value>().await.unwrap()), (status, body), "{shows}");
+    }
+}
+
+#[tokio::test]
 async fn each_trouble_is_what_it_says() {
     let issuer = DemoIssuer::start(ANY_PORT).await.unwrap();
     let anything: fn(&str) -> bool = |_| true;

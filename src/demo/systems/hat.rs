@@ -97,6 +97,26 @@ impl Hats {
         .await
     }
 
+    /// Serves them all over TLS, as they are known to the world, with this certificate for their names.
+    ///
+    /// # Errors
+    ///
+    /// The address cannot be listened on.
+    pub async fn listen_tls(&self, address: SocketAddr, config: Arc<rustls::ServerConfig>) -> io::Result<Stand> {
+        let hats = self.clone();
+        Stand::listen_tls(address, config, move |request| {
+            let answer = hats.visit(&request);
+            async move { Some(answer) }
+        })
+        .await
+    }
+
+    /// How many requests have arrived, at all HATs together, those for their keys aside.
+    #[must_use]
+    pub fn visits(&self) -> usize {
+        self.0.office.lock().asked.iter().filter(|(path, _)| *path != "/publickey").map(|(_, times)| times).sum()
+    }
+
     /// Sets the application `id` up at every HAT; it may ask for the tokens of `others`.
     pub fn set_up(&self, id: &str, others: &[&str]) {
         self.0.office.lock().applications.insert(id.to_owned(), others.iter().map(|other| (*other).to_owned()).collect());

@@ -168,6 +168,13 @@ impl DemoTapTalk {
         self.office.lock().give(Kind::Ticket, user, name, now.plus(Self::TICKET_LIFE))
     }
 
+    /// Ends the access tokens of `user` at once, before their time; what refreshes them stays good.
+    pub fn end_access(&self, user: &str) {
+        for given in self.office.lock().given.values_mut().filter(|given| given.kind == Kind::Access && given.user == user) {
+            given.until = Timestamp(0);
+        }
+    }
+
     /// What it was asked for so far.
     #[must_use]
     pub fn asked(&self) -> Asked {
