@@ -226,7 +226,17 @@ pub fn credential_headers(plan: &Plan) -> Vec<HeaderName> {
         Place::Header(name) => Some(name),
         Place::Cookie(_) | Place::Query(_) | Place::Body => None,
     });
-    headers.chain(refresh_headers(plan)).collect()
+    headers.chain(refresh_headers(plan)).chain(shown_credentials(plan)).collect()
+}
+
+/// The header fields in which upstreams of `plan` are shown credentials of their own.
+fn shown_credentials(plan: &Plan) -> Vec<HeaderName> {
+    let forwards = plan.rules.iter().filter_map(|rule| match &rule.action {
+        ActionPlan::Forward(forward) => Some(forward),
+        ActionPlan::Serve(_) => None,
+    });
+    let signers = forwards.flat_map(|forward| &forward.countersigners).filter(|signer| signer.is_credential());
+    signers.flat_map(|signer| signer.names()).collect()
 }
 
 /// Wherever a client of `plan` brings what is spent, but for the header fields: those the firewall takes off at no cost.

@@ -27,6 +27,12 @@ pub trait CountersignerPlan: Debug + Send + Sync {
     /// Every header name it can ever emit; the firewall strips them from clients on every route.
     fn names(&self) -> Vec<HeaderName>;
 
+    /// Whether what it emits is a credential of the upstream's and nobody's identity. A client that sends such a field has one that it
+    /// should not have, and a system's guard must see that.
+    fn is_credential(&self) -> bool {
+        false
+    }
+
     /// Whether it signs with a key of ours, so that upstreams want the public one.
     fn signs(&self) -> bool {
         false

@@ -59,6 +59,10 @@ impl CountersignerPlan for HatToken {
         if self.name == "x-auth-token" { Vec::new() } else { vec![self.name.clone()] }
     }
 
+    fn is_credential(&self) -> bool {
+        true
+    }
+
     fn build(&self, _tools: &CountersignTools) -> Result<Arc<dyn Countersigner>, String> {
         Ok(Arc::new(self.clone()))
     }

@@ -158,6 +158,10 @@ impl CountersignerPlan for UpstreamCredential {
         if is_presented_by_clients { Vec::new() } else { vec![self.name.clone()] }
     }
 
+    fn is_credential(&self) -> bool {
+        true
+    }
+
     fn build(&self, _tools: &CountersignTools) -> Result<Arc<dyn Countersigner>, String> {
         Ok(Arc::new(self.clone()))
     }
