@@ -13,7 +13,7 @@ use crate::domain::{
     Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
     Verified,
 };
-use crate::gate::fresh::{Fresh, Occasion, is_due, next};
+use crate::gate::fresh::{Fresh, Occasion, is_due, is_same_caller, next};
 use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
 use crate::gate::verdict::Renewable;
@@ -259,12 +259,22 @@ impl Walk<'_, '_> {
         };
         let refused = self.refused.filter(|refused| refused.authenticator == index);
         // A renewal that this walk has asked for is no other's.
-        if let (Some(refused), Ok(identity)) = (refused, &judged)
+        if let (Some(refused), Ok(earlier)) = (refused, &judged)
             && facts.renewal(index).is_none()
             && self.is_superseded(refused, authenticator, credential, facts)
         {
+            // What has been judged may have been read a moment before it was replaced. What is read now is no older than what is held.
+            let identity = match authenticator.verifier.verify(credential, self.request, facts, self.now) {
+                Step::Done(identity) if is_same_caller(identity.get(), earlier.get()) => identity,
+                Step::Done(_) => return Step::Refuse(Refusal::RenewalRefused),
+                Step::Need(need) => return Step::Need(need),
+                Step::Refuse(refusal) => return Step::Refuse(refusal),
+            };
+            if let Err(refusal) = self.gate.revoked.check(identity.get(), self.now) {
+                return Step::Refuse(refusal);
+            }
             trail.superseded = true;
-            return Step::Done(Branch::Proven(self.proven(authenticator, Arc::clone(identity.get()), credential, facts)));
+            return Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts)));
         }
         // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
         let (lapsed, without, standing) = match judged {

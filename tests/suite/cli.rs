@@ -120,7 +120,7 @@ fn the_demo_shows_what_it_says() {
     for scheme in countersign::verify::SCHEMES {
         let of: Vec<&Value> =
             requests.iter().filter(|request| [&request["about"], &request["scheme"]].contains(&&scheme.name.into())).collect();
-        let passes = |request: &&Value| request["got"]["status"] == 200 && request["expected"]["reason"].is_null();
+        let passes = |request: &Value| request["got"]["status"] == 200 && request["expected"]["reason"].is_null();
         assert!(of.iter().copied().any(passes), "no request of `{}` succeeds", scheme.name);
         assert!(of.iter().any(|request| request["got"]["reason"].is_string()), "no request of `{}` is refused", scheme.name);
     }

@@ -54,6 +54,7 @@ pub async fn set(ground: &Ground) -> Result<Show, Stumble> {
     let pem = pairs.private_pem().ok_or(MintFault::Library)?;
     let conf = Fitted::new(CONF, &app)?
         .put("https://engine.taptalk.example", &stand.origin())?
+        .put("https://onetalk-api.taptalk.example", &stand.origin())?
         .put("keys/demo-issuer.jwks.json", "keys/accounts.jwk")?
         .text();
     let mut files = vec![
@@ -62,6 +63,7 @@ pub async fn set(ground: &Ground) -> Result<Show, Stumble> {
         ("keys/accounts.jwk", accounts.public_jwk().ok_or(MintFault::Library)?.to_string()),
         ("keys/demo-taptalk-app-key.txt", server_key(DemoTapTalk::APP.0, DemoTapTalk::APP.1)),
         ("keys/demo-taptalk-server-secret.txt", DemoTapTalk::SERVER.1.to_owned()),
+        ("keys/demo-onetalk-key.txt", DemoTapTalk::API_KEY.to_owned()),
     ];
     files.extend(backend.files()?);
     let vendor = Box::new(TapTalk { stand, backend, accounts });
@@ -83,7 +85,8 @@ impl Vendor for TapTalk {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![DemoTapTalk::SERVER.1.to_owned(), server_key(DemoTapTalk::SERVER.0, DemoTapTalk::SERVER.1)]
+        let whole = server_key(DemoTapTalk::SERVER.0, DemoTapTalk::SERVER.1);
+        vec![DemoTapTalk::SERVER.1.to_owned(), whole, DemoTapTalk::API_KEY.to_owned()]
     }
 
     async fn steps(&self, caller: &Caller, clock: &LateClock) -> Result<Vec<Step>, Stumble> {

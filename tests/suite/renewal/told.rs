@@ -217,7 +217,11 @@ async fn a_crowd_that_learns_of_it_from_its_replies_makes_one_exchange() {
             tokio::task::yield_now().await;
         }
         for asked in asking {
-            let answer = asked.await.unwrap();
+            let answer = asked.await;
+            let answer = answer.unwrap_or_else(|error| {
+                let asked: Vec<usize> = hesitant.upstream.records().iter().map(generation).collect();
+                panic!("{target}: {error}: upstream was asked with {asked:?}, {} wait", hesitant.waiting.lock().len())
+            });
             assert_eq!((answer.status, answer.text().as_str()), (200, "taken"), "{target}: {}", whole.written());
             assert_eq!(handed(&answer), if target == "/own" { "rt-2" } else { "" }, "{target}");
         }
