@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 
-use crate::domain::{Identity, Refusal, RequestView, Seconds, Secret};
+use crate::domain::{Identity, Refusal, RequestView, Seconds, Secret, Value};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
 use crate::issuer::services::form::Form;
 use crate::issuer::services::oauth::refusal;
@@ -23,6 +23,7 @@ use crate::issuer::services::submission::Unread;
 use crate::issuer::session::cookie;
 use crate::issuer::session::origin::{self, Origin};
 use crate::issuer::session::{OpenFault, Sessions};
+use crate::jose::json;
 use crate::jose::session::KeptPair;
 use crate::settings::{Checking, Node, SectionSpec, Shape, Span};
 
@@ -38,7 +39,7 @@ pub static ENTRY: ServiceEntry = ServiceEntry {
 
 static SETTINGS: SectionSpec = SectionSpec {
     title: "the service `session.open`",
-    doc: "Opens a session for whoever the rule has proven, and sets its cookie. A form body may bring `refresh_token`, to be kept and spent \
+    doc: "Opens a session for whoever the rule has proven, and sets its cookie. A body (a form, or a JSON object) may bring `refresh_token`, to be kept and spent \
           when the access token ends, and `access_token` where that is not the bearer of the request.",
     keys: &[SESSION_KEY, THEN_KEY],
 };
@@ -126,20 +127,55 @@ fn kept(identity: &Identity, call: &Call<'_>) -> Result<Option<KeptPair>, &'stat
     if call.body.is_empty() {
         return Ok(None);
     }
-    let form = Form::read(call.request.headers, &call.body).ok_or("the body is no form that can be read")?;
+    let brought = Brought::read(call).ok_or("the body is neither a form nor a JSON object that can be read")?;
     let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
-    let access = form.value("access_token").map(secret).or_else(|| bearer(call.request).map(secret));
-    match form.value("refresh_token") {
-        None if form.value("access_token").is_some() => Err("`access_token` is kept together with a `refresh_token` only"),
+    let access = brought.value("access_token")?.map(secret);
+    match brought.value("refresh_token")? {
+        None if access.is_some() => Err("`access_token` is kept together with a `refresh_token` only"),
         None => Ok(None),
         Some(refresh) => Ok(Some(KeptPair {
-            access: access.unwrap_or_else(|| Secret::new(Vec::new())),
+            access: access.or_else(|| bearer(call.request).map(secret)).unwrap_or_else(|| Secret::new(Vec::new())),
             refresh: secret(refresh),
             // What proved the caller ends then; the session does not go on without a renewal.
             access_until: identity.expires,
             refresh_until: None,
         })),
     }
+}
+
+/// What a caller brings to be kept, as pages send it.
+enum Brought {
+    Form(Form),
+    Json(Value),
+}
+
+impl Brought {
+    /// The body of `call`; `None` when it has not exactly one reading.
+    fn read(call: &Call<'_>) -> Option<Self> {
+        if !is_json(call.request) {
+            return Form::read(call.request.headers, &call.body).map(Self::Form);
+        }
+        json::parse(&call.body).ok().filter(|value| matches!(value, Value::Map(_))).map(Self::Json)
+    }
+
+    /// The text called `name`; `None` when it is left out or empty.
+    fn value(&self, name: &str) -> Result<Option<&str>, &'static str> {
+        let value = match self {
+            Self::Form(form) => return Ok(form.value(name)),
+            Self::Json(value) => value.member(name),
+        };
+        match value {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(&**text).filter(|text| !text.is_empty())),
+            Some(_) => Err("`access_token` and `refresh_token` are text"),
+        }
+    }
+}
+
+/// Whether the body of `request` says that it is JSON.
+fn is_json(request: &RequestView<'_>) -> bool {
+    let written = request.sole_header(&CONTENT_TYPE).ok().flatten().unwrap_or_default();
+    written.split(';').next().unwrap_or_default().trim_matches([' ', '\t']).eq_ignore_ascii_case("application/json")
 }
 
 /// The bearer of `request` (RFC 6750 section 2.1).

@@ -13,6 +13,7 @@ use crate::state::testing::Fault;
 use crate::verify::keys::testing::{map, node};
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 const HOST: &str = "app.example";
 
 fn text(text: &str) -> NodeValue {
@@ -104,7 +105,7 @@ async fn a_pair_is_kept_as_it_was_brought() {
     type Expected = Result<Option<(&'static str, &'static str)>, ()>;
     let bearer = ("authorization", "Bearer the-access");
     let end = Some(NOW.plus(Seconds(300)));
-    let rows: [(&str, &[(&str, &str)], Expected, &str); 9] = [
+    let rows: [(&str, &[(&str, &str)], Expected, &str); 17] = [
         ("", &[bearer], Ok(None), "nothing to be spent: nothing is kept"),
         ("x=y", &[bearer, FORM], Ok(None), "nor with a body that brings none"),
         ("refresh_token=r", &[bearer, FORM], Ok(Some(("the-access", "r"))), "the bearer that proved the caller"),
@@ -113,7 +114,15 @@ async fn a_pair_is_kept_as_it_was_brought() {
         ("access_token=a", &[FORM], Err(()), "an access token that nothing renews"),
         ("refresh_token=r&refresh_token=s", &[FORM], Err(()), "two of them"),
         ("refresh_token=r", &[], Err(()), "a form that does not say it is one"),
-        ("{\"refresh_token\":\"r\"}", &[("content-type", "application/json")], Err(()), "another form"),
+        ("{\"refresh_token\":\"r\",\"UID\":\"u\",\"profile\":{}}", &[JSON], Ok(Some(("", "r"))), "JSON, with what else a page sends"),
+        ("{\"refresh_token\":\"r\",\"access_token\":\"a\"}", &[JSON], Ok(Some(("a", "r"))), "both in JSON"),
+        ("{\"UID\":\"u\",\"refresh_token\":\"\"}", &[JSON], Ok(None), "JSON that brings nothing to keep"),
+        ("{\"access_token\":\"a\"}", &[JSON], Err(()), "an access token alone in JSON"),
+        ("{\"refresh_token\":7}", &[JSON], Err(()), "no text"),
+        ("{\"refresh_token\":\"r\",\"refresh_token\":\"s\"}", &[JSON], Err(()), "two of them in JSON"),
+        ("[\"refresh_token\"]", &[JSON], Err(()), "no object"),
+        ("{\"refresh_token\":\"r\"}", &[FORM], Ok(None), "JSON that says it is a form is one parameter that nobody knows"),
+        ("refresh_token=r", &[("content-type", "text/plain")], Err(()), "another form"),
     ];
     for (body, fields, expected, shows) in rows {
         let house = House::new();
