@@ -97,7 +97,12 @@ static CACHE_SECTION: SectionSpec = SectionSpec {
     doc: "Verified credentials are remembered under a digest of the whole credential. Their times are still checked on every request, \
           and what rests on a removed key is forgotten at once.",
     keys: &[
-        KeySpec::default("max_bytes", Shape::Size { min: 1 << 16, max: 1 << 36 }, "64MiB", "How much it may hold: about 30,000 tokens of the usual size with their claims."),
+        KeySpec::default(
+            "max_bytes",
+            Shape::Size { min: 1 << 16, max: 1 << 36 },
+            "64MiB",
+            "How much it may hold: about 30,000 tokens of the usual size with their claims.",
+        ),
         KeySpec::default(
             "max_age",
             MAX_AGE,

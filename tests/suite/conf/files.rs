@@ -79,6 +79,26 @@ fn every_shipped_conf_is_sound_and_gives_no_warning() {
     }
 }
 
+/// Who somebody is to us is nobody's business at a vendor's, whose API knows them by the vendor's own credential.
+#[test]
+fn no_vendor_is_told_who_is_who_with_us() {
+    let mut asked = 0;
+    for path in shipped().into_iter().filter(|path| path.parent().is_some_and(|folder| folder.ends_with("systems"))) {
+        let plan = plan(&path).unwrap_or_else(|faults| panic!("{}", told(&faults)));
+        for (index, rule) in plan.rules.iter().enumerate() {
+            let ActionPlan::Forward(forward) = &rule.action else { continue };
+            let upstream = &plan.upstreams[forward.upstream];
+            // Vendors are spoken to over TLS, what is one's own in plaintext on this machine.
+            if upstream.tls.is_some() && !matches!(rule.requirement, RequirementPlan::None) {
+                asked += 1;
+                let told: Vec<String> = names(&plan, index).into_iter().filter(|name| name.starts_with("x-auth-")).collect();
+                assert!(told.is_empty(), "{}: rule `{}` tells `{}` {told:?}", path.display(), rule.name, upstream.name);
+            }
+        }
+    }
+    assert!(9 <= asked, "only {asked} rules before vendors were found");
+}
+
 #[test]
 fn check_examples_looks_at_every_folder_of_confs_and_at_nothing_that_is_not_there() {
     let script = fs::read_to_string(at("scripts/check-examples")).unwrap();
