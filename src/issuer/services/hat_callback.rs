@@ -167,12 +167,15 @@ impl Service for Callback {
         if error.is_none() && call.identity.is_none() {
             return Err(Refusal::CredentialMissing);
         }
-        if let Some(begun) = &self.begun
-            && !begun.end(call.request, call.now).await?
-        {
+        let is_begun = match (&self.begun, call.identity) {
+            (None, _) => true,
+            (Some(begun), Some(identity)) => begun.end(call.request, &identity.issuer, call.now).await?,
+            (Some(_), None) => Begun::is_likely(call.request),
+        };
+        if !is_begun {
             return Ok(Reply::problem(
                 call,
-                &Unread::wrong("this log-in was not begun in this browser, or has come back before; begin again"),
+                &Unread::wrong("this log-in was not begun in this browser, or at another HAT, or has come back before; begin again"),
             ));
         }
         match (call.identity, error) {

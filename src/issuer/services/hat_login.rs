@@ -284,12 +284,12 @@ impl Service for Login {
             return Err(Refusal::HeadMalformed);
         }
         let form = Form::parse(call.request.target.query.as_deref().unwrap_or_default());
-        let place = form.ok_or(Unread::wrong("the query has no single reading")).and_then(|form| self.place(&form));
-        let place = match place {
+        let Some(form) = form else { return Ok(Reply::problem(call, &Unread::wrong("the query has no single reading"))) };
+        let place = match self.place(&form) {
             Ok(place) => place,
             Err(unread) => return Ok(Reply::problem(call, &unread)),
         };
-        let cookie = begun::begin(&self.sessions, call.request.host, self.random.as_ref()).ok_or(Refusal::Internal)?;
+        let cookie = begun::begin(&self.sessions, call.request.host, form.value("hat"), self.random.as_ref()).ok_or(Refusal::Internal)?;
         let headers = vec![
             (LOCATION, HeaderValue::from_str(&place).map_err(|_| Refusal::Internal)?),
             (SET_COOKIE, cookie),

@@ -97,8 +97,11 @@ async fn a_log_in_comes_back_once_to_the_browser_that_began_it() {
         let answer = scene.arrive(&scene.fresh(), &cookie).await;
         assert_eq!((answer.status, cookie_of(&answer, "__Host-session")), (400, None), "{shows}: {}", answer.text());
     }
+    let elsewhere = scene.hats.application(BOB, "my-app", "90").unwrap();
+    let answer = scene.arrive(&elsewhere, &begun).await;
+    assert_eq!((answer.status, cookie_of(&answer, "__Host-session")), (400, None), "L7 another HAT's token: {}", answer.text());
     let token = scene.fresh();
-    assert_eq!(scene.arrive(&token, &begun).await.status, 303);
+    assert_eq!(scene.arrive(&token, &begun).await.status, 303, "the log-in that was begun is still open to its own HAT");
     assert_eq!(scene.arrive(&scene.fresh(), &begun).await.status, 400, "L4 the state is spent");
     let again = scene.arrive(&token, &scene.begun().await).await;
     assert_eq!((again.status, scene.proxy.reason_of(&again).await.as_str()), (401, "replayed"), "L16 F1 and so is the token");

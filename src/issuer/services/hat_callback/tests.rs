@@ -39,7 +39,7 @@ fn token(seed: u8) -> (String, Arc<Identity>) {
 
 /// The cookie of a browser that has begun a log-in at `host`.
 fn begun_at(house: &House, host: &str) -> String {
-    let cookie = begun::begin(&house.sessions, host, &Counting::apart()).unwrap();
+    let cookie = begun::begin(&house.sessions, host, None, &Counting::apart()).unwrap();
     cookie.to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
