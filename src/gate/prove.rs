@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{
-    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
+    Burn, Credential, Doubt, Event, Facts, Found, Identity, Need, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
     Verified,
 };
 use crate::gate::fresh::{Fresh, Occasion, is_due, is_same_caller, next};
@@ -263,18 +263,7 @@ impl Walk<'_, '_> {
             && facts.renewal(index).is_none()
             && self.is_superseded(refused, authenticator, credential, facts)
         {
-            // What has been judged may have been read a moment before it was replaced. What is read now is no older than what is held.
-            let identity = match authenticator.verifier.verify(credential, self.request, facts, self.now) {
-                Step::Done(identity) if is_same_caller(identity.get(), earlier.get()) => identity,
-                Step::Done(_) => return Step::Refuse(Refusal::RenewalRefused),
-                Step::Need(need) => return Step::Need(need),
-                Step::Refuse(refusal) => return Step::Refuse(refusal),
-            };
-            if let Err(refusal) = self.gate.revoked.check(identity.get(), self.now) {
-                return Step::Refuse(refusal);
-            }
-            trail.superseded = true;
-            return Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts)));
+            return self.judge_anew(authenticator, credential, earlier.get(), facts, trail);
         }
         // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
         let (lapsed, without, standing) = match judged {
@@ -297,6 +286,12 @@ impl Walk<'_, '_> {
         };
         let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
         let (identity, renewed) = match (self.fresh(&occasion, without, facts), standing) {
+            // What is held was replaced between two looks at it: what would be spent now is not what was refused.
+            (Fresh::Lack(Need::Renew(_)), _)
+                if refused.is_some_and(|refused| self.is_superseded(refused, authenticator, credential, facts)) =>
+            {
+                return self.judge_anew(authenticator, credential, lapsed.get(), facts, trail);
+            }
             (Fresh::Lack(need), _) => return Step::Need(need),
             // An earlier result, for an issuer that does not rotate: it is what the upstream has refused.
             (Fresh::Have(_, renewed), _) if refused.is_some_and(|refused| refused.sent == Some(edition(&renewed.pair.access))) => {
@@ -330,6 +325,30 @@ impl Walk<'_, '_> {
         let fresh = renewed.filter(|_| renewal.hand_back.is_some());
         proven.fresh = fresh.map(|renewed| (renewed, credential.places.clone())).into_iter().collect();
         Step::Done(Branch::Proven(proven))
+    }
+
+    /// Goes on with what is held now for the caller of `earlier`, whose credential was renewed while the upstream was asked.
+    ///
+    /// What has been judged may have been read a moment before it was replaced. What is read here is no older than what is held.
+    fn judge_anew(
+        &self,
+        authenticator: &Authenticator,
+        credential: &Credential<'_>,
+        earlier: &Identity,
+        facts: &Facts,
+        trail: &mut Trail,
+    ) -> Step<Branch> {
+        let identity = match authenticator.verifier.verify(credential, self.request, facts, self.now) {
+            Step::Done(identity) if is_same_caller(identity.get(), earlier) => identity,
+            Step::Done(_) => return Step::Refuse(Refusal::RenewalRefused),
+            Step::Need(need) => return Step::Need(need),
+            Step::Refuse(refusal) => return Step::Refuse(refusal),
+        };
+        if let Err(refusal) = self.gate.revoked.check(identity.get(), self.now) {
+            return Step::Refuse(refusal);
+        }
+        trail.superseded = true;
+        Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts)))
     }
 
     /// Remembers what could be renewed, as it is now: the upstream is about to see that and nothing later.
