@@ -76,8 +76,11 @@ impl Doorman {
         let mut places = self.places.lock();
         let wanted = most.min(Self::MOST);
         self.total.add_permits(wanted.saturating_sub(*places));
-        if let Some(too_many) = u32::try_from(places.saturating_sub(wanted)).ok().filter(|too_many| 0 < *too_many) {
-            // Whoever asks for room from now on stands behind this in the queue.
+        // Free places go at once: whoever connects after this counts against the new number.
+        let too_many = places.saturating_sub(wanted);
+        let too_many = too_many - self.total.forget_permits(too_many);
+        if let Some(too_many) = u32::try_from(too_many).ok().filter(|too_many| 0 < *too_many) {
+            // Taken ones go as they are left, before anybody else gets them.
             let taking = self.total.clone().acquire_many_owned(too_many);
             tokio::spawn(async move {
                 if let Ok(taken) = taking.await {
@@ -193,5 +196,28 @@ mod tests {
         assert!(doorman.place().is_none(), "there is no room");
         drop(first);
         assert!(doorman.place().is_some(), "until the first has left");
+    }
+
+    #[tokio::test]
+    async fn a_lower_total_counts_from_the_moment_it_is_said() {
+        // Places before, taken ones, places after, places that are left.
+        let rows = [
+            (4, 0, 1, 1, "free places go at once"),
+            (4, 2, 3, 1, "beside taken ones"),
+            (4, 2, 2, 0, "all free ones"),
+            (4, 3, 1, 0, "and taken ones are left to whoever has them"),
+            (1, 1, 4, 3, "a higher number counts at once, too"),
+        ];
+        for (before, taken, after, left, shows) in rows {
+            let doorman = Doorman::new(before, 10);
+            let held: Vec<_> = (0..taken).map(|_| doorman.place().unwrap()).collect();
+            doorman.allow(after, 10);
+            // Without a wait in between: nothing but the call itself may be needed.
+            assert_eq!(doorman.total.available_permits(), left, "{shows}");
+            drop(held);
+            while doorman.total.available_permits() != after {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
