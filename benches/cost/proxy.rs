@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use countersign::assembly::crew::Crew;
 use countersign::assembly::process::Process;
 use countersign::assembly::service;
 use countersign::telemetry::sink;
@@ -20,11 +21,11 @@ pub enum Audit {
 /// Serves the conf until it is killed.
 pub fn serve(conf: &Path, audit: Audit, threads: usize) {
     let plan = Folder::plan(conf);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().unwrap();
-    runtime.block_on(async {
+    let crew = Crew::start(threads).unwrap();
+    service::house().unwrap().block_on(async {
         let sink = (audit == Audit::Written).then(|| sink::standard_output().unwrap());
         let sink = sink.map(|sink| Box::new(sink) as Box<dyn std::io::Write + Send>);
-        let process = Process::start(&plan, service::tools().unwrap(), sink, threads).await.unwrap();
+        let process = Process::start(&plan, service::tools().unwrap(), sink, &crew.workers()).await.unwrap();
         std::future::pending::<()>().await;
         drop(process);
     });

@@ -16,7 +16,7 @@ use crate::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, UpstreamT
 /// Idle upstream connections kept, in all.
 const POOL: usize = 1_024;
 
-/// What the edge of `plan` is set up with, on a runtime of `threads` threads.
+/// What the edge of `plan` is set up with, served by `threads` threads.
 #[must_use]
 pub fn options(plan: &Plan, threads: usize) -> EdgeOptions {
     let limits = &plan.limits;
@@ -39,7 +39,6 @@ pub fn options(plan: &Plan, threads: usize) -> EdgeOptions {
         connections_per_address: limits.connections_per_address,
         protected: protected(plan),
         upstream_pool: POOL.div_ceil(threads.max(1)),
-        threads,
         grace: plan.grace,
     }
 }

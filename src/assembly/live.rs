@@ -25,6 +25,7 @@ use crate::edge::admin::Admin;
 use crate::edge::proxy::{Instruments, Serving};
 use crate::edge::server::{Edge, EdgeHandle};
 use crate::edge::upstream::Upstreams;
+use crate::edge::workers::Workers;
 use crate::settings::material::Files;
 use crate::settings::{Fault, Faults, Level, Span};
 use crate::telemetry::metrics::Metrics;
@@ -112,7 +113,7 @@ pub struct Started {
 }
 
 impl Live {
-    /// Puts the first conf in force and binds its listeners. Must be called inside the runtime that will serve.
+    /// Puts the first conf in force and binds its listeners. Must be called inside the runtime that will let connections in.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Live {
         instruments: Instruments,
         metrics: Arc<Metrics>,
         admin: Option<Arc<Admin>>,
-        threads: usize,
+        workers: &Workers,
     ) -> Result<Started, String> {
         store.open_for(plan).await?;
         let Built { gate, carried } = build(plan, &ground, &Carried::default())?;
@@ -134,9 +135,10 @@ impl Live {
         ground.revoked.put_conf(Arc::clone(&plan.revocations.listed), plan.revocations.lasts);
         let upstreams = assembly::upstreams(plan, None)?;
         upstreams.resolve().await;
+        let threads = workers.count();
         let options = assembly::options(plan, threads);
         let serving = Serving { judge: Arc::new(gate), upstreams: Arc::clone(&upstreams) };
-        let edge = Edge::bind(options, serving, instruments).map_err(|fault| chain(&fault))?;
+        let edge = Edge::bind(options, workers, serving, instruments).map_err(|fault| chain(&fault))?;
         metrics.config_reloaded(1, true);
         metrics.connections_capped(plan.limits.connections);
         let rest = Mutex::new(Rest {

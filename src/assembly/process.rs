@@ -23,6 +23,7 @@ use crate::edge::admin::Admin;
 use crate::edge::proxy::Instruments;
 use crate::edge::readiness::Readiness;
 use crate::edge::server::EdgeHandle;
+use crate::edge::workers::Workers;
 use crate::gate::contract::Revoker;
 use crate::settings::{Fault, Level};
 use crate::state::contract::{StateStore, StoreTools};
@@ -62,13 +63,13 @@ pub struct Process {
 impl Process {
     /// Puts `plan` in force and begins to serve. Audit records go to `audit`; none are written without.
     ///
-    /// Must be called inside the runtime that will serve, of `threads` threads.
+    /// Must be called inside a runtime; connections are served by `workers`.
     ///
     /// # Errors
     ///
     /// A sentence for the operator: a port in use, no CA bundle, no thread.
-    pub async fn start(plan: &Plan, tools: Tools, audit: Option<Box<dyn io::Write + Send>>, threads: usize) -> Result<Self, String> {
-        Self::begin(None, plan, tools, audit, threads).await
+    pub async fn start(plan: &Plan, tools: Tools, audit: Option<Box<dyn io::Write + Send>>, workers: &Workers) -> Result<Self, String> {
+        Self::begin(None, plan, tools, audit, workers).await
     }
 
     /// The same over a state store that is open already, such as one that several of them share.
@@ -81,9 +82,9 @@ impl Process {
         plan: &Plan,
         tools: Tools,
         audit: Option<Box<dyn io::Write + Send>>,
-        threads: usize,
+        workers: &Workers,
     ) -> Result<Self, String> {
-        Self::begin(Some(state), plan, tools, audit, threads).await
+        Self::begin(Some(state), plan, tools, audit, workers).await
     }
 
     async fn begin(
@@ -91,7 +92,7 @@ impl Process {
         plan: &Plan,
         tools: Tools,
         audit: Option<Box<dyn io::Write + Send>>,
-        threads: usize,
+        workers: &Workers,
     ) -> Result<Self, String> {
         let metrics = Arc::new(Metrics::new(Arc::clone(&tools.clock)));
         let overflow = match plan.audit.when_behind {
@@ -128,7 +129,7 @@ impl Process {
             let served = Admin::new(admin.address, admin.token.as_ref(), Arc::clone(&readiness), Arc::clone(&metrics));
             Arc::new(served.with_revoker(Arc::clone(&revoked) as Arc<dyn Revoker>))
         });
-        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), served.clone(), threads).await?;
+        let Started { edge, live } = Live::start(plan, ground, store, instruments, Arc::clone(&metrics), served.clone(), workers).await?;
 
         let (shutdown, watching) = watch::channel(false);
         let admin = match plan.admin.as_ref().zip(served) {

@@ -9,15 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::ambient::{self, Monotonic, SystemRandom, WallClock};
+use crate::assembly::crew::Crew;
 use crate::assembly::machine::{MAX_FILE, Machine};
 use crate::assembly::process::{Process, Tools};
 use crate::assembly::steady::Steady;
 use crate::assembly::store;
 use crate::config::plan::{AuditSink, Plan};
+use crate::edge::workers::Workers;
 use crate::settings::material::{Files, mark};
 use crate::telemetry::logs::Outlet;
 use crate::telemetry::sink;
@@ -45,13 +48,20 @@ pub fn threads(plan: &Plan) -> usize {
 /// A sentence for the operator, when it cannot begin.
 pub fn run(path: &Path, plan: &Plan, log: &Outlet) -> Result<(), String> {
     let threads = threads(plan);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("countersign")
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start threads: {error}"))?;
-    runtime.block_on(serve(path, plan, threads, log))
+    let crew = Crew::start(threads)?;
+    let ran = house()?.block_on(serve(path, plan, &crew.workers(), log));
+    drop(crew);
+    ran
+}
+
+/// The runtime of everything but connections.
+///
+/// # Errors
+///
+/// A sentence for the operator, when the system gives no thread.
+pub fn house() -> Result<Runtime, String> {
+    let built = Builder::new_multi_thread().worker_threads(1).thread_name("countersign").enable_all().build();
+    built.map_err(|error| format!("cannot start threads: {error}"))
 }
 
 /// Where audit records go; `None` where the operator wants none.
@@ -65,13 +75,13 @@ fn records(to: AuditSink) -> Result<Option<Box<dyn Write + Send>>, String> {
     }
 }
 
-async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result<(), String> {
+async fn serve(path: &Path, plan: &Plan, workers: &Workers, log: &Outlet) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot listen for signals: {error}");
     let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
 
-    let process = Process::start(plan, tools()?, records(plan.audit.to)?, threads).await?;
+    let process = Process::start(plan, tools()?, records(plan.audit.to)?, workers).await?;
     process.count_log(log);
     for warning in &plan.warnings {
         tracing::warn!(at = %warning.span, says = %warning.says, "conf warning");
@@ -89,7 +99,12 @@ async fn serve(path: &Path, plan: &Plan, threads: usize, log: &Outlet) -> Result
         );
     }
     let addresses: Vec<String> = process.addresses().iter().map(ToString::to_string).collect();
-    tracing::info!(addresses = addresses.join(" "), admin = process.admin().map(|admin| admin.to_string()), threads, "serving");
+    tracing::info!(
+        addresses = addresses.join(" "),
+        admin = process.admin().map(|admin| admin.to_string()),
+        threads = workers.count(),
+        "serving"
+    );
 
     let mut watch = FileWatch::new(path);
     watch.look_at(process.live().files(), process.live().watches_conf());

@@ -5,6 +5,7 @@
 //! happens to it when it does, here.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -14,6 +15,7 @@ use pingora::protocols::http::v2::server::{self, H2Accept, HttpSession};
 use pingora::protocols::{Digest, Stream};
 use pingora::proxy::HttpProxy;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -26,10 +28,14 @@ use crate::gate::hygiene;
 use crate::gate::verdict::Record;
 use crate::telemetry::report::{Ending, Happening, Visit};
 
-/// What every connection needs.
+/// What every connection needs; one for each set of connections that is served by itself.
 pub(super) struct Hall {
     pub(super) proxy: Arc<HttpProxy<Proxy>>,
     pub(super) shared: Arc<Shared>,
+    /// Where its connections are served; on the runtime that lets them in, without.
+    pub(super) worker: Option<Handle>,
+    /// How many connections are in it.
+    pub(super) open: AtomicUsize,
 }
 
 impl Hall {
@@ -189,7 +195,7 @@ async fn serve_http2(hall: &Arc<Hall>, guard: Box<GuardStream>, mut shutdown: wa
                 continue;
             }
             Some(ended) = streams.join_next(), if !streams.is_empty() => {
-                note_panic(hall, ended);
+                note_panic(&hall.shared, ended);
                 continue;
             }
             next = HttpSession::from_h2_conn(&mut accepted, digest.clone()) => next,
@@ -262,9 +268,9 @@ fn note_refused(hall: &Hall, connection: &Connection, fault: HeadFault) -> Arc<s
 }
 
 /// Counts a task that panicked: the panic cost it, and nothing else.
-pub(super) fn note_panic(hall: &Hall, ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn note_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        hall.shared.instruments.reporter.happened(Happening::Panicked);
+        shared.instruments.reporter.happened(Happening::Panicked);
     }
 }
 

@@ -14,6 +14,7 @@ pub mod guard_stream;
 pub mod head;
 mod nominations;
 pub mod wire;
+pub mod workers;
 
 mod answering;
 pub mod body;

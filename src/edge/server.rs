@@ -1,11 +1,12 @@
 //! The edge as a whole: its listeners, who is let in, and how it comes to an end.
 //!
-//! It runs on whatever runtime it is started on, under the caller's word when to drain; it reads no signal and sets no
+//! It runs on whatever runtime it is started on, connections on the workers it is given, under the caller's word when to drain; it reads no signal and sets no
 //! process state, so any number can run in one process, each on a port of its own.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderName;
@@ -14,7 +15,7 @@ use pingora::connectors::{ConnectorOptions, TransportConnector};
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use rustls::sign::CertifiedKey;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -24,6 +25,7 @@ use crate::edge::head::HeadLimits;
 use crate::edge::in_force::InForce;
 use crate::edge::proxy::{Instruments, Proxy, RequestLimits, Serving, Shared};
 use crate::edge::tls::{Certificate, Handshaker};
+use crate::edge::workers::Workers;
 use crate::telemetry::report::Happening;
 
 /// How the edge is set up.
@@ -43,8 +45,6 @@ pub struct EdgeOptions {
     pub protected: Vec<HeaderName>,
     /// Idle upstream connections kept, per thread.
     pub upstream_pool: usize,
-    /// Threads of the runtime it will run on; for sizing only.
-    pub threads: usize,
     /// How long requests in flight may take to finish once it drains.
     pub grace: Duration,
 }
@@ -81,7 +81,6 @@ impl Default for EdgeOptions {
             connections_per_address: 1_000,
             protected: Vec::new(),
             upstream_pool: 256,
-            threads: 1,
             grace: Duration::from_secs(20),
         }
     }
@@ -115,7 +114,9 @@ pub enum EdgeFault {
 
 /// The edge, bound and not yet serving.
 pub struct Edge {
-    hall: Arc<Hall>,
+    /// At least one.
+    halls: Arc<[Arc<Hall>]>,
+    shared: Arc<Shared>,
     doors: Vec<Door>,
     doorman: Arc<Doorman>,
     certificates: Arc<[Option<Certificate>]>,
@@ -130,7 +131,7 @@ struct Door {
 /// Changes what a running edge serves, and what it holds its clients to.
 #[derive(Clone)]
 pub struct EdgeHandle {
-    hall: Arc<Hall>,
+    shared: Arc<Shared>,
     doorman: Arc<Doorman>,
     /// In the order of the listeners; plaintext has none.
     certificates: Arc<[Option<Certificate>]>,
@@ -143,19 +144,19 @@ impl EdgeHandle {
     ///
     /// Listeners, threads and the pool of upstream connections stay as they were bound; their options are not looked at.
     pub fn replace(&self, options: &EdgeOptions, serving: Serving) {
-        self.hall.shared.replace(InForce::new(options, serving));
+        self.shared.replace(InForce::new(options, serving));
         self.doorman.allow(places(options, self.certificates.len()), options.connections_per_address);
     }
 
     /// How long requests in flight would be given to finish now.
     #[must_use]
     pub fn grace(&self) -> Duration {
-        self.hall.shared.in_force().bounds.grace
+        self.shared.in_force().bounds.grace
     }
 
     /// From the next answer on, no connection is used again. New ones are still taken.
     pub fn part(&self) {
-        self.hall.shared.drain();
+        self.shared.drain();
     }
 
     /// From the next handshake on, the listener at this place shows this certificate. False where there is no such
@@ -168,15 +169,15 @@ impl EdgeHandle {
 }
 
 impl Edge {
-    /// Binds every listener. Connections queue from here on and are served by [`Self::run`].
+    /// Binds every listener. Connections queue from here on and are served by [`Self::run`], on `workers`.
     ///
     /// # Errors
     ///
     /// See [`EdgeFault`]. Nothing stays bound then.
-    pub fn bind(options: EdgeOptions, serving: Serving, instruments: Instruments) -> Result<Self, EdgeFault> {
+    pub fn bind(options: EdgeOptions, workers: &Workers, serving: Serving, instruments: Instruments) -> Result<Self, EdgeFault> {
         let doors = options.listeners.iter().map(open_door).collect::<Result<_, _>>()?;
         let conf = ServerConf {
-            threads: options.threads,
+            threads: workers.count(),
             upstream_keepalive_pool_size: options.upstream_pool,
             // How often is decided per upstream and by what was sent; this only has to be out of the way.
             max_retries: 16,
@@ -186,16 +187,20 @@ impl Edge {
         let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let held = Arc::new(TransportConnector::new(Some(ConnectorOptions::from_server_conf(&conf))));
             let shared = Arc::new(Shared::new(InForce::new(&options, serving), instruments, held));
-            let mut proxy = HttpProxy::new(Proxy(shared.clone()), Arc::new(conf));
-            proxy.handle_init_modules();
-            (proxy, shared)
+            let conf = Arc::new(conf);
+            // Each with a pool of upstream connections of its own: one that is used again stays on its thread.
+            let hall = |worker| {
+                let mut proxy = HttpProxy::new(Proxy(shared.clone()), conf.clone());
+                proxy.handle_init_modules();
+                Arc::new(Hall { proxy: Arc::new(proxy), shared: shared.clone(), worker, open: AtomicUsize::new(0) })
+            };
+            let halls: Arc<[Arc<Hall>]> = workers.places().into_iter().map(hall).collect();
+            (halls, shared)
         }));
-        let (proxy, shared) = made.map_err(|_panic| EdgeFault::SystemCertificates)?;
-        let proxy = Arc::new(proxy);
-        let hall = Arc::new(Hall { proxy, shared });
+        let (halls, shared) = made.map_err(|_panic| EdgeFault::SystemCertificates)?;
         let doorman = Doorman::new(places(&options, options.listeners.len()), options.connections_per_address);
         let certificates = options.listeners.into_iter().map(|listener| listener.certificate).collect();
-        Ok(Self { hall, doors, doorman, certificates })
+        Ok(Self { halls, shared, doors, doorman, certificates })
     }
 
     /// Where it listens, in the order of its listeners.
@@ -207,7 +212,7 @@ impl Edge {
     /// To change what it serves while it runs.
     #[must_use]
     pub fn handle(&self) -> EdgeHandle {
-        EdgeHandle { hall: self.hall.clone(), doorman: self.doorman.clone(), certificates: self.certificates.clone() }
+        EdgeHandle { shared: self.shared.clone(), doorman: self.doorman.clone(), certificates: self.certificates.clone() }
     }
 
     /// Serves until `shutdown` says so; then takes no more connections, closes idle ones, lets requests in flight finish
@@ -215,11 +220,13 @@ impl Edge {
     pub async fn run(self, mut shutdown: watch::Receiver<bool>) {
         let mut doors = JoinSet::new();
         for door in self.doors {
-            doors.spawn(keep_door(door, self.hall.clone(), self.doorman.clone(), shutdown.clone()));
+            doors.spawn(keep_door(door, self.halls.clone(), self.shared.clone(), self.doorman.clone(), shutdown.clone()));
         }
         drained(&mut shutdown).await;
-        self.hall.shared.drain();
-        self.hall.proxy.http_cleanup().await;
+        self.shared.drain();
+        for hall in self.halls.iter() {
+            hall.proxy.http_cleanup().await;
+        }
         while doors.join_next().await.is_some() {}
     }
 }
@@ -251,11 +258,11 @@ fn open_door(options: &ListenerOptions) -> Result<Door, EdgeFault> {
 }
 
 /// Lets connections in at one door until the edge drains, and sees them out.
-async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutdown: watch::Receiver<bool>) {
+async fn keep_door(door: Door, halls: Arc<[Arc<Hall>]>, shared: Arc<Shared>, doorman: Arc<Doorman>, mut shutdown: watch::Receiver<bool>) {
     /// After a failure that is the machine's (no more file descriptors), before it is tried again.
     const BREATHER: Duration = Duration::from_millis(50);
-    let reporter = hall.shared.instruments.reporter.clone();
-    let stopwatch = hall.shared.instruments.stopwatch.clone();
+    let reporter = shared.instruments.reporter.clone();
+    let stopwatch = shared.instruments.stopwatch.clone();
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -275,7 +282,7 @@ async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutd
             accepted = accepted => accepted,
         };
         while let Some(ended) = connections.try_join_next() {
-            note_panic(&hall, ended);
+            note_panic(&shared, ended);
         }
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -289,16 +296,29 @@ async fn keep_door(door: Door, hall: Arc<Hall>, doorman: Arc<Doorman>, mut shutd
             reporter.happened(Happening::ConnectionRefused { why: "source_cap" });
             continue;
         };
-        let (hall, handshaker, shutdown) = (hall.clone(), door.handshaker.clone(), shutdown.clone());
-        connections.spawn(async move {
-            let open = Open::new(&hall);
-            connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
-            drop((entry, open));
-        });
+        let Some(hall) = halls.iter().min_by_key(|hall| hall.open.load(Ordering::Relaxed)) else { continue };
+        let (hall, open, handshaker, shutdown) = (hall.clone(), Open::new(hall), door.handshaker.clone(), shutdown.clone());
+        match hall.worker.clone() {
+            None => connections.spawn(async move {
+                connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
+                drop((entry, open));
+            }),
+            Some(worker) => {
+                // Events of a socket are told to the runtime it was registered with.
+                let Ok(socket) = socket.into_std() else { continue };
+                let serve = async move {
+                    if let Ok(socket) = TcpStream::from_std(socket) {
+                        connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
+                    }
+                    drop((entry, open));
+                };
+                connections.spawn_on(serve, &worker)
+            }
+        };
     }
     drop(door.listener);
     let all = async { while connections.join_next().await.is_some() {} };
-    let grace = hall.shared.in_force().bounds.grace;
+    let grace = shared.in_force().bounds.grace;
     if tokio::time::timeout(grace, all).await.is_err() {
         tracing::warn!(cut = connections.len(), "connections cut at the end of the grace period");
         connections.shutdown().await;
@@ -310,6 +330,7 @@ struct Open(Arc<Hall>);
 
 impl Open {
     fn new(hall: &Arc<Hall>) -> Self {
+        hall.open.fetch_add(1, Ordering::Relaxed);
         hall.shared.instruments.reporter.happened(Happening::ConnectionOpened);
         Self(hall.clone())
     }
@@ -317,6 +338,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.shared.instruments.reporter.happened(Happening::ConnectionClosed);
     }
 }

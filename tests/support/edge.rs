@@ -9,6 +9,7 @@ use countersign::ambient::{Monotonic, SystemRandom};
 use countersign::edge::proxy::{Instruments, Serving};
 use countersign::edge::server::{Edge, EdgeHandle, EdgeOptions, ListenerOptions};
 use countersign::edge::upstream::{HostShown, ServerOptions, UpstreamOptions, Upstreams};
+use countersign::edge::workers::Workers;
 use countersign::gate::contract::Judge;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -98,7 +99,7 @@ pub async fn start_with(options: EdgeOptions, services: Vec<UpstreamOptions>, ga
         random: Arc::new(SystemRandom),
     };
     let judge: Arc<dyn Judge> = gatekeeper.clone();
-    let edge = Edge::bind(options, Serving { judge, upstreams }, instruments).unwrap();
+    let edge = Edge::bind(options, &Workers::Here(1), Serving { judge, upstreams }, instruments).unwrap();
     let address = edge.addresses()[0];
     let handle = edge.handle();
     let (shutdown, watched) = watch::channel(false);

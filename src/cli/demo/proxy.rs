@@ -9,6 +9,7 @@ use crate::assembly::machine::Machine;
 use crate::assembly::process::{Process, Tools};
 use crate::assembly::{live, service};
 use crate::cli::Failure;
+use crate::edge::workers::Workers;
 
 /// Starts the conf at `path` and waits until it has its keys; where it listens comes with it.
 pub(super) async fn start(path: &Path, tools: Tools, audit: Box<dyn Write + Send>) -> Result<(Process, String), Failure> {
@@ -17,7 +18,7 @@ pub(super) async fn start(path: &Path, tools: Tools, audit: Box<dyn Write + Send
         Failure::new(format!("the demo's own conf is at fault:\n{}", faults.join("\n")))
     })?;
     let clock = tools.clock.clone();
-    let process = Process::start(&plan, tools, Some(audit), service::threads(&plan)).await.map_err(Failure::new)?;
+    let process = Process::start(&plan, tools, Some(audit), &Workers::Here(service::threads(&plan))).await.map_err(Failure::new)?;
     let origin = process.addresses().first().map(|address| format!("http://{address}")).unwrap_or_default();
     let ready = async {
         while !process.live().waiting_for(clock.now()).is_empty() {

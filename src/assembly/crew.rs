@@ -1,0 +1,58 @@
+//! The threads that serve: one runtime of a single thread for each, beside the runtime that everything else of the process runs on
+//! (accepting, reloading, fetching keys, the admin listener), so that none of that holds up a request for longer than it must.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::edge::workers::Workers;
+
+/// Threads that serve, until dropped.
+#[derive(Debug)]
+pub struct Crew {
+    handles: Arc<[Handle]>,
+    members: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Crew {
+    /// A crew of `count`, at least one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the operator, when the system gives no thread.
+    pub fn start(count: usize) -> Result<Self, String> {
+        let cannot = |error: std::io::Error| format!("cannot start threads: {error}");
+        let (mut handles, mut members) = (Vec::new(), Vec::new());
+        for number in 1..=count.max(1) {
+            let runtime = Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+            handles.push(runtime.handle().clone());
+            let (over, ends) = oneshot::channel();
+            let serve = move || {
+                // An error means that the crew is gone, which ends it as well.
+                let _ = runtime.block_on(ends);
+                // Whoever still waits on a blocking thread is not waited for.
+                runtime.shutdown_background();
+            };
+            members.push((over, std::thread::Builder::new().name(format!("serving-{number}")).spawn(serve).map_err(cannot)?));
+        }
+        Ok(Self { handles: handles.into(), members })
+    }
+
+    /// To serve on.
+    #[must_use]
+    pub fn workers(&self) -> Workers {
+        Workers::Crew(Arc::clone(&self.handles))
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for (over, thread) in self.members.drain(..) {
+            drop(over);
+            // A member that panicked has nothing left to end.
+            let _ = thread.join();
+        }
+    }
+}
