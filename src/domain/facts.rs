@@ -4,7 +4,7 @@
 //! again with the answer in [`Facts`].
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -116,12 +116,23 @@ impl Outage {
     }
 }
 
-/// What has been fetched for this request so far. Grows; nothing is ever removed or replaced.
+/// What has been fetched for this request so far, and what its steps had at hand. Grows; nothing is ever removed or replaced, so
+/// that whoever asks twice in one judgement is told the same twice.
 #[derive(Debug, Default)]
 pub struct Facts {
     body: Option<Bytes>,
     answers: Vec<(Question, Answer)>,
+    /// The first of what steps had at hand. A list, so that a step can add to it while it holds what stands there.
+    pinned: OnceLock<Box<Pin>>,
     renewals: Vec<(Renewing, Result<Arc<Renewed>, RenewalFailure>)>,
+}
+
+/// An answer that a step had at hand, and the one that was added after it.
+#[derive(Debug)]
+struct Pin {
+    question: Question,
+    answer: Answer,
+    next: OnceLock<Box<Pin>>,
 }
 
 impl Facts {
@@ -131,10 +142,35 @@ impl Facts {
         self.body.as_ref()
     }
 
-    /// The answer to `question`, if it was asked and is of type `T`.
+    /// The answer to `question`, if it was asked or pinned and is of type `T`.
     #[must_use]
     pub fn answer<T: Any + Send + Sync>(&self, question: &Question) -> Option<&T> {
-        self.answers.iter().find(|(asked, _)| asked == question).and_then(|(_, answer)| answer.downcast_ref::<T>())
+        self.answer_to(question).and_then(|answer| answer.downcast_ref::<T>())
+    }
+
+    fn answer_to(&self, question: &Question) -> Option<&Answer> {
+        let asked = self.answers.iter().map(|(asked, answer)| (asked, answer));
+        let pinned = std::iter::successors(self.pinned.get(), |pin| pin.next.get()).map(|pin| (&pin.question, &pin.answer));
+        asked.chain(pinned).find(|(asked, _)| *asked == question).map(|(_, answer)| answer)
+    }
+
+    /// Holds on to an `answer` that a step had at hand without asking, so that no later step of this judgement finds another one there.
+    /// What `question` was answered with before stays its answer.
+    pub fn pin(&self, question: Question, answer: Answer) {
+        if self.answer_to(&question).is_some() {
+            return;
+        }
+        let mut pin = Box::new(Pin { question, answer, next: OnceLock::new() });
+        let mut place = &self.pinned;
+        loop {
+            match place.get() {
+                Some(before) => place = &before.next,
+                None => match place.set(pin) {
+                    Ok(()) => return,
+                    Err(back) => pin = back,
+                },
+            }
+        }
     }
 
     /// Whether `need` has been met already. Meeting it twice would change nothing.
@@ -142,7 +178,7 @@ impl Facts {
     pub fn holds(&self, need: &Need) -> bool {
         match need {
             Need::Body => self.body.is_some(),
-            Need::Ask(question) => self.answers.iter().any(|(asked, _)| asked == question),
+            Need::Ask(question) => self.answer_to(question).is_some(),
             Need::Renew(renewing) => self.renewals.iter().any(|(asked, _)| asked == renewing),
         }
     }
@@ -172,5 +208,44 @@ impl Facts {
     /// Records an answer.
     pub fn add_answer(&mut self, question: Question, answer: Answer) {
         self.answers.push((question, answer));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Answer, DeskId, Facts, Need, Question};
+
+    fn about(about: &str) -> Question {
+        Question { desk: DeskId(0), about: about.into() }
+    }
+
+    fn answer(number: u32) -> Answer {
+        Arc::new(number)
+    }
+
+    #[test]
+    fn a_question_has_the_answer_that_came_first() {
+        let mut facts = Facts::default();
+        facts.add_answer(about("asked"), answer(1));
+        for (question, number) in [("asked", 2), ("pinned", 3), ("also", 4), ("pinned", 5), ("also", 6), ("last", 7)] {
+            facts.pin(about(question), answer(number));
+        }
+        facts.add_answer(about("asked later"), answer(8));
+        let rows = [
+            ("asked", Some(1), "what was fetched stays"),
+            ("pinned", Some(3), "what was at hand stays"),
+            ("also", Some(4), "each of several"),
+            ("last", Some(7), "to the last"),
+            ("asked later", Some(8), "fetched after something was pinned"),
+            ("other", None, "nobody knows"),
+        ];
+        for (question, expected, shows) in rows {
+            assert_eq!(facts.answer::<u32>(&about(question)).copied(), expected, "{shows}");
+            assert_eq!(facts.holds(&Need::Ask(about(question))), expected.is_some(), "{shows}");
+        }
+        assert_eq!(facts.answer::<u64>(&about("pinned")), None, "of another type");
+        assert_eq!(facts.answer::<u32>(&Question { desk: DeskId(1), ..about("pinned") }), None, "another desk's");
     }
 }

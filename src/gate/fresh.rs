@@ -98,7 +98,7 @@ pub(super) fn next(occasion: &Occasion<'_>, renewed: &Renewed, facts: &Facts) ->
 }
 
 /// Whether a renewed identity is the one that lapsed. A name is only a name together with who vouches for it.
-pub(super) fn is_same_caller(fresh: &Identity, lapsed: &Identity) -> bool {
+fn is_same_caller(fresh: &Identity, lapsed: &Identity) -> bool {
     (&fresh.subject, &fresh.issuer, &fresh.authenticator) == (&lapsed.subject, &lapsed.issuer, &lapsed.authenticator)
 }
 

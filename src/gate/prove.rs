@@ -10,15 +10,15 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 
 use crate::domain::{
-    Burn, Credential, Doubt, Event, Facts, Found, Identity, Need, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
+    Burn, Credential, Doubt, Event, Facts, Found, Identity, Place, Refusal, Renewed, RequestView, Secret, SpentKey, Step, Timestamp,
     Verified,
 };
-use crate::gate::fresh::{Fresh, Occasion, is_due, is_same_caller, next};
+use crate::gate::fresh::{Fresh, Occasion, is_due, next};
 use crate::gate::hand_back;
 use crate::gate::rule::{Authenticator, Gate};
 use crate::gate::verdict::Renewable;
 use crate::policy::requirement::Requirement;
-use crate::verify::contract::edition;
+use crate::verify::contract::{Judged, edition};
 
 /// What the requirement came to.
 #[derive(Debug, Default)]
@@ -253,25 +253,26 @@ impl Walk<'_, '_> {
         }
         let Some(renewal) = &authenticator.renewal else {
             return match judged {
-                Ok(identity) => Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts))),
+                Ok(identity) => {
+                    Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, Judged::AtFirst, facts)))
+                }
                 Err(refusal) => Step::Refuse(refusal),
             };
         };
         let refused = self.refused.filter(|refused| refused.authenticator == index);
-        // A renewal that this walk has asked for is no other's.
-        if let (Some(refused), Ok(earlier)) = (refused, &judged)
-            && facts.renewal(index).is_none()
-            && self.is_superseded(refused, authenticator, credential, facts)
-        {
-            return self.judge_anew(authenticator, credential, earlier.get(), facts, trail);
-        }
         // `standing` goes on with the old credential, or without it, when no fresh one is to be had.
         let (lapsed, without, standing) = match judged {
+            // Somebody has renewed it while the upstream was asked: what was judged just now goes in place of what was refused.
+            Ok(identity) if refused.is_some_and(|refused| is_superseded(refused, authenticator, credential, facts)) => {
+                trail.superseded = true;
+                let proven = self.proven(authenticator, identity.into_inner(), credential, Judged::AtFirst, facts);
+                return Step::Done(Branch::Proven(proven));
+            }
             // Nothing to renew with is no guess at anything.
             Ok(identity) if refused.is_some() => (identity, Refusal::CredentialMissing, None),
             Ok(identity) if is_due(identity.get(), renewal.early, self.now) => (identity.clone(), Refusal::RenewalRefused, Some(identity)),
             Ok(identity) => {
-                let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
+                let mut proven = self.proven(authenticator, identity.into_inner(), credential, Judged::AtFirst, facts);
                 proven.renewable = Some(index);
                 self.note_renewable(index, authenticator, &proven, credential, facts, trail);
                 return Step::Done(Branch::Proven(proven));
@@ -286,15 +287,9 @@ impl Walk<'_, '_> {
         };
         let occasion = Occasion { index, authenticator, renewal, credential, identity: lapsed.get() };
         let (identity, renewed) = match (self.fresh(&occasion, without, facts), standing) {
-            // What is held was replaced between two looks at it: what would be spent now is not what was refused.
-            (Fresh::Lack(Need::Renew(_)), _)
-                if refused.is_some_and(|refused| self.is_superseded(refused, authenticator, credential, facts)) =>
-            {
-                return self.judge_anew(authenticator, credential, lapsed.get(), facts, trail);
-            }
             (Fresh::Lack(need), _) => return Step::Need(need),
             // An earlier result, for an issuer that does not rotate: it is what the upstream has refused.
-            (Fresh::Have(_, renewed), _) if refused.is_some_and(|refused| refused.sent == Some(edition(&renewed.pair.access))) => {
+            (Fresh::Have(..), _) if refused.is_some_and(|refused| is_sent_already(refused, authenticator, credential, facts)) => {
                 return Step::Refuse(Refusal::CredentialMissing);
             }
             (Fresh::Have(identity, renewed), _) => (identity, Some(renewed)),
@@ -312,43 +307,17 @@ impl Walk<'_, '_> {
             return Step::Refuse(refusal);
         }
         trail.renewed |= renewed.is_some();
-        let mut proven = self.proven(authenticator, identity.into_inner(), credential, facts);
+        let judged = if renewed.is_some() { Judged::OnceRenewed } else { Judged::AtFirst };
+        let mut proven = self.proven(authenticator, identity.into_inner(), credential, judged, facts);
         proven.renewable = renewed.is_none().then_some(index);
         if renewed.is_none() {
             self.note_renewable(index, authenticator, &proven, credential, facts, trail);
-        }
-        if let (Some(held), Some(renewed)) = (&mut proven.held, &renewed) {
-            held.clone_from(&renewed.pair.access);
         }
         proven.renews_next = renewed.as_ref().filter(|_| refused.is_some()).and_then(|renewed| next(&occasion, renewed, facts));
         // What we hold ourselves (a session) the client goes on presenting as it did.
         let fresh = renewed.filter(|_| renewal.hand_back.is_some());
         proven.fresh = fresh.map(|renewed| (renewed, credential.places.clone())).into_iter().collect();
         Step::Done(Branch::Proven(proven))
-    }
-
-    /// Goes on with what is held now for the caller of `earlier`, whose credential was renewed while the upstream was asked.
-    ///
-    /// What has been judged may have been read a moment before it was replaced. What is read here is no older than what is held.
-    fn judge_anew(
-        &self,
-        authenticator: &Authenticator,
-        credential: &Credential<'_>,
-        earlier: &Identity,
-        facts: &Facts,
-        trail: &mut Trail,
-    ) -> Step<Branch> {
-        let identity = match authenticator.verifier.verify(credential, self.request, facts, self.now) {
-            Step::Done(identity) if is_same_caller(identity.get(), earlier) => identity,
-            Step::Done(_) => return Step::Refuse(Refusal::RenewalRefused),
-            Step::Need(need) => return Step::Need(need),
-            Step::Refuse(refusal) => return Step::Refuse(refusal),
-        };
-        if let Err(refusal) = self.gate.revoked.check(identity.get(), self.now) {
-            return Step::Refuse(refusal);
-        }
-        trail.superseded = true;
-        Step::Done(Branch::Proven(self.proven(authenticator, identity.into_inner(), credential, facts)))
     }
 
     /// Remembers what could be renewed, as it is now: the upstream is about to see that and nothing later.
@@ -365,16 +334,10 @@ impl Walk<'_, '_> {
             return;
         }
         let sent = match &proven.held {
-            None if !self.shows_held => authenticator.verifier.shown(credential, facts).as_ref().map(edition),
+            None if !self.shows_held => authenticator.verifier.shown(credential, Judged::AtFirst, facts).as_ref().map(edition),
             shown => shown.as_ref().map(edition),
         };
         trail.renewable = Some(Renewable { authenticator: index, sent });
-    }
-
-    /// Whether we hold another credential for the caller by now than the `refused` one: it was renewed while the upstream was asked.
-    fn is_superseded(&self, refused: Renewable, authenticator: &Authenticator, credential: &Credential<'_>, facts: &Facts) -> bool {
-        let held = authenticator.verifier.shown(credential, facts);
-        held.is_some_and(|held| refused.sent != Some(edition(&held)))
     }
 
     /// A verdict that was reached before; what was good then may have ended since.
@@ -391,13 +354,21 @@ impl Walk<'_, '_> {
         Ok(identity)
     }
 
-    fn proven(&self, authenticator: &Authenticator, identity: Arc<Identity>, credential: &Credential<'_>, facts: &Facts) -> Proven {
+    /// What comes of `identity`, which was `judged` so. What is held for it is what proved it.
+    fn proven(
+        &self,
+        authenticator: &Authenticator,
+        identity: Arc<Identity>,
+        credential: &Credential<'_>,
+        judged: Judged,
+        facts: &Facts,
+    ) -> Proven {
         Proven {
             burns: identity.burn.clone().into_iter().collect(),
             ambient: authenticator.verifier.ambient(credential),
             identity: Some(identity),
             places: credential.places.clone(),
-            held: self.shows_held.then(|| authenticator.verifier.shown(credential, facts)).flatten(),
+            held: self.shows_held.then(|| authenticator.verifier.shown(credential, judged, facts)).flatten(),
             ..Proven::default()
         }
     }
@@ -426,6 +397,19 @@ impl Walk<'_, '_> {
             Requirement::Optional(inner) => self.places(inner, facts, places),
         }
     }
+}
+
+/// Whether this request is judged by another credential that we hold for the caller than the `refused` one: it was renewed while the
+/// upstream was asked.
+fn is_superseded(refused: Renewable, authenticator: &Authenticator, credential: &Credential<'_>, facts: &Facts) -> bool {
+    let held = authenticator.verifier.shown(credential, Judged::AtFirst, facts);
+    held.is_some_and(|held| refused.sent != Some(edition(&held)))
+}
+
+/// Whether what we hold for the caller once it was renewed is the `refused` credential itself.
+fn is_sent_already(refused: Renewable, authenticator: &Authenticator, credential: &Credential<'_>, facts: &Facts) -> bool {
+    let held = authenticator.verifier.shown(credential, Judged::OnceRenewed, facts);
+    held.is_some_and(|held| refused.sent == Some(edition(&held)))
 }
 
 /// Adds a further satisfied branch of `all`: the first identity stays the caller, later ones stand beside it, and the whole ends
@@ -460,3 +444,6 @@ fn join(sum: Proven, next: Proven) -> Proven {
         held: sum.held.or(next.held),
     }
 }
+
+#[cfg(test)]
+mod tests;

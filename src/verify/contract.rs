@@ -153,6 +153,15 @@ pub struct Held {
     pub refresh: Secret,
 }
 
+/// Which of its verdicts in one judgement a verifier is asked about. What we hold may be another by the time of the later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judged {
+    /// That of [`Verifier::verify`].
+    AtFirst,
+    /// That of [`Verifier::readmit`].
+    OnceRenewed,
+}
+
 /// Names `access`, which is held for somebody.
 #[must_use]
 pub fn edition(access: &Secret) -> Edition {
@@ -211,6 +220,8 @@ impl Desks {
 /// - `find` and `verify` are pure and quick: no I/O, no lock held across them, no clock read. Same
 ///   arguments and same snapshot, same answer.
 /// - A credential that is not fully understood is refused, never passed on.
+/// - What may change while a request is judged (a record of ours) is looked at once, and pinned to its `facts`: whoever is judged by
+///   one record is shown, and spends, nothing of another.
 /// - `verify` checks the times of the credential itself; the gate checks them again on every cache hit, from
 ///   `Identity::expires` and `Identity::not_before` (leeway already included).
 ///
@@ -255,20 +266,23 @@ pub trait Verifier: Send + Sync {
         None
     }
 
-    /// What a renewal of this credential starts from, when it is we who hold it and not the client (a session). `access` is the
-    /// credential that stands at its end, `refresh` what is spent. `None` when the client brings it.
+    /// What a renewal of this credential starts from, when it is we who hold it and not the client (a session): what
+    /// [`Self::verify`] has judged by for these `facts`, however often it has changed since. `access` is the credential that stands at
+    /// its end, `refresh` what is spent. `None` when the client brings it.
     fn held(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Held> {
         let _ = (credential, facts);
         None
     }
 
-    /// The access credential that we hold for whoever presents `credential`, for an upstream that asks for it. `None` when we hold none.
-    fn shown(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Secret> {
-        let _ = (credential, facts);
+    /// The access credential that we hold for whoever presents `credential`, for an upstream that asks for it: the one that was
+    /// `judged` for these `facts`, and no later one. `None` when we hold none.
+    fn shown(&self, credential: &Credential<'_>, judged: Judged, facts: &Facts) -> Option<Secret> {
+        let _ = (credential, judged, facts);
         None
     }
 
-    /// Judges what a renewal brought, as of `now`, in place of the credential that had run out.
+    /// Judges what a renewal brought, as of `now`, in place of the credential that had run out. What we hold ourselves is looked at
+    /// anew for it, and never again in this judgement.
     ///
     /// The gate compares subject and issuer with those of the lapsed identity afterwards; here the new credential is proven, as
     /// any other of its kind.

@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::{
-    Credential, DeskId, Doubt, Facts, Found, Identity, Need, Place, Question, Refusal, RequestView, Seconds, Secret, Step, Timestamp,
-    TokenPair, Value, Verified,
+    Answer, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Place, Question, Refusal, RequestView, Seconds, Secret, Step,
+    Timestamp, TokenPair, Value, Verified,
 };
 use crate::jose::session::{Epochs, KeptPair, Reference, Session, SessionId, SessionKey, SessionTerms};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
-use crate::verify::contract::{Held, KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{Held, Judged, KeyUse, Renewability, SchemeEntry, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, KeyClass};
 use crate::verify::presented::cookie;
 use crate::verify::session::desk::{Asked, Seen, SessionDesk};
@@ -311,19 +311,20 @@ impl Verifier for Sessions {
         // The same as for one that is over, so that nobody learns which it was.
         let Some(reference) = self.reference(credential) else { return Step::Refuse(Doubt::Expired(None).into()) };
         let question = self.question(Asked::Remembered, &reference);
-        let (seen, remembered) = match facts.answer::<Seen>(&question) {
-            Some(seen) => (seen.clone(), false),
+        let seen = match facts.answer::<Seen>(&question) {
+            Some(seen) => seen.clone(),
             None => match self.desk.recall(&reference, now) {
-                Some(seen) => (seen, true),
+                Some(seen) => {
+                    // Others may write the record at any time. What is shown and spent for this request is what it is judged by here.
+                    facts.pin(question, Arc::clone(&seen) as Answer);
+                    Seen::clone(&seen)
+                }
                 None => return Step::Need(Need::Ask(question)),
             },
         };
-        let Seen::Live(session) = seen else { return Step::Refuse(Doubt::Expired(None).into()) };
-        match self.judge(&reference, &session, request, facts, now) {
-            // What is remembered may have been renewed since on another node, or be forgotten before the renewal begins: the
-            // record becomes a fact of this request.
-            Step::Refuse(Refusal::Doubted(Doubt::Expired(Some(_)))) if remembered => Step::Need(Need::Ask(question)),
-            step => step,
+        match seen {
+            Seen::Live(session) => self.judge(&reference, &session, request, facts, now),
+            Seen::Over => Step::Refuse(Doubt::Expired(None).into()),
         }
     }
 
@@ -338,22 +339,21 @@ impl Verifier for Sessions {
 
     fn held(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Held> {
         let reference = self.reference(credential)?;
-        let question = self.question(Asked::Remembered, &reference);
-        // What was read for this request, or else what it was judged by: whoever renews looks into the record itself.
-        let seen = facts.answer::<Seen>(&question).cloned().or_else(|| self.desk.last_seen(&reference))?;
-        let Seen::Live(session) = seen else { return None };
+        // What it was judged by: whoever renews looks into the record itself.
+        let Seen::Live(session) = facts.answer(&self.question(Asked::Remembered, &reference))? else { return None };
         let pair = session.get().pair.as_ref().filter(|pair| can_be_renewed(session.get(), pair))?;
         // What is presented for a session is its id; the access token is in the record.
         let access = Secret::new(reference.text().as_bytes().to_vec());
         Some(Held { access, refresh: pair.refresh.clone() })
     }
 
-    fn shown(&self, credential: &Credential<'_>, facts: &Facts) -> Option<Secret> {
+    fn shown(&self, credential: &Credential<'_>, judged: Judged, facts: &Facts) -> Option<Secret> {
         let reference = self.reference(credential)?;
-        let read = |asked| facts.answer::<Seen>(&self.question(asked, &reference)).cloned();
-        // What was read last for this request counts, as it does for the verdict.
-        let seen = read(Asked::Anew).or_else(|| read(Asked::Remembered)).or_else(|| self.desk.last_seen(&reference))?;
-        let Seen::Live(session) = seen else { return None };
+        let asked = match judged {
+            Judged::AtFirst => Asked::Remembered,
+            Judged::OnceRenewed => Asked::Anew,
+        };
+        let Seen::Live(session) = facts.answer(&self.question(asked, &reference))? else { return None };
         session.get().pair.as_ref().map(|pair| pair.access.clone()).filter(|access| !access.expose().is_empty())
     }
 

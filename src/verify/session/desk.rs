@@ -82,12 +82,12 @@ struct Inner {
     observer: Arc<dyn Observer>,
     live: Cache<[u8; 32], Known>,
     over: Cache<[u8; 32], Known>,
-    flights: SingleFlight<Result<Seen, Outage>>,
+    flights: SingleFlight<Result<Arc<Seen>, Outage>>,
 }
 
 #[derive(Clone)]
 struct Known {
-    seen: Seen,
+    seen: Arc<Seen>,
     /// When the store was asked.
     asked: Timestamp,
     /// The record's epoch before it was read.
@@ -117,29 +117,21 @@ impl SessionDesk {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What is remembered of `reference` and still holds at `now`.
+    /// What is remembered of `reference` and still holds at `now`. The next look may find another record: one judgement looks once.
     #[must_use]
-    pub fn recall(&self, reference: &Reference, now: Timestamp) -> Option<Seen> {
+    pub fn recall(&self, reference: &Reference, now: Timestamp) -> Option<Arc<Seen>> {
         self.inner.recall(&self.inner.terms.record_of(reference), now)
     }
 }
 
-impl SessionDesk {
-    /// What was last read of `reference`, however long ago; `None` when that is forgotten.
-    #[must_use]
-    pub fn last_seen(&self, reference: &Reference) -> Option<Seen> {
-        self.inner.live.get(&self.inner.terms.record_of(reference)).map(|known| known.seen)
-    }
-}
-
 impl Inner {
-    fn recall(&self, record: &[u8; 32], now: Timestamp) -> Option<Seen> {
+    fn recall(&self, record: &[u8; 32], now: Timestamp) -> Option<Arc<Seen>> {
         let known = self.live.get(record).or_else(|| self.over.get(record))?;
         let holds = now.is_within(self.remember, known.asked) && known.epoch == self.terms.epochs.of(record);
         holds.then_some(known.seen)
     }
 
-    async fn ask(self: Arc<Self>, reference: Reference, record: [u8; 32], now: Timestamp) -> Result<Seen, Outage> {
+    async fn ask(self: Arc<Self>, reference: Reference, record: [u8; 32], now: Timestamp) -> Result<Arc<Seen>, Outage> {
         let epoch = self.terms.epochs.of(&record);
         let key = Key { class: Class::Session, digest: record };
         let read = self.state.read(&key, now).await;
@@ -148,9 +140,10 @@ impl Inner {
             None => Seen::Over,
             Some(entry) => self.look(&reference, &key, entry, now).await,
         };
-        let (remembered, other) = if matches!(seen, Seen::Live(_)) { (&self.live, &self.over) } else { (&self.over, &self.live) };
+        let seen = Arc::new(seen);
+        let (remembered, other) = if matches!(*seen, Seen::Live(_)) { (&self.live, &self.over) } else { (&self.over, &self.live) };
         other.remove(&record);
-        remembered.insert(record, Known { seen: seen.clone(), asked: now, epoch });
+        remembered.insert(record, Known { seen: Arc::clone(&seen), asked: now, epoch });
         Ok(seen)
     }
 
@@ -191,13 +184,13 @@ impl Desk for SessionDesk {
         if asked == Asked::Remembered
             && let Some(seen) = inner.recall(&record, now)
         {
-            return Ok(Arc::new(seen));
+            return Ok(seen);
         }
         // A flight that was on its way before the record was changed may bring what it was: those that ask anew board their own.
         let epoch = inner.terms.epochs.of(&record);
         let name = format!("{epoch}{}{}", if asked == Asked::Anew { '!' } else { '.' }, base64url::encode(&record));
         let work = || Arc::clone(inner).ask(reference, record, now);
         let seen = inner.flights.join(&name, work).await.unwrap_or(Err(Outage::State))?;
-        Ok(Arc::new(seen))
+        Ok(seen)
     }
 }

@@ -16,7 +16,7 @@ use crate::settings::{Checking, Faults, Level, Material, Names, NodeValue};
 use crate::state::contract::{Class, Key, StateStore};
 use crate::state::memory::Memory;
 use crate::state::testing::{Counting, Failing, Fault};
-use crate::verify::contract::{Desks, SchemePlan, SchemeTools, Verifier};
+use crate::verify::contract::{Desks, Judged, SchemePlan, SchemeTools, Verifier};
 use crate::verify::keys::contract::{BuiltKeys, MacKey};
 use crate::verify::keys::testing::{map, node};
 use crate::verify::session::plan;
@@ -481,8 +481,9 @@ async fn a_session_that_keeps_a_pair_is_as_good_as_its_access_token() {
         for other in [presented(&stranger, HOST), presented(&id, "other.example")] {
             assert!(node.verifier.held(&other, &facts).is_none(), "{shows}: nothing is held for another id or host");
         }
-        let remembered = node.verifier.held(&presented(&id, HOST), &Facts::default());
-        assert_eq!(remembered.is_some(), renewable, "{shows}: also when it was not read for this very request");
+        let (_, recalled) = node.ask_at(HOST, &[&cookie], NOW + later).await;
+        assert_eq!(node.verifier.held(&presented(&id, HOST), &recalled).is_some(), renewable, "{shows}: read or remembered");
+        assert!(node.verifier.held(&presented(&id, HOST), &Facts::default()).is_none(), "{shows}: what nobody has judged is not spent");
     }
 }
 
@@ -496,6 +497,50 @@ async fn a_lapsed_session_that_was_remembered_can_be_renewed_all_the_same() {
         let (outcome, facts) = node.ask_at(HOST, &[&cookie], NOW + 10).await;
         assert_eq!(reason(&outcome), Some(Reason::Expired));
         assert!(node.verifier.held(&presented(&id, HOST), &facts).is_some(), "the record is a fact of the request, read or remembered");
+    }
+}
+
+#[tokio::test]
+async fn one_judgement_looks_at_a_record_once_whatever_becomes_of_it() {
+    for (readings, shows) in [(1, "read for this request"), (2, "remembered from another")] {
+        let (_, store) = store();
+        let node = Node::new(&store, Vec::new());
+        let id = node.open(Some(pair("access-1", Some(NOW + 10)))).await;
+        let (cookie, reference) = (format!("__Host-session={}", id.text().as_str()), node.reference(&id));
+        let mut judged = Vec::new();
+        for _ in 0..readings {
+            judged.push(node.ask_at(HOST, &[&cookie], NOW).await);
+        }
+        let (outcome, facts) = judged.pop().unwrap();
+        assert_eq!(outcome.unwrap().get().expires, Some(Timestamp(NOW + 10)), "{shows}");
+
+        // Another request renews, and looks at what has come of it.
+        let standing = node.book.standing(&reference, Timestamp(NOW)).await.unwrap().unwrap();
+        let fresh = TokenPair {
+            access: secret("access-2"),
+            refresh: Some(secret("refresh-2")),
+            access_until: Some(Timestamp(NOW + 900)),
+            refresh_until: None,
+            beside: Value::empty(),
+        };
+        assert!(matches!(node.book.keep(&reference, standing, &fresh, Timestamp(NOW)).await, Ok(Kept::Done)));
+        let (_, theirs) = node.ask_at(HOST, &[&cookie], NOW).await;
+        assert!(node.readmit(&id, Facts::default(), NOW).await.is_ok());
+
+        let credential = presented(&id, HOST);
+        let told = |facts: &Facts| {
+            let held = node.verifier.held(&credential, facts).unwrap().refresh;
+            let shown = node.verifier.shown(&credential, Judged::AtFirst, facts).unwrap();
+            [held, shown].map(|secret| String::from_utf8(secret.expose().to_vec()).unwrap())
+        };
+        assert_eq!(told(&facts), ["refresh-1", "access-1"], "{shows}: what was judged is what is spent and shown");
+        assert_eq!(told(&theirs), ["refresh-2", "access-2"], "{shows}: who comes later is judged by what stands there then");
+        assert!(node.verifier.shown(&credential, Judged::OnceRenewed, &facts).is_none(), "{shows}: nothing was judged anew here");
+
+        let (headers, target) = (fields(&[&cookie]), Target { path: "/".into(), query: None });
+        let again = node.verifier.verify(&credential, &request(HOST, &target, &headers), &facts, Timestamp(NOW));
+        let Step::Done(again) = again else { panic!("{shows}: {again:?}") };
+        assert_eq!(again.get().expires, Some(Timestamp(NOW + 10)), "{shows}: the same facts, the same verdict");
     }
 }
 
