@@ -95,7 +95,7 @@ async fn a_conf_is_put_under_load_with_keys_of_its_own_and_every_verdict_is_righ
     assert_eq!(report["passed"], true);
     let lanes = report["result"]["lanes"].as_array().unwrap();
     let schemes: BTreeSet<&str> = lanes.iter().map(|lane| lane["scheme"].as_str().unwrap()).collect();
-    let expected = ["gigya", "introspection", "jwt", "jwt+server_key", "key_pair", "server_key", "session", "ticket"];
+    let expected = ["gigya", "introspection", "jwt", "jwt+server_key", "key_pair", "server_key", "session", "ticket", "token_check"];
     assert_eq!(schemes, expected.into(), "every scheme of the conf: {:?}", report["left_out"]);
     for lane in lanes {
         for kind in lane["kinds"].as_array().unwrap() {

@@ -20,10 +20,13 @@ use crate::config::document::Document;
 use crate::config::load::Sources;
 use crate::demo::issuer::DemoIssuer;
 use crate::loadtest::driver::run::{Range, Tools, cookies};
+use crate::loadtest::fresh::farm::{Farm, Hosts};
+use crate::loadtest::fresh::inquiries::Inquiries;
 use crate::loadtest::fresh::keyring::Holder;
 use crate::loadtest::fresh::lanes::{Means, bare, openings};
 use crate::loadtest::fresh::rewrite::rewritten;
 use crate::loadtest::fresh::sections::{Fresh, Grounds, freshened};
+use crate::loadtest::fresh::sessions::kept;
 use crate::loadtest::fresh::store::DrillStore;
 use crate::loadtest::fresh::storm::Storm;
 use crate::loadtest::fresh::upstream::LoadUpstream;
@@ -41,6 +44,10 @@ pub(super) struct Here {
     beside: Runtime,
     /// Who answers for every issuer.
     pub(super) issuer: Arc<DemoIssuer>,
+    /// Who is asked about ids and tokens.
+    inquiries: Inquiries,
+    /// Issuers under names of their own.
+    farm: Option<Farm>,
     /// What the proxy remembers.
     pub(super) store: Arc<DrillStore>,
     /// The conf in force.
@@ -69,6 +76,8 @@ impl Here {
         drop(self.process);
         drop(self.upstream);
         drop(self.issuer);
+        drop(self.inquiries);
+        drop(self.farm);
         self.beside.shutdown_background();
         drop(self.folder);
     }
@@ -96,8 +105,20 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     let conf = rewritten(&root.root, base, &origin, &mut vault).map_err(Failure::new)?;
     let now = tools.clock.now();
     let workers = bench.threads.map(usize::from);
-    let mut grounds = Grounds { upstream: &origin, issuer: &issuer, vault: &mut vault, now, threads: workers };
-    let Fresh { conf, keyring, scopes, notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
+    let inquiries = beside.block_on(Inquiries::start(loopback())).map_err(cannot("start who is asked"))?;
+    let hosts = Some(Hosts::of(&conf)).filter(|hosts| !hosts.is_empty());
+    let farm = hosts.map(|hosts| beside.block_on(Farm::start(hosts, loopback(), Arc::clone(&tools.clock)))).transpose();
+    let farm = farm.map_err(|why| Failure::new(format!("cannot start the issuers that serve their own keys: {why}")))?;
+    let mut grounds = Grounds {
+        upstream: &origin,
+        issuer: &issuer,
+        inquiries: &inquiries,
+        farm: farm.as_ref(),
+        vault: &mut vault,
+        now,
+        threads: workers,
+    };
+    let Fresh { conf, keyring, scopes, mut notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
     let path = folder.0.join("countersign.json");
     std::fs::write(&path, format!("{conf:#}")).map_err(cannot("write the conf"))?;
 
@@ -142,12 +163,14 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         headers: bench.header.clone(),
         random,
     };
-    for (session, shots) in openings(&conf, &means, SESSIONS.min(u64::from(bench.callers)), tools.clock.now()) {
-        let opened = beside.block_on(cookies(&target, shots, bench.timeout.seconds().duration()));
-        if !opened.is_empty() {
-            means.keyring.hold(&session, Holder::Sessions(opened.into()));
-        }
+    let (count, now) = (SESSIONS.min(u64::from(bench.callers)), tools.clock.now());
+    let opened = openings(&conf, &means, count, now).into_iter();
+    let opened = opened.map(|(session, shots)| (session, beside.block_on(cookies(&target, shots, bench.timeout.seconds().duration()))));
+    let kept = beside.block_on(kept(&conf, &means, opened.collect(), &*store, (count, now))).map_err(Failure::new)?;
+    for (session, cookies) in kept.cookies {
+        means.keyring.hold(&session, Holder::Sessions(Arc::new(cookies)));
     }
+    notes.extend(kept.notes);
     let Lanes { lanes, left_out } = Lanes::of(&conf, &means, &bench.rule);
     bench.ready(&lanes, &left_out)?;
     let bare = Some(bare(None, &target.authority).map_err(Failure::new)?);
@@ -161,7 +184,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         notes,
         subject: format!("{}, with fresh keys, on loopback, {workers} worker threads", written.display()),
         conf: described(&conf, written),
-        here: Some(Here { process: Arc::new(process), proxy, beside, issuer, store, conf: path, storm, upstream, folder }),
+        here: Some(Here { process: Arc::new(process), proxy, beside, issuer, inquiries, farm, store, conf: path, storm, upstream, folder }),
     })
 }
 

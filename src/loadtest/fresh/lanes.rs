@@ -15,14 +15,8 @@ use crate::demo::credentials::server_key;
 use crate::demo::issuer::DemoIssuer;
 use crate::domain::{Random, Seconds, Timestamp};
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
-use crate::loadtest::credentials::gigya::{GigyaPresenter, GigyaRequestPresenter, GigyaSessionPresenter};
-use crate::loadtest::credentials::janrain::JanrainPresenter;
-use crate::loadtest::credentials::opaque::OpaquePresenter;
-use crate::loadtest::credentials::pair::PairPresenter;
-use crate::loadtest::credentials::session::SessionPresenter;
-use crate::loadtest::credentials::ticket::TicketPresenter;
-use crate::loadtest::credentials::token::{TokenPresenter, algorithms, store_and_issuer};
 use crate::loadtest::fresh::keyring::Keyring;
+use crate::loadtest::fresh::presenters::Presenters;
 use crate::loadtest::fresh::sections::{BARE, listed};
 use crate::loadtest::lane::{Arm, Expected, Lane, Lasting, Maker, Shot, Supply};
 use crate::loadtest::mix::{Kind, Mix};
@@ -66,7 +60,7 @@ impl Lanes {
     #[must_use]
     pub fn of(conf: &Value, means: &Means, only: &[String]) -> Self {
         let mut lanes = Self::default();
-        let mut presenters = Presenters { conf, means, made: Vec::new() };
+        let mut presenters = Presenters::new(conf, means);
         for rule in conf.get("rules").and_then(Value::as_array).into_iter().flatten() {
             let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
             if name == "countersign-bench" || (!only.is_empty() && !only.iter().any(|each| each == name)) {
@@ -108,7 +102,7 @@ pub fn bare(path: Option<&str>, authority: &str) -> Result<Shot, String> {
 /// a rule of the conf opens in exchange for credentials that can be made here.
 #[must_use]
 pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<(String, Vec<Shot>)> {
-    let mut presenters = Presenters { conf, means, made: Vec::new() };
+    let mut presenters = Presenters::new(conf, means);
     let mut found: Vec<(String, Vec<Shot>)> = Vec::new();
     for rule in conf.get("rules").and_then(Value::as_array).into_iter().flatten() {
         let session = rule.get("serve").and_then(|serve| serve.get("session.open")).and_then(|open| open.get("session"));
@@ -123,6 +117,15 @@ pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<
         }
     }
     found
+}
+
+/// The host, without a port, at which the authenticator `name` is asked first.
+pub(super) fn host_at(conf: &Value, means: &Means, name: &str) -> Option<String> {
+    let rules = conf.get("rules").and_then(Value::as_array)?;
+    let rule = rules.iter().find(|rule| ways(rule).is_ok_and(|ways| ways.iter().flatten().any(|each| each == name)))?;
+    let (_, authority) = sent_to(rule, means);
+    let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(host.map_or(authority.as_str(), |(host, _)| host).to_ascii_lowercase())
 }
 
 /// Every way through the requirement of `rule`: authenticators that must all be satisfied.
@@ -160,63 +163,6 @@ fn admits_anyone(requirement: &Value) -> bool {
         || requirement.get("optional").is_some()
         || branches("any").is_some_and(|branches| branches.iter().any(admits_anyone))
         || branches("all").is_some_and(|branches| branches.iter().all(admits_anyone))
-}
-
-/// Makes each presenter once, although several rules may ask for it.
-struct Presenters<'c> {
-    conf: &'c Value,
-    means: &'c Means,
-    made: Vec<(String, Result<(Arc<dyn Presenter>, &'static str), String>)>,
-}
-
-impl Presenters<'_> {
-    fn of(&mut self, name: &str) -> Result<(Arc<dyn Presenter>, &'static str), String> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| known == name) {
-            return made.clone();
-        }
-        let made = self.make(name);
-        self.made.push((name.to_owned(), made.clone()));
-        made
-    }
-
-    fn make(&self, name: &str) -> Result<(Arc<dyn Presenter>, &'static str), String> {
-        let written = self.conf.get("authenticators").and_then(|all| all.get(name)).and_then(Value::as_object);
-        let beside = ["cache", "renew"];
-        let (scheme, settings) = written
-            .and_then(|written| written.iter().find(|(key, _)| !beside.contains(&key.as_str())))
-            .ok_or_else(|| format!("there is no authenticator `{name}`"))?;
-        let means = self.means;
-        let ring = &means.keyring;
-        let store = settings.get("keys").and_then(Value::as_str).unwrap_or_default();
-        let unknown = || format!("no keys for `{store}`: its kind of key source has no stand-in, or none was handed in");
-        let pairs = || ring.pairs(store).ok_or_else(unknown);
-        let text = || ring.text(store).ok_or_else(unknown);
-        let random = || Arc::clone(&means.random);
-        Ok(match scheme.as_str() {
-            "server_key" => (Arc::new(PairPresenter::server_key(settings, pairs()?)), "server_key"),
-            "key_pair" => (Arc::new(PairPresenter::key_pair(settings, pairs()?)), "key_pair"),
-            "jwt" => {
-                let (store, _) = store_and_issuer(settings).ok_or("it names no issuer")?;
-                let signer = ring.signer(name, &algorithms(settings)).or_else(|| ring.signer(&store, &algorithms(settings)));
-                let signer = signer.ok_or_else(|| format!("no key that signs for `{store}`"))?;
-                (Arc::new(TokenPresenter::new(settings, signer, &means.scopes, &means.claims, random())?), "jwt")
-            }
-            "ticket" => (Arc::new(TicketPresenter::new(name, settings, &text()?, &means.scopes, random())?), "ticket"),
-            "introspection" => {
-                let issuer = means.issuer.clone().ok_or("nobody stands in for its issuer")?;
-                (Arc::new(OpaquePresenter::new(settings, issuer, &means.scopes, random())), "introspection")
-            }
-            "gigya" => (Arc::new(GigyaPresenter::new(settings, &text()?, &*means.random)?), "gigya"),
-            "gigya_session" => (Arc::new(GigyaSessionPresenter::new(settings, &text()?, &*means.random)?), "gigya_session"),
-            "gigya_request" => (Arc::new(GigyaRequestPresenter::new(settings, |store| ring.text(store), random())?), "gigya_request"),
-            "janrain_signature" => (Arc::new(JanrainPresenter::new(settings, pairs()?, random())), "janrain_signature"),
-            "session" => {
-                let sessions = ring.sessions(name).ok_or("no rule opens sessions of this kind for credentials that can be made here")?;
-                (Arc::new(SessionPresenter::new(sessions, random())), "session")
-            }
-            other => return Err(format!("credentials of scheme `{other}` cannot be made here; bring them with --url and --credentials")),
-        })
-    }
 }
 
 /// Requests of one kind.

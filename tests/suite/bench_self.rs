@@ -1,0 +1,171 @@
+//! `countersign bench --self` over schemes whose issuers are asked about every credential: their stand-ins, and that whoever lets a
+//! forged credential through is found out.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Arc;
+use std::time::Duration;
+
+use countersign::ambient::{Monotonic, SystemRandom, WallClock};
+use countersign::config::document::Document;
+use countersign::demo::issuer::DemoIssuer;
+use countersign::demo::stand::{self, Stand};
+use countersign::domain::Clock;
+use countersign::loadtest::driver::connection::Marker;
+use countersign::loadtest::driver::run::{Range, Tools};
+use countersign::loadtest::fresh::farm::{Farm, Hosts};
+use countersign::loadtest::fresh::inquiries::Inquiries;
+use countersign::loadtest::fresh::keyring::Holder;
+use countersign::loadtest::fresh::lanes::{Lanes, Means};
+use countersign::loadtest::fresh::rewrite::rewritten;
+use countersign::loadtest::fresh::sections::{Grounds, freshened};
+use countersign::loadtest::fresh::sessions::kept;
+use countersign::loadtest::fresh::store::DrillStore;
+use countersign::loadtest::fresh::vault::Vault;
+use countersign::loadtest::lane::Outcome;
+use countersign::loadtest::mix::{Kind, Mix};
+use countersign::loadtest::target::Target;
+use serde_json::Value;
+
+use crate::support::child::binary;
+use crate::support::whole::Folder;
+
+/// Confs of `conf/`, and of each the lanes that ask somebody about every credential, or the store, with their schemes.
+const ASKING: [(&str, &[(&str, &str)]); 7] = [
+    (
+        "systems/hat.yaml",
+        &[
+            ("clients · client", "hat"),
+            ("clients · visitor", "hat"),
+            ("plug · plugging", "hat"),
+            ("hat · other", "hat"),
+            ("hat · owner", "hat"),
+            ("minting · owner", "hat"),
+            ("pages · member", "session"),
+        ],
+    ),
+    ("examples/hat_token.yaml", &[("feed · user", "hat")]),
+    ("examples/issuer_key.yaml", &[("all · owner", "jwt")]),
+    ("examples/token_check.yaml", &[("all · member", "token_check")]),
+    ("examples/server_key_lookup.yaml", &[("all · partner", "server_key")]),
+    ("examples/hat_callback.yaml", &[("site · member", "session")]),
+    ("demo.yaml", &[("holders · holder", "token_check"), ("site · visitor", "session")]),
+];
+
+fn conf(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(name)
+}
+
+async fn bench(folder: &Path, arguments: Vec<String>) -> Output {
+    let mut command = binary();
+    command.arg("bench").args(arguments).current_dir(folder);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_must_be_asked_about_credentials_has_a_stand_in() {
+    let folder = Folder::new();
+    for (name, wanted) in ASKING {
+        let path = conf(name);
+        let base = ["--self", "-c", path.to_str().unwrap(), "--requests", "600", "--warmup", "0s", "--callers", "3", "--connections", "4"];
+        let more = ["--mix", "good=1,expired=1,forged=1,absent=1", "--duration", "60s", "--json"];
+        let output = bench(folder.path(), base.iter().chain(&more).map(|part| (*part).to_owned()).collect()).await;
+        assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["result"]["errors"], 0, "{name}");
+        let lanes = report["result"]["lanes"].as_array().unwrap();
+        for (lane, scheme) in wanted {
+            let found = lanes.iter().find(|each| each["name"] == *lane);
+            let found = found.unwrap_or_else(|| panic!("{name}: `{lane}` is missing: {}", report["left_out"]));
+            assert_eq!(found["scheme"], *scheme, "{name}: {lane}");
+            let sent: BTreeSet<&str> = found["kinds"].as_array().unwrap().iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+            assert_eq!(sent, ["absent", "expired", "forged", "good"].into(), "{name}: {lane}");
+            for kind in found["kinds"].as_array().unwrap() {
+                assert!(kind["verdicts"]["right"].as_u64() > Some(0), "{name}: each kind was sent: {kind}");
+            }
+        }
+    }
+}
+
+/// A conf as it is put under load, and somebody in place of the proxy who forwards whatever comes, or what is said to be good.
+struct Gullible {
+    range: Range,
+    _stands: (Stand, Inquiries, Option<Farm>, Arc<DemoIssuer>, Folder),
+}
+
+impl Gullible {
+    async fn with(name: &str) -> Self {
+        let folder = Folder::new();
+        let path = conf(name);
+        let document = Document::read(name, &std::fs::read(&path).unwrap()).unwrap_or_else(|_| panic!("{name} is no conf"));
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let issuer = Arc::new(DemoIssuer::start(any).await.unwrap());
+        let inquiries = Inquiries::start(any).await.unwrap();
+        let random = Arc::new(SystemRandom);
+        let mut vault = Vault::new(folder.path(), random.clone());
+        let tree = rewritten(&document.root, path.parent().unwrap(), "http://127.0.0.1:9", &mut vault).unwrap();
+        let hosts = Some(Hosts::of(&tree)).filter(|hosts| !hosts.is_empty());
+        let farm = match hosts {
+            Some(hosts) => Some(Farm::start(hosts, any, Arc::new(WallClock)).await.unwrap()),
+            None => None,
+        };
+        let mut grounds = Grounds {
+            upstream: "http://127.0.0.1:9",
+            issuer: &issuer,
+            inquiries: &inquiries,
+            farm: farm.as_ref(),
+            vault: &mut vault,
+            now: WallClock.now(),
+            threads: None,
+        };
+        let mut fresh = freshened(tree, &mut grounds).unwrap();
+        let marker = Marker { name: "x-behind".parse().unwrap(), value: "yes".parse().unwrap() };
+        let mark = marker.clone();
+        let proxy = Stand::listen(any, move |_| {
+            let mut answer = stand::plain(200, "text/plain", "");
+            answer.headers_mut().insert(mark.name.clone(), mark.value.clone());
+            std::future::ready(Some(answer))
+        })
+        .await
+        .unwrap();
+        let target = Target::at(proxy.address());
+        let mut means = Means {
+            keyring: std::mem::take(&mut fresh.keyring),
+            issuer: Some(Arc::clone(&issuer)),
+            scopes: fresh.scopes,
+            claims: Vec::new(),
+            callers: 3,
+            mix: Mix::default(),
+            authority: target.authority.clone(),
+            headers: Vec::new(),
+            random,
+        };
+        let now = WallClock.now();
+        let sessions = kept(&fresh.conf, &means, Vec::new(), &DrillStore::new(now), (3, now)).await.unwrap();
+        for (name, cookies) in sessions.cookies {
+            means.keyring.hold(&name, Holder::Sessions(Arc::new(cookies)));
+        }
+        let lanes = Lanes::of(&fresh.conf, &means, &[]).lanes;
+        let range = Range { target, lanes, bare: None, marker: Some(marker) };
+        Self { range, _stands: (proxy, inquiries, farm, issuer, folder) }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_forwards_what_must_be_refused_is_found_out_in_every_lane() {
+    let tools = Tools { clock: Arc::new(WallClock), stopwatch: Arc::new(Monotonic::start()) };
+    for (name, wanted) in ASKING {
+        let gullible = Gullible::with(name).await;
+        for (lane, _) in wanted {
+            let index = gullible.range.lanes.iter().position(|each| *each.name == **lane);
+            let index = index.unwrap_or_else(|| panic!("{name}: there is no lane `{lane}`"));
+            for (arm, held) in gullible.range.lanes[index].arms.iter().enumerate() {
+                let proof = gullible.range.prove(index, arm, Duration::from_secs(10), &tools).await.unwrap();
+                let expected = if held.kind == Kind::Good { Outcome::Right } else { Outcome::LetThrough };
+                assert_eq!(proof.outcome, expected, "{name}: {lane}: {}", held.kind.name());
+            }
+        }
+    }
+}
