@@ -171,7 +171,7 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
     let url = asked.origin();
     let demo = root().join("conf/demo.yaml");
     let demo = demo.to_str().unwrap();
-    let cases: [(Vec<&str>, i32, &str, &str); 20] = [
+    let cases: [(Vec<&str>, i32, &str, &str); 21] = [
         // arguments, exit code, part of what is said, what the row shows
         (vec![], 2, "--self", "neither a conf nor a proxy"),
         (vec!["--self"], 2, "--conf", "no conf"),
@@ -183,6 +183,7 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
         (vec!["--self", "-c", demo, "--drill", "earthquake"], 2, "key-rotation", "a drill that is none"),
         (vec!["--self", "-c", demo, "--connections", "0"], 1, "1 to 1000", "no connection"),
         (vec!["--self", "-c", demo, "--rate", "0"], 1, "more than 0", "no rate"),
+        (vec!["--self", "-c", demo, "--rate", "most"], 2, "half", "a rate that is none"),
         (vec!["--self", "-c", demo, "--duration", "2h"], 1, "3600s", "too long"),
         (vec!["--self", "-c", demo, "--rule", "nothing"], 1, "no rule of this name", "a rule that is none"),
         (vec!["--self", "-c", demo, "--rule", "health"], 1, "asks for no credential", "a rule that cannot be put under load"),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use countersign::ambient::{Monotonic, SystemRandom, WallClock};
@@ -168,4 +169,54 @@ async fn whoever_forwards_what_must_be_refused_is_found_out_in_every_lane() {
             }
         }
     }
+}
+
+/// What every short run on the demo's conf begins with.
+const SHORT: [&str; 8] = ["--warmup", "0s", "--callers", "3", "--connections", "4", "--json", "--duration"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_of_saturation_is_found_and_what_authenticating_costs_there_is_a_ratio() {
+    let folder = Folder::new();
+    let path = conf("demo.yaml");
+    let base = ["--self", "-c", path.to_str().unwrap(), "--rule", "users", "--rate", "half", "--html", "report.html"];
+    let budget = ["2s", "--budget", "p99_ratio>0,p50_ratio<1000,p99_cold_ratio>0,errors==0"];
+    let output = bench(folder.path(), base.iter().chain(&SHORT).chain(&budget).map(|part| (*part).to_owned()).collect()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (saturation, rate) = (report["saturation"]["rate"].as_f64().unwrap(), report["plan"]["rate"].as_f64().unwrap());
+    assert_eq!(report["plan"]["pace"], "open", "latency counts from the moment a request was due");
+    assert!((saturation / 2.0 - rate).abs() < 1e-6, "{rate} is half of {saturation}");
+    let result = &report["result"];
+    assert!(result["rate"].as_f64().unwrap() < saturation * 0.75, "and half of it is what was sent: {}", result["rate"]);
+    let (with, without) = (&result["with"]["warm"]["p99"], &result["without"]["latency"]["p99"]);
+    let expected = with.as_f64().unwrap() / without.as_f64().unwrap();
+    assert!((result["ratio"]["warm"]["p99"].as_f64().unwrap() - expected).abs() < 1e-9, "{with} by {without}");
+    assert_eq!(result["with"]["cold"]["samples"], 3, "everyone has come anew since saturation was sought");
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("Saturation: ") && page.contains("with / without, warm"), "the page tells both");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_let_through_while_saturation_is_sought_fails_the_test() {
+    let folder = Folder::new();
+    folder.write(
+        "requests.jsonl",
+        "{\"target\":\"/a\",\"headers\":{\"x-key\":\"good\"}}\n{\"kind\":\"forged\",\"target\":\"/a\",\"headers\":{\"x-key\":\"bad\"}}\n",
+    );
+    let asked = Arc::new(AtomicUsize::new(0));
+    let nodding = move |request: http::Request<bytes::Bytes>| {
+        // Tired for a moment, soon after the beginning.
+        let tired = (20..30).contains(&asked.fetch_add(1, Ordering::SeqCst));
+        let good = request.headers().get("x-key").is_some_and(|key| key == "good");
+        std::future::ready(Some(stand::plain(if good || tired { 200 } else { 401 }, "text/plain", "")))
+    };
+    let proxy = Stand::listen("127.0.0.1:0".parse().unwrap(), nodding).await.unwrap();
+    let url = proxy.origin();
+    let base = ["--url", &url, "--credentials", "requests.jsonl", "--mix", "good=1,forged=1", "--rate", "half"];
+    let output = bench(folder.path(), base.iter().chain(&SHORT).chain(&["1s"]).map(|part| (*part).to_owned()).collect()).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("let through while saturation was sought") && said.contains("forged"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["result"]["verdicts"]["let_through"], 0, "although the load itself was as it must be");
 }
