@@ -73,6 +73,12 @@ pub struct Bench {
     /// With --url: a field that only answers of the service behind have, to tell them from refusals that say 200.
     #[arg(long, value_name = "NAME=VALUE", requires = "url", value_parser = pair)]
     marker: Option<(String, String)>,
+    /// With --url https://...: the certificate of its authority, or its own, as PEM.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
+    /// Speak HTTP/2: by ALPN over TLS, with prior knowledge in plaintext. One request at a time on each connection.
+    #[arg(long)]
+    http2: bool,
     /// Put a proxy on another machine under load. Only if it is yours.
     #[arg(long, requires = "url")]
     yes_remote: bool,

@@ -171,7 +171,7 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
     let url = asked.origin();
     let demo = root().join("conf/demo.yaml");
     let demo = demo.to_str().unwrap();
-    let cases: [(Vec<&str>, i32, &str, &str); 21] = [
+    let cases: [(Vec<&str>, i32, &str, &str); 22] = [
         // arguments, exit code, part of what is said, what the row shows
         (vec![], 2, "--self", "neither a conf nor a proxy"),
         (vec!["--self"], 2, "--conf", "no conf"),
@@ -183,7 +183,6 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
         (vec!["--self", "-c", demo, "--drill", "earthquake"], 2, "key-rotation", "a drill that is none"),
         (vec!["--self", "-c", demo, "--connections", "0"], 1, "1 to 1000", "no connection"),
         (vec!["--self", "-c", demo, "--rate", "0"], 1, "more than 0", "no rate"),
-        (vec!["--self", "-c", demo, "--rate", "most"], 2, "half", "a rate that is none"),
         (vec!["--self", "-c", demo, "--duration", "2h"], 1, "3600s", "too long"),
         (vec!["--self", "-c", demo, "--rule", "nothing"], 1, "no rule of this name", "a rule that is none"),
         (vec!["--self", "-c", demo, "--rule", "health"], 1, "asks for no credential", "a rule that cannot be put under load"),
@@ -191,7 +190,9 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
         (vec!["--url", &url, "--credentials", "absent.jsonl"], 1, "absent.jsonl", "requests that are not there"),
         (vec!["--url", &url, "--credentials", "empty.jsonl"], 1, "no request", "and none at all"),
         (vec!["--url", "http://192.0.2.1", "--credentials", "requests.jsonl"], 1, "--yes-remote", "another machine"),
-        (vec!["--url", "https://127.0.0.1", "--credentials", "requests.jsonl"], 1, "plaintext", "TLS"),
+        (vec!["--url", "https://127.0.0.1", "--credentials", "requests.jsonl"], 1, "trusted by", "TLS, and nobody to trust"),
+        (vec!["--url", &url, "--credentials", "requests.jsonl", "--ca", "requests.jsonl"], 1, "trusted by", "whom to trust, and no TLS"),
+        (vec!["--self", "-c", demo, "--rate", "most"], 2, "half", "a rate that is none"),
         (short(&url, &["--budget", "p99_added<1s"]), 1, "--bare", "a budget on what is not measured"),
         (short(&url, &["--drill", "reload"]), 2, "--self", "a drill with somebody else's proxy"),
     ];

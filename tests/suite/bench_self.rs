@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use countersign::ambient::{Monotonic, SystemRandom, WallClock};
 use countersign::config::document::Document;
+use countersign::demo::certificate::Certificate;
 use countersign::demo::issuer::DemoIssuer;
 use countersign::demo::stand::{self, Stand};
 use countersign::domain::Clock;
@@ -219,4 +220,55 @@ async fn what_is_let_through_while_saturation_is_sought_fails_the_test() {
     assert!(said.contains("let through while saturation was sought") && said.contains("forged"), "{said}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["result"]["verdicts"]["let_through"], 0, "although the load itself was as it must be");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_comes_as_the_first_listener_takes_it() {
+    const TLS: &str = "listeners: [{ address: 127.0.0.1:8443, tls: { certificate: own.pem, key: own.key } }]";
+    let folder = Folder::new();
+    let demo = std::fs::read_to_string(conf("demo.yaml")).unwrap();
+    let plain = "listeners: [{ address: 127.0.0.1:8080 }]";
+    assert!(demo.contains(plain));
+    let old = plain.replace(" }]", ", h2: false }]");
+    let cases = [
+        // listeners, arguments, protocol or part of the reason, what the row shows
+        (TLS, vec![], Ok("HTTP/1.1 over TLS"), "a certificate that is not there is not read, and TLS is spoken"),
+        (TLS, vec!["--http2"], Ok("HTTP/2 over TLS"), "by ALPN"),
+        (plain, vec!["--http2"], Ok("HTTP/2 in plaintext"), "with prior knowledge"),
+        (&old, vec!["--http2"], Err("h2: false"), "a listener that speaks none"),
+    ];
+    for (listeners, more, expected, shows) in cases {
+        let path = folder.write("countersign.yaml", demo.replace(plain, listeners));
+        let base = ["--self", "-c", path.to_str().unwrap(), "--requests", "300", "--mix", "good=1,expired=1,forged=1,replayed=1,absent=1"];
+        let output =
+            bench(folder.path(), base.iter().chain(&SHORT).chain(&["60s"]).chain(&more).map(|part| (*part).to_owned()).collect()).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        match expected {
+            Err(part) => assert!(output.status.code() == Some(1) && said.contains(part), "{shows}: {said}"),
+            Ok(protocol) => {
+                assert_eq!(output.status.code(), Some(0), "{shows}: {said}");
+                let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+                assert!(report["conf"]["protocol"].as_str().unwrap().starts_with(protocol), "{shows}: {}", report["conf"]);
+                let counts = (&report["result"]["errors"], &report["result"]["verdicts"]["right"], &report["result"]["connections_opened"]);
+                assert_eq!(counts, (&0.into(), &300.into(), &4.into()), "{shows}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_over_tls_is_believed_by_its_certificate_alone() {
+    let folder = Folder::new();
+    folder.write("requests.jsonl", "{\"target\":\"/a\"}\n");
+    let (certificate, other) = (Certificate::fresh(&["127.0.0.1"]).unwrap(), Certificate::fresh(&["127.0.0.1"]).unwrap());
+    folder.write("own.pem", &certificate.pem);
+    folder.write("other.pem", &other.pem);
+    let answer = |_| std::future::ready(Some(stand::plain(200, "text/plain", "")));
+    let proxy = Stand::listen_tls("127.0.0.1:0".parse().unwrap(), certificate.config, answer).await.unwrap();
+    let url = format!("https://{}", proxy.address());
+    for (ca, code, shows) in [("own.pem", 0, "its own"), ("other.pem", 1, "another of the same name")] {
+        let base = ["--url", &url, "--ca", ca, "--credentials", "requests.jsonl", "--mix", "good=1", "--requests", "50"];
+        let output = bench(folder.path(), base.iter().chain(&SHORT).chain(&["1s"]).map(|part| (*part).to_owned()).collect()).await;
+        assert_eq!(output.status.code(), Some(code), "{shows}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

@@ -118,7 +118,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         now,
         threads: workers,
     };
-    let Fresh { conf, keyring, scopes, mut notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
+    let Fresh { conf, door, keyring, scopes, mut notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
     let path = folder.0.join("countersign.json");
     std::fs::write(&path, format!("{conf:#}")).map_err(cannot("write the conf"))?;
 
@@ -151,7 +151,11 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         let _ = tokio::time::timeout(Duration::from_secs(10), ready).await;
     });
 
-    let target = Target::at(address);
+    if bench.http2 && !door.http2 {
+        return Err(Failure::new("the first listener of the conf says `h2: false`; leave --http2 out"));
+    }
+    let target = Target::at(address).speaking(bench.http2, door.ca.as_deref()).map_err(Failure::new)?;
+    let protocol = ("protocol".to_owned(), target.protocol());
     let mut means = Means {
         keyring,
         issuer: Some(Arc::clone(&issuer)),
@@ -183,7 +187,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         left_out,
         notes,
         subject: format!("{}, with fresh keys, on loopback, {workers} worker threads", written.display()),
-        conf: described(&conf, written),
+        conf: described(&conf, written).into_iter().chain([protocol]).collect(),
         here: Some(Here { process: Arc::new(process), proxy, beside, issuer, inquiries, farm, store, conf: path, storm, upstream, folder }),
     })
 }

@@ -8,6 +8,7 @@
 //! Never here: a secret of the conf's own, which is not even read; a request to anyone the conf names.
 
 pub mod checks;
+pub mod door;
 pub mod farm;
 pub mod inquiries;
 pub mod keyring;

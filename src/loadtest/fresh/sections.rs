@@ -11,6 +11,7 @@ use crate::domain::{Secret, Timestamp};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
 use crate::loadtest::fresh::checks::Checks;
+use crate::loadtest::fresh::door::Door;
 use crate::loadtest::fresh::farm::Farm;
 use crate::loadtest::fresh::inquiries::Inquiries;
 use crate::loadtest::fresh::keyring::{Holder, Keyring, Signer};
@@ -42,6 +43,8 @@ pub struct Grounds<'g> {
 pub struct Fresh {
     /// The conf.
     pub conf: Value,
+    /// How clients come in.
+    pub door: Door,
     /// The other half of its keys.
     pub keyring: Keyring,
     /// Every scope that a rule asks for.
@@ -59,7 +62,7 @@ pub fn freshened(mut conf: Value, grounds: &mut Grounds<'_>) -> Result<Fresh, St
     let mut notes = Vec::new();
     let scopes = scopes_of(&conf);
     let root = conf.as_object_mut().ok_or("the conf is no mapping")?;
-    surroundings(root, grounds, &mut notes)?;
+    let door = surroundings(root, grounds, &mut notes)?;
     let mut keyring = Keyring::default();
     let issuers = root.get("issuers").cloned().unwrap_or_default();
     let wanted = Wanted { algorithms: algorithms_wanted(root), scopes };
@@ -72,16 +75,13 @@ pub fn freshened(mut conf: Value, grounds: &mut Grounds<'_>) -> Result<Fresh, St
     }
     authenticators(root, grounds, &mut keyring, &mut notes)?;
     renewers(root, grounds)?;
-    Ok(Fresh { conf, keyring, scopes: wanted.scopes, notes })
+    Ok(Fresh { conf, door, keyring, scopes: wanted.scopes, notes })
 }
 
 /// Everything around rules and keys.
-fn surroundings(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, notes: &mut Vec<String>) -> Result<(), String> {
-    let one = json!([{ "address": "127.0.0.1:0" }]);
-    if root.get("listeners").is_some_and(|listeners| listeners.to_string().contains("\"tls\"")) {
-        notes.push("clients come in plaintext on loopback: the cost of TLS is not in the figures".to_owned());
-    }
-    root.insert("listeners".to_owned(), one);
+fn surroundings(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, notes: &mut Vec<String>) -> Result<Door, String> {
+    let door = Door::in_place_of(root.get("listeners"), grounds.vault)?;
+    root.insert("listeners".to_owned(), json!([door.listener.clone()]));
     root.remove("admin");
     let mut first = None;
     for (name, upstream) in root.get_mut("upstreams").and_then(Value::as_object_mut).into_iter().flatten() {
@@ -123,7 +123,7 @@ fn surroundings(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, notes:
         let forward = first.unwrap_or_default();
         rules.push(json!({ "name": "countersign-bench", "match": { "paths": [BARE] }, "authenticate": "none", "forward": forward }));
     }
-    Ok(())
+    Ok(door)
 }
 
 /// Every algorithm that an authenticator asks for by name.
