@@ -128,6 +128,9 @@ pub struct Bench {
     /// Threads that send the load.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     load_threads: u16,
+    /// With --self: keep state on disk, as `state: { embedded: ... }` does, and not in memory.
+    #[arg(long, requires = "myself")]
+    disk: bool,
     /// With --self: let something go wrong under load, and see who notices; more than once for several.
     #[arg(long, value_name = "NAME", requires = "myself")]
     drill: Vec<Drill>,

@@ -120,6 +120,7 @@ impl Gullible {
             farm: farm.as_ref(),
             vault: &mut vault,
             now: WallClock.now(),
+            disk: false,
             threads: None,
         };
         let mut fresh = freshened(tree, &mut grounds).unwrap();
@@ -170,6 +171,39 @@ async fn whoever_forwards_what_must_be_refused_is_found_out_in_every_lane() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_proxy_grants_itself_and_keeps_on_disk_is_put_under_load() {
+    let folder = Folder::new();
+    let path = conf("demo.yaml");
+    let base =
+        ["--self", "-c", path.to_str().unwrap(), "--disk", "--requests", "200", "--mix", "good=2,expired=1,forged=1,replayed=1,absent=1"];
+    let rules = ["60s", "--rule", "tickets", "--rule", "login", "--rule", "downloads", "--rule", "site"];
+    let output = bench(folder.path(), base.iter().chain(&SHORT).chain(&rules).map(|part| (*part).to_owned()).collect()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["result"]["errors"], &report["result"]["verdicts"]["right"]), (&0.into(), &200.into()));
+    assert!(report["notes"].to_string().contains("state is kept on disk"), "{}", report["notes"]);
+    let good = |lane: &str| {
+        let lanes = report["result"]["lanes"].as_array().unwrap();
+        let found = lanes.iter().find(|each| each["name"] == lane).unwrap_or_else(|| panic!("`{lane}` is missing: {}", report["left_out"]));
+        let kinds = found["kinds"].as_array().unwrap();
+        kinds.iter().find(|kind| kind["kind"] == "good").unwrap()["statuses"].as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(good("tickets · partner"), ["201"], "a ticket each");
+    assert_eq!(good("login · user"), ["204"], "a session each");
+    assert_eq!(good("downloads · pass"), ["200"], "what was spent is remembered on disk");
+    let forwarded: u64 = ["downloads · pass", "site · visitor"]
+        .iter()
+        .map(|lane| {
+            let lanes = report["result"]["lanes"].as_array().unwrap();
+            let found = lanes.iter().find(|each| each["name"] == *lane).unwrap();
+            found["kinds"].as_array().unwrap().iter().find(|kind| kind["kind"] == "good").unwrap()["verdicts"]["right"].as_u64().unwrap()
+        })
+        .sum();
+    let samples = |side: &str| report["result"]["with"][side]["samples"].as_u64().unwrap();
+    assert_eq!(samples("warm") + samples("cold"), forwarded, "what is served is not held against what is forwarded");
 }
 
 /// What every short run on the demo's conf begins with.

@@ -19,6 +19,8 @@ use crate::cli::bench::{Bench, Lanes, Stage, threads};
 use crate::config::document::Document;
 use crate::config::load::Sources;
 use crate::demo::issuer::DemoIssuer;
+use crate::demo::tour::late::LateClock;
+use crate::domain::{Clock, Silent};
 use crate::loadtest::driver::run::{Range, Tools, cookies};
 use crate::loadtest::fresh::farm::{Farm, Hosts};
 use crate::loadtest::fresh::inquiries::Inquiries;
@@ -32,7 +34,7 @@ use crate::loadtest::fresh::storm::Storm;
 use crate::loadtest::fresh::upstream::LoadUpstream;
 use crate::loadtest::fresh::vault::Vault;
 use crate::loadtest::target::Target;
-use crate::state::contract::StateStore;
+use crate::state::contract::{StateStore, StoreTools};
 
 /// A proxy of our own and everything around it; all of it ends with it.
 pub(super) struct Here {
@@ -116,6 +118,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         farm: farm.as_ref(),
         vault: &mut vault,
         now,
+        disk: bench.disk,
         threads: workers,
     };
     let Fresh { conf, door, keyring, scopes, mut notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
@@ -133,7 +136,17 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     }
     let workers = service::threads(&plan);
     let proxy = threads(workers, "countersign")?;
-    let store = Arc::new(DrillStore::new(now));
+    let store = if bench.disk {
+        // Like one that was made an hour ago: what was made before a store was is refused, since it may have been spent.
+        let clock = Arc::new(LateClock::new(Arc::clone(&machine.clock), DrillStore::AGE));
+        let tools =
+            StoreTools { clock: Arc::clone(&clock) as Arc<dyn Clock>, random: Arc::clone(&machine.random), observer: Arc::new(Silent) };
+        let opened = beside.block_on(plan.state.open(&tools)).map_err(Failure::new)?;
+        clock.catch_up();
+        Arc::new(DrillStore::before(opened))
+    } else {
+        Arc::new(DrillStore::new(now))
+    };
     let state = Arc::clone(&store) as Arc<dyn StateStore>;
     let random = Arc::clone(&machine.random);
     let clock = Arc::clone(&machine.clock);

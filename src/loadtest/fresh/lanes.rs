@@ -128,10 +128,24 @@ pub(super) fn host_at(conf: &Value, means: &Means, name: &str) -> Option<String>
     Some(host.map_or(authority.as_str(), |(host, _)| host).to_ascii_lowercase())
 }
 
+/// Services that grant something to whoever is proven, as often as asked, and ask for nothing else.
+const GRANTING: [&str; 2] = ["ticket.mint", "session.open"];
+
+/// The service of ours that answers `rule`, if one does.
+fn served(rule: &Value) -> Option<&str> {
+    match rule.get("serve")? {
+        Value::String(name) => Some(name),
+        settings => settings.as_object()?.keys().next().map(String::as_str),
+    }
+}
+
 /// Every way through the requirement of `rule`: authenticators that must all be satisfied.
 fn ways(rule: &Value) -> Result<Vec<Vec<String>>, String> {
-    if rule.get("forward").is_none() {
-        return Err("the proxy answers it itself".to_owned());
+    match served(rule) {
+        Some(service) if !GRANTING.contains(&service) => return Err(format!("the proxy answers it itself, by `{service}`")),
+        // A refusal must be known by its status where nobody but the proxy answers.
+        Some(_) if rule.get("system").is_some() => return Err("the proxy answers it itself, in the words of its system".to_owned()),
+        _ => {}
     }
     if rule.get("harvest").is_some() {
         return Err("it keeps credentials that the service behind would have to give".to_owned());
@@ -205,7 +219,10 @@ fn template(rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Re
 pub(super) fn sent_to(rule: &Value, means: &Means) -> (Asked, String) {
     let matched = rule.get("match");
     let first = |key: &str| matched.and_then(|matched| matched.get(key)).into_iter().flat_map(listed).next();
-    let asked = Asked { method: first("methods").unwrap_or("GET").to_owned(), path: example(first("paths").unwrap_or("/")) };
+    let asked = Asked {
+        method: first("methods").unwrap_or(if served(rule).is_some() { "POST" } else { "GET" }).to_owned(),
+        path: example(first("paths").unwrap_or("/")),
+    };
     (asked, first("hosts").map_or_else(|| means.authority.clone(), |host| host.replacen("*.", "bench.", 1)))
 }
 
@@ -247,10 +264,12 @@ fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'
         if !sent {
             continue;
         }
-        let expected = match kind {
-            Kind::Good => Expected::Passes,
-            Kind::Absent if open => Expected::Passes,
-            _ => Expected::Refused,
+        let passes = kind == Kind::Good || kind == Kind::Absent && open;
+        let expected = match (passes, served(rule).is_some()) {
+            (true, false) => Expected::Passes,
+            (false, false) => Expected::Refused,
+            (true, true) => Expected::Served,
+            (false, true) => Expected::Unserved,
         };
         let template = Template { kind, offset, ..good.clone() };
         let supply = Supply::new(Box::new(template), lasting, callers);
@@ -305,7 +324,7 @@ fn request(method: &str, path: &str, authority: &str, presented: Presented) -> R
 mod tests {
     use serde_json::json;
 
-    use super::{admits_anyone, example, through};
+    use super::{admits_anyone, example, through, ways};
 
     #[test]
     fn every_way_through_a_requirement_is_found() {
@@ -322,6 +341,21 @@ mod tests {
         for (requirement, expected, open, shows) in cases {
             assert_eq!(through(&requirement), expected, "{shows}");
             assert_eq!(admits_anyone(&requirement), open, "{shows}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_answers_itself_is_sent_only_where_a_refusal_is_known() {
+        let cases = [
+            (json!({ "authenticate": "a", "forward": "app" }), true, "forwarded"),
+            (json!({ "authenticate": "a", "serve": "ticket.mint" }), true, "a service that grants something"),
+            (json!({ "authenticate": "a", "serve": { "session.open": { "session": "b" } } }), true, "with settings"),
+            (json!({ "authenticate": "a", "serve": "session.close" }), false, "one that takes something away"),
+            (json!({ "authenticate": "a", "serve": "ticket.mint", "system": "gigya" }), false, "a system that may refuse with 200"),
+            (json!({ "authenticate": "none", "serve": "ticket.mint" }), false, "for nobody in particular"),
+        ];
+        for (rule, sent, shows) in cases {
+            assert_eq!(ways(&rule).is_ok(), sent, "{shows}");
         }
     }
 

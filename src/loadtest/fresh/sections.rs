@@ -35,6 +35,8 @@ pub struct Grounds<'g> {
     pub vault: &'g mut Vault,
     /// Now.
     pub now: Timestamp,
+    /// Whether state is kept on disk, and not in memory.
+    pub disk: bool,
     /// Worker threads, unless the conf's own number.
     pub threads: Option<usize>,
 }
@@ -100,7 +102,15 @@ fn surroundings(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, notes:
     }
     root.insert("governor".to_owned(), "off".into());
     match root.get("state").and_then(|state| state.as_object()).and_then(|state| state.keys().next()).map(String::as_str) {
-        Some("memory") => {}
+        Some("memory") if !grounds.disk => {}
+        kind if grounds.disk => {
+            let written = root.get("state").and_then(|state| state.get("embedded")).cloned();
+            let mut settings = written.filter(Value::is_object).unwrap_or_else(|| json!({}));
+            put(&mut settings, "path", "state/countersign.redb");
+            let instead = kind.filter(|kind| *kind != "embedded").map(|kind| format!(" instead of in `{kind}`")).unwrap_or_default();
+            notes.push(format!("state is kept on disk{instead}, in a folder for temporary files: that disk is in the figures"));
+            root.insert("state".to_owned(), json!({ "embedded": settings }));
+        }
         kind => {
             notes.push(format!("state is kept in memory instead of `{}`, so that nothing is left behind", kind.unwrap_or("embedded")));
             root.insert("state".to_owned(), json!({ "memory": {} }));

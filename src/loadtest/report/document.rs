@@ -70,7 +70,8 @@ impl Report {
 pub fn described(offender: &Offender) -> String {
     let expected = match offender.expected {
         Expected::Passes => "must pass".to_owned(),
-        Expected::Refused => "must be refused".to_owned(),
+        Expected::Refused | Expected::Unserved => "must be refused".to_owned(),
+        Expected::Served => "must be granted".to_owned(),
         Expected::Status(status) => format!("must be answered {status}"),
     };
     let came = offender.status.map_or_else(|| "got no answer".to_owned(), |status| format!("got {status}"));
