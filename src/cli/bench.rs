@@ -25,7 +25,7 @@ use crate::loadtest::fresh::lanes::Lanes;
 use crate::loadtest::lane::Outcome;
 use crate::loadtest::measure::tally::Tally;
 use crate::loadtest::mix::{Kind, Mix};
-use crate::loadtest::plan::{LoadPlan, Pace};
+use crate::loadtest::plan::{LoadPlan, Pace, Rate};
 use crate::loadtest::report::document::Report;
 use crate::loadtest::report::{html, json, text};
 
@@ -43,10 +43,12 @@ use crate::loadtest::report::{html, json, text};
     after_help = "Try it:\n  \
         countersign bench --self -c countersign.yaml --budget 'p99_added<200us,errors==0'\n  \
         countersign bench --self -c countersign.yaml --rate 5000 --duration 30s --html report.html\n  \
+        countersign bench --self -c countersign.yaml --rate half --budget 'p99_ratio<2'\n  \
         countersign bench --self -c countersign.yaml --drill key-rotation --drill reload\n  \
         countersign bench --url http://127.0.0.1:8080 --credentials requests.jsonl\n  \
         countersign bench --url http://127.0.0.1:8080 -c countersign.yaml --signing-key user=issuer.pem --bare /health\n\n\
-        Budgets speak of p50 p90 p99 p999 p9999 max (of known credentials; with _cold, _bare, _added or _cold_added of the others), of\n\
+        Budgets speak of p50 p90 p99 p999 p9999 max (of known credentials; with _cold, _bare, _added, _cold_added, _ratio or\n\
+        _cold_ratio of the others), of\n\
         errors let_through wrong undecided failed unsent requests, and of rate."
 )]
 pub struct Bench {
@@ -71,12 +73,19 @@ pub struct Bench {
     /// With --url: a field that only answers of the service behind have, to tell them from refusals that say 200.
     #[arg(long, value_name = "NAME=VALUE", requires = "url", value_parser = pair)]
     marker: Option<(String, String)>,
+    /// With --url https://...: the certificate of its authority, or its own, as PEM.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
+    /// Speak HTTP/2: by ALPN over TLS, with prior knowledge in plaintext. One request at a time on each connection.
+    #[arg(long)]
+    http2: bool,
     /// Put a proxy on another machine under load. Only if it is yours.
     #[arg(long, requires = "url")]
     yes_remote: bool,
-    /// Requests a second, whatever comes of them (open loop). Full speed unless written (closed loop).
-    #[arg(long, value_name = "PER-SECOND")]
-    rate: Option<f64>,
+    /// Requests a second, whatever comes of them (open loop); `half` of what the proxy can do, which is found out first. Full speed unless
+    /// written (closed loop).
+    #[arg(long, value_name = "PER-SECOND|half")]
+    rate: Option<Rate>,
     /// How long.
     #[arg(long, value_name = "DURATION", default_value = "10s")]
     duration: Length,
@@ -119,6 +128,9 @@ pub struct Bench {
     /// Threads that send the load.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     load_threads: u16,
+    /// With --self: keep state on disk, as `state: { embedded: ... }` does, and not in memory.
+    #[arg(long, requires = "myself")]
+    disk: bool,
     /// With --self: let something go wrong under load, and see who notices; more than once for several.
     #[arg(long, value_name = "NAME", requires = "myself")]
     drill: Vec<Drill>,
@@ -171,7 +183,10 @@ impl Bench {
 
     fn plan(&self) -> Result<LoadPlan, Failure> {
         let plan = LoadPlan {
-            pace: self.rate.map_or(Pace::Closed, |rate| Pace::Open { rate }),
+            pace: match self.rate {
+                Some(Rate::PerSecond(rate)) => Pace::Open { rate },
+                Some(Rate::Half) | None => Pace::Closed,
+            },
             connections: self.connections,
             duration: self.duration.seconds().duration(),
             requests: self.requests,
@@ -186,6 +201,13 @@ impl Bench {
     /// Proves every lane, sends the load, and then the drills.
     async fn perform(&self, stage: &mut Stage, plan: LoadPlan, tools: &Tools) -> Result<Report, Failure> {
         self.prove(stage, &plan, tools).await?;
+        let (plan, saturation) = if self.rate == Some(Rate::Half) {
+            let found = measured(&stage.range, &plan.saturating(), tools, "full speed").await?;
+            prepared(&stage.range, tools)?;
+            (plan.halved(found.rate()), Some(found))
+        } else {
+            (plan, None)
+        };
         let tally = measured(&stage.range, &plan, tools, "load").await?;
         let mut drills = Vec::new();
         for drill in &self.drill {
@@ -200,6 +222,7 @@ impl Bench {
             plan,
             mix: self.mix,
             tally,
+            saturation,
             notes: stage.notes.clone(),
             left_out: stage.left_out.clone(),
             drills,
@@ -286,6 +309,15 @@ impl Bench {
         let read = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
         self.claim.iter().map(|(name, value)| (name.clone(), read(value))).collect()
     }
+}
+
+/// Gives everyone a credential that nobody has seen, but for those whose credentials were spent.
+fn prepared(range: &Range, tools: &Tools) -> Result<(), Failure> {
+    let arms = range.lanes.iter().flat_map(|lane| lane.arms.iter().map(move |arm| (lane, arm)));
+    for (lane, arm) in arms.filter(|(_, arm)| 0 < arm.weight && arm.kind != Kind::Replayed) {
+        arm.supply.prepare(tools.clock.now()).map_err(|why| Failure::new(format!("`{}`: {why}", lane.name)))?;
+    }
+    Ok(())
 }
 
 /// Sends `plan`'s load, and shows how far it is.

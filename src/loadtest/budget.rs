@@ -59,6 +59,10 @@ enum Side {
     Added,
     /// What a cold one adds.
     ColdAdded,
+    /// With a warm one, as a multiple of without.
+    Ratio,
+    /// With a cold one, as a multiple of without.
+    ColdRatio,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +85,15 @@ enum Comparison {
     Equal,
 }
 
-const SIDES: [(&str, Side); 5] =
-    [("", Side::With), ("_cold", Side::Cold), ("_bare", Side::Bare), ("_added", Side::Added), ("_cold_added", Side::ColdAdded)];
+const SIDES: [(&str, Side); 7] = [
+    ("", Side::With),
+    ("_cold", Side::Cold),
+    ("_bare", Side::Bare),
+    ("_added", Side::Added),
+    ("_cold_added", Side::ColdAdded),
+    ("_ratio", Side::Ratio),
+    ("_cold_ratio", Side::ColdRatio),
+];
 
 const COUNTED: [(&str, Counted); 7] = [
     ("requests", Counted::Requests),
@@ -110,7 +121,10 @@ impl Budget {
     /// Whether it speaks of what authenticating adds, which needs requests without a credential.
     #[must_use]
     pub fn compares(&self) -> bool {
-        self.0.iter().any(|condition| matches!(condition.figure, Figure::Latency(_, Side::Added | Side::ColdAdded | Side::Bare)))
+        self.0.iter().any(|condition| match condition.figure {
+            Figure::Latency(_, Side::Bare | Side::Added | Side::ColdAdded | Side::Ratio | Side::ColdRatio) => true,
+            Figure::Latency(_, Side::With | Side::Cold) | Figure::Count(_) | Figure::Rate => false,
+        })
     }
 }
 
@@ -163,15 +177,17 @@ impl Figure {
             let (_, percentile) = PERCENTILES.iter().find(|(each, _)| *each == name)?;
             latencies.at(*percentile).map(|nanos| nanos as f64)
         };
-        let difference = |with: &Latencies, name: &str| {
-            added::added(with, &tally.without).iter().find(|added| added.name == name).map(|added| added.added as f64)
-        };
+        let added = |with: &Latencies, name: &str| added::added(with, &tally.without).into_iter().find(|added| added.name == name);
+        let difference = |with: &Latencies, name: &str| added(with, name).map(|added| added.added as f64);
+        let ratio = |with: &Latencies, name: &str| added(with, name)?.ratio();
         match self {
             Self::Latency(name, Side::With) => at(&tally.with, name),
             Self::Latency(name, Side::Cold) => at(&tally.cold, name),
             Self::Latency(name, Side::Bare) => at(&tally.without, name),
             Self::Latency(name, Side::Added) => difference(&tally.with, name),
             Self::Latency(name, Side::ColdAdded) => difference(&tally.cold, name),
+            Self::Latency(name, Side::Ratio) => ratio(&tally.with, name),
+            Self::Latency(name, Side::ColdRatio) => ratio(&tally.cold, name),
             Self::Count(counted) => {
                 let counts = tally.counts();
                 let count = match counted {
@@ -192,6 +208,7 @@ impl Figure {
     #[allow(clippy::cast_possible_truncation, reason = "a latency in nanoseconds fits")]
     fn shown(self, measured: f64) -> String {
         match self {
+            Self::Latency(_, Side::Ratio | Side::ColdRatio) => format!("{measured:.2} times"),
             Self::Latency(..) => shown(measured as i64),
             Self::Count(_) => format!("{measured:.0}"),
             Self::Rate => format!("{measured:.0}/s"),
@@ -226,6 +243,8 @@ fn condition(text: &str) -> Result<Condition, String> {
     let (number, unit) = bound.split_at(bound.find(|letter: char| letter.is_alphabetic()).unwrap_or(bound.len()));
     let number: f64 = number.trim().parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| says("the bound is no number"))?;
     let scale = match (figure, unit) {
+        (Figure::Latency(_, Side::Ratio | Side::ColdRatio), "") => 1.0,
+        (Figure::Latency(_, Side::Ratio | Side::ColdRatio), _) => return Err(says("a ratio has no unit; 2 is twice as long")),
         (Figure::Latency(..), "") => return Err(says("a latency has a unit: ns, us, ms or s")),
         (Figure::Latency(..), unit) => {
             let found = UNITS.iter().find(|(name, _)| *name == unit);

@@ -24,6 +24,10 @@ pub enum Expected {
     Passes,
     /// It does not, and the answer says so: no fault of a server, no "come back later".
     Refused,
+    /// The proxy itself answers, and grants what was asked for.
+    Served,
+    /// The proxy itself answers, and grants nothing.
+    Unserved,
     /// It is answered with this status, whoever answers.
     Status(u16),
 }
@@ -81,10 +85,13 @@ impl Expected {
             // Whoever expects a refusal by its status expects that nothing goes through.
             Self::Status(status) if 400 <= status && forwarded => Outcome::LetThrough,
             Self::Refused if forwarded => Outcome::LetThrough,
+            // Nobody but the proxy has answered, so its word is all there is.
+            Self::Unserved if forwarded || answer.status < 400 => Outcome::LetThrough,
             Self::Passes if forwarded && answer.status < 400 => Outcome::Right,
-            Self::Passes | Self::Refused | Self::Status(_) if undecided => Outcome::Undecided,
-            Self::Refused => Outcome::Right,
-            Self::Passes | Self::Status(_) => Outcome::Wrong,
+            Self::Served if answer.forwarded != Some(true) && answer.status < 400 => Outcome::Right,
+            Self::Passes | Self::Refused | Self::Served | Self::Unserved | Self::Status(_) if undecided => Outcome::Undecided,
+            Self::Refused | Self::Unserved => Outcome::Right,
+            Self::Passes | Self::Served | Self::Status(_) => Outcome::Wrong,
         }
     }
 }

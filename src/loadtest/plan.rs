@@ -1,5 +1,6 @@
 //! How much load, and for how long. Everything has a bound, and the bounds are checked before anything is sent.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How requests follow one another.
@@ -34,7 +35,41 @@ pub struct LoadPlan {
     pub compare: bool,
 }
 
+/// Which rate is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// So many requests a second.
+    PerSecond(f64),
+    /// Half of what the proxy can do at full speed, which is found out beforehand.
+    Half,
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "half" => Ok(Self::Half),
+            number => number.parse().map(Self::PerSecond).map_err(|_| "write a number of requests a second, or `half`".to_owned()),
+        }
+    }
+}
+
 impl LoadPlan {
+    /// The load at full speed that finds out at which rate this one saturates the proxy.
+    #[must_use]
+    pub fn saturating(&self) -> Self {
+        let (shortest, longest) = (Duration::from_secs(2), Duration::from_secs(10));
+        let duration = (self.duration / 4).clamp(shortest, longest);
+        Self { pace: Pace::Closed, duration, requests: Self::MOST_REQUESTS, ..self.clone() }
+    }
+
+    /// This one at half of `saturation`, a number of requests a second. It is warm already.
+    #[must_use]
+    pub fn halved(&self, saturation: f64) -> Self {
+        Self { pace: Pace::Open { rate: saturation / 2.0 }, warmup: Duration::ZERO, ..self.clone() }
+    }
+
     /// The longest load.
     pub const LONGEST: Duration = Duration::from_secs(3_600);
     /// The most connections.
@@ -75,7 +110,39 @@ impl LoadPlan {
 mod tests {
     use std::time::Duration;
 
-    use super::{LoadPlan, Pace};
+    use super::{LoadPlan, Pace, Rate};
+
+    #[test]
+    fn a_rate_is_a_number_or_half_of_what_can_be_done() {
+        let cases = [("5000", Some(Rate::PerSecond(5_000.0))), ("half", Some(Rate::Half)), ("Half", None), ("most", None), ("", None)];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Rate>().ok(), expected, "`{text}`");
+        }
+    }
+
+    #[test]
+    fn saturation_is_sought_at_full_speed_and_for_a_part_of_the_time() {
+        let plan = |seconds| LoadPlan {
+            pace: Pace::Closed,
+            connections: 8,
+            duration: Duration::from_secs(seconds),
+            requests: 100,
+            warmup: Duration::from_secs(1),
+            timeout: Duration::from_secs(1),
+            compare: true,
+        };
+        for (seconds, sought) in [(1, 2), (8, 2), (20, 5), (40, 10), (3_600, 10)] {
+            let seeking = plan(seconds).saturating();
+            assert_eq!((seeking.pace, seeking.duration.as_secs()), (Pace::Closed, sought), "of {seconds} s");
+            assert_eq!(
+                (seeking.requests, seeking.connections, seeking.compare),
+                (LoadPlan::MOST_REQUESTS, 8, true),
+                "bounded by time alone"
+            );
+        }
+        let half = plan(20).halved(9_001.0);
+        assert_eq!((half.pace, half.warmup, half.requests), (Pace::Open { rate: 4_500.5 }, Duration::ZERO, 100));
+    }
 
     #[test]
     fn every_bound_holds_on_both_sides() {

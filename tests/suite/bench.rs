@@ -95,7 +95,7 @@ async fn a_conf_is_put_under_load_with_keys_of_its_own_and_every_verdict_is_righ
     assert_eq!(report["passed"], true);
     let lanes = report["result"]["lanes"].as_array().unwrap();
     let schemes: BTreeSet<&str> = lanes.iter().map(|lane| lane["scheme"].as_str().unwrap()).collect();
-    let expected = ["gigya", "introspection", "jwt", "jwt+server_key", "key_pair", "server_key", "session", "ticket"];
+    let expected = ["gigya", "introspection", "jwt", "jwt+server_key", "key_pair", "server_key", "session", "ticket", "token_check"];
     assert_eq!(schemes, expected.into(), "every scheme of the conf: {:?}", report["left_out"]);
     for lane in lanes {
         for kind in lane["kinds"].as_array().unwrap() {
@@ -171,7 +171,7 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
     let url = asked.origin();
     let demo = root().join("conf/demo.yaml");
     let demo = demo.to_str().unwrap();
-    let cases: [(Vec<&str>, i32, &str, &str); 20] = [
+    let cases: [(Vec<&str>, i32, &str, &str); 22] = [
         // arguments, exit code, part of what is said, what the row shows
         (vec![], 2, "--self", "neither a conf nor a proxy"),
         (vec!["--self"], 2, "--conf", "no conf"),
@@ -190,7 +190,9 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
         (vec!["--url", &url, "--credentials", "absent.jsonl"], 1, "absent.jsonl", "requests that are not there"),
         (vec!["--url", &url, "--credentials", "empty.jsonl"], 1, "no request", "and none at all"),
         (vec!["--url", "http://192.0.2.1", "--credentials", "requests.jsonl"], 1, "--yes-remote", "another machine"),
-        (vec!["--url", "https://127.0.0.1", "--credentials", "requests.jsonl"], 1, "plaintext", "TLS"),
+        (vec!["--url", "https://127.0.0.1", "--credentials", "requests.jsonl"], 1, "trusted by", "TLS, and nobody to trust"),
+        (vec!["--url", &url, "--credentials", "requests.jsonl", "--ca", "requests.jsonl"], 1, "trusted by", "whom to trust, and no TLS"),
+        (vec!["--self", "-c", demo, "--rate", "most"], 2, "half", "a rate that is none"),
         (short(&url, &["--budget", "p99_added<1s"]), 1, "--bare", "a budget on what is not measured"),
         (short(&url, &["--drill", "reload"]), 2, "--self", "a drill with somebody else's proxy"),
     ];

@@ -19,6 +19,7 @@ mod support;
 
 mod answers;
 mod bench;
+mod bench_self;
 mod cli;
 mod cli_ticket;
 mod conf;

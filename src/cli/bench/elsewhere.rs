@@ -32,6 +32,13 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
     let resolved: Vec<SocketAddr> = found.map_err(|error| Failure::new(format!("cannot find `{host}`: {error}")))?.collect();
     let remote = if bench.yes_remote { Remote::Permitted } else { Remote::Refused };
     let target = Target::of(url, &resolved, remote).map_err(Failure::new)?;
+    let ca = bench.ca.as_deref().map(|path| file(path, 1 << 20)).transpose()?;
+    if (url.scheme() == "https") != ca.is_some() {
+        return Err(Failure::new(
+            "an https:// proxy is trusted by the certificate of its authority, and no other: name both, or --url http://... without --ca",
+        ));
+    }
+    let target = target.speaking(bench.http2, ca.as_deref()).map_err(Failure::new)?;
 
     let mut lanes = Vec::new();
     let mut left_out = Vec::new();
@@ -62,6 +69,7 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
             left_out = made.left_out;
         }
     }
+    conf.push(("protocol".to_owned(), target.protocol()));
     bench.ready(&lanes, &left_out)?;
     let bare = bench.bare.as_deref().map(|path| bare(Some(path), &target.authority)).transpose().map_err(Failure::new)?;
     let marker = bench.marker.as_ref().map(|(name, value)| {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::ambient;
+use crate::assembly::crew::Crew;
 use crate::assembly::machine::Machine;
 use crate::assembly::process::Process;
 use crate::assembly::{live, service};
@@ -19,29 +20,38 @@ use crate::cli::bench::{Bench, Lanes, Stage, threads};
 use crate::config::document::Document;
 use crate::config::load::Sources;
 use crate::demo::issuer::DemoIssuer;
-use crate::edge::workers::Workers;
+use crate::demo::tour::late::LateClock;
+use crate::domain::{Clock, Silent};
 use crate::loadtest::driver::run::{Range, Tools, cookies};
+use crate::loadtest::fresh::farm::{Farm, Hosts};
+use crate::loadtest::fresh::inquiries::Inquiries;
 use crate::loadtest::fresh::keyring::Holder;
 use crate::loadtest::fresh::lanes::{Means, bare, openings};
 use crate::loadtest::fresh::rewrite::rewritten;
 use crate::loadtest::fresh::sections::{Fresh, Grounds, freshened};
+use crate::loadtest::fresh::sessions::kept;
 use crate::loadtest::fresh::store::DrillStore;
 use crate::loadtest::fresh::storm::Storm;
 use crate::loadtest::fresh::upstream::LoadUpstream;
 use crate::loadtest::fresh::vault::Vault;
 use crate::loadtest::target::Target;
-use crate::state::contract::StateStore;
+use crate::state::contract::{StateStore, StoreTools};
 
 /// A proxy of our own and everything around it; all of it ends with it.
 pub(super) struct Here {
     /// Serves.
     pub(super) process: Arc<Process>,
-    /// Where it serves.
+    /// Where it lives, and who serves.
     pub(super) proxy: Runtime,
+    crew: Crew,
     /// Where service and issuer are.
     beside: Runtime,
     /// Who answers for every issuer.
     pub(super) issuer: Arc<DemoIssuer>,
+    /// Who is asked about ids and tokens.
+    inquiries: Inquiries,
+    /// Issuers under names of their own.
+    farm: Option<Farm>,
     /// What the proxy remembers.
     pub(super) store: Arc<DrillStore>,
     /// The conf in force.
@@ -68,8 +78,11 @@ impl Here {
     pub(super) fn end(self) {
         self.proxy.shutdown_background();
         drop(self.process);
+        drop(self.crew);
         drop(self.upstream);
         drop(self.issuer);
+        drop(self.inquiries);
+        drop(self.farm);
         self.beside.shutdown_background();
         drop(self.folder);
     }
@@ -97,8 +110,21 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
     let conf = rewritten(&root.root, base, &origin, &mut vault).map_err(Failure::new)?;
     let now = tools.clock.now();
     let workers = bench.threads.map(usize::from);
-    let mut grounds = Grounds { upstream: &origin, issuer: &issuer, vault: &mut vault, now, threads: workers };
-    let Fresh { conf, keyring, scopes, notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
+    let inquiries = beside.block_on(Inquiries::start(loopback())).map_err(cannot("start who is asked"))?;
+    let hosts = Some(Hosts::of(&conf)).filter(|hosts| !hosts.is_empty());
+    let farm = hosts.map(|hosts| beside.block_on(Farm::start(hosts, loopback(), Arc::clone(&tools.clock)))).transpose();
+    let farm = farm.map_err(|why| Failure::new(format!("cannot start the issuers that serve their own keys: {why}")))?;
+    let mut grounds = Grounds {
+        upstream: &origin,
+        issuer: &issuer,
+        inquiries: &inquiries,
+        farm: farm.as_ref(),
+        vault: &mut vault,
+        now,
+        disk: bench.disk,
+        threads: workers,
+    };
+    let Fresh { conf, door, keyring, scopes, mut notes } = freshened(conf, &mut grounds).map_err(Failure::new)?;
     let path = folder.0.join("countersign.json");
     std::fs::write(&path, format!("{conf:#}")).map_err(cannot("write the conf"))?;
 
@@ -112,14 +138,24 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         return Err(Failure::new(format!("the conf takes {most} connections from one address; --connections says {}", bench.connections)));
     }
     let workers = service::threads(&plan);
-    let proxy = threads(workers, "countersign")?;
-    let store = Arc::new(DrillStore::new(now));
+    let (proxy, crew) = (service::house().map_err(Failure::new)?, Crew::start(workers).map_err(Failure::new)?);
+    let store = if bench.disk {
+        // Like one that was made an hour ago: what was made before a store was is refused, since it may have been spent.
+        let clock = Arc::new(LateClock::new(Arc::clone(&machine.clock), DrillStore::AGE));
+        let tools =
+            StoreTools { clock: Arc::clone(&clock) as Arc<dyn Clock>, random: Arc::clone(&machine.random), observer: Arc::new(Silent) };
+        let opened = beside.block_on(plan.state.open(&tools)).map_err(Failure::new)?;
+        clock.catch_up();
+        Arc::new(DrillStore::before(opened))
+    } else {
+        Arc::new(DrillStore::new(now))
+    };
     let state = Arc::clone(&store) as Arc<dyn StateStore>;
     let random = Arc::clone(&machine.random);
     let clock = Arc::clone(&machine.clock);
     // Records are written as they would be, and then thrown away.
     let audit: Box<dyn io::Write + Send> = Box::new(io::sink());
-    let process = proxy.block_on(Process::start_over(state, &plan, machine, Some(audit), &Workers::Here(workers))).map_err(Failure::new)?;
+    let process = proxy.block_on(Process::start_over(state, &plan, machine, Some(audit), &crew.workers())).map_err(Failure::new)?;
     let address = *process.addresses().first().ok_or_else(|| Failure::new("the proxy listens nowhere"))?;
     proxy.block_on(async {
         let ready = async {
@@ -131,7 +167,11 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         let _ = tokio::time::timeout(Duration::from_secs(10), ready).await;
     });
 
-    let target = Target::at(address);
+    if bench.http2 && !door.http2 {
+        return Err(Failure::new("the first listener of the conf says `h2: false`; leave --http2 out"));
+    }
+    let target = Target::at(address).speaking(bench.http2, door.ca.as_deref()).map_err(Failure::new)?;
+    let protocol = ("protocol".to_owned(), target.protocol());
     let mut means = Means {
         keyring,
         issuer: Some(Arc::clone(&issuer)),
@@ -143,12 +183,14 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         headers: bench.header.clone(),
         random,
     };
-    for (session, shots) in openings(&conf, &means, SESSIONS.min(u64::from(bench.callers)), tools.clock.now()) {
-        let opened = beside.block_on(cookies(&target, shots, bench.timeout.seconds().duration()));
-        if !opened.is_empty() {
-            means.keyring.hold(&session, Holder::Sessions(opened.into()));
-        }
+    let (count, now) = (SESSIONS.min(u64::from(bench.callers)), tools.clock.now());
+    let opened = openings(&conf, &means, count, now).into_iter();
+    let opened = opened.map(|(session, shots)| (session, beside.block_on(cookies(&target, shots, bench.timeout.seconds().duration()))));
+    let kept = beside.block_on(kept(&conf, &means, opened.collect(), &*store, (count, now))).map_err(Failure::new)?;
+    for (session, cookies) in kept.cookies {
+        means.keyring.hold(&session, Holder::Sessions(Arc::new(cookies)));
     }
+    notes.extend(kept.notes);
     let Lanes { lanes, left_out } = Lanes::of(&conf, &means, &bench.rule);
     bench.ready(&lanes, &left_out)?;
     let bare = Some(bare(None, &target.authority).map_err(Failure::new)?);
@@ -161,8 +203,21 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         left_out,
         notes,
         subject: format!("{}, with fresh keys, on loopback, {workers} worker threads", written.display()),
-        conf: described(&conf, written),
-        here: Some(Here { process: Arc::new(process), proxy, beside, issuer, store, conf: path, storm, upstream, folder }),
+        conf: described(&conf, written).into_iter().chain([protocol]).collect(),
+        here: Some(Here {
+            process: Arc::new(process),
+            proxy,
+            crew,
+            beside,
+            issuer,
+            inquiries,
+            farm,
+            store,
+            conf: path,
+            storm,
+            upstream,
+            folder,
+        }),
     })
 }
 

@@ -133,6 +133,12 @@ impl Hats {
         Ok(())
     }
 
+    /// The key of the HAT `name`; `None` when there is no such HAT.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<Arc<SigningKey>> {
+        self.0.office.lock().keys.get(name).cloned()
+    }
+
     /// How often `path` was asked for, at all HATs together.
     #[must_use]
     pub fn asked(&self, path: &str) -> usize {

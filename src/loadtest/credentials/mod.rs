@@ -2,8 +2,10 @@
 //!
 //! Never here: a key that was not made for the load test or handed in for it; a judgement of a credential.
 
+pub mod checked;
 pub mod contract;
 pub mod gigya;
+pub mod hat;
 pub mod janrain;
 pub mod opaque;
 pub mod pair;

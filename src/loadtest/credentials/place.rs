@@ -17,6 +17,10 @@ pub enum Place {
     Query(String),
     /// The same, as `Bearer TEXT`.
     QueryBearer(String),
+    /// A field of a form that is the body.
+    Form(String),
+    /// Behind this text, in a place that is no header field.
+    Behind(Box<Self>, String),
 }
 
 impl Place {
@@ -28,12 +32,20 @@ impl Place {
             other => other,
         };
         let named = |key: &str| one.and_then(|one| one.get(key)).and_then(Value::as_str).map(str::to_owned);
-        let prefix = || named("prefix").unwrap_or_default();
-        None.or_else(|| named("header").map(|name| Self::Header(name, prefix())))
+        let prefix = named("prefix");
+        if let Some(name) = named("header") {
+            return Self::Header(name, prefix.unwrap_or_default());
+        }
+        let place = None
             .or_else(|| named("cookie").map(Self::Cookie))
             .or_else(|| named("query").map(Self::Query))
             .or_else(|| named("query_bearer").map(Self::QueryBearer))
-            .unwrap_or(Self::Bearer)
+            .or_else(|| named("form").map(Self::Form))
+            .unwrap_or(Self::Bearer);
+        match prefix {
+            Some(prefix) => Self::Behind(Box::new(place), prefix),
+            None => place,
+        }
     }
 
     /// `text` in this place.
@@ -44,6 +56,8 @@ impl Place {
             Self::Header(name, prefix) => Presented::header(name, format!("{prefix}{text}")),
             Self::Cookie(name) => Presented { cookies: vec![(name.clone(), text)], ..Presented::default() },
             Self::Query(name) => Presented { query: vec![(name.clone(), text)], ..Presented::default() },
+            Self::Form(name) => Presented { form: vec![(name.clone(), text)], ..Presented::default() },
+            Self::Behind(place, prefix) => place.hold(format!("{prefix}{text}")),
             Self::QueryBearer(name) => Presented { query: vec![(name.clone(), format!("Bearer {text}"))], ..Presented::default() },
         }
     }
@@ -68,10 +82,18 @@ mod tests {
             ),
             (json!({ "cookie": "c" }), Place::Cookie("c".into()), "a cookie"),
             (json!({ "query_bearer": "a" }), Place::QueryBearer("a".into()), "a bearer in the query"),
+            (json!({ "form": "a" }), Place::Form("a".into()), "a form"),
+            (
+                json!({ "cookie": "c", "prefix": "v1." }),
+                Place::Behind(Box::new(Place::Cookie("c".into())), "v1.".into()),
+                "a prefix elsewhere",
+            ),
         ];
         for (from, expected, shows) in cases {
             assert_eq!(Place::first(Some(&from)), expected, "{shows}");
         }
+        let behind = Place::Behind(Box::new(Place::Form("a".into())), "v1.".into());
+        assert_eq!(behind.hold("t".into()).form, [("a".to_owned(), "v1.t".to_owned())]);
         assert_eq!(Place::QueryBearer("a".into()).hold("t".into()).query, [("a".to_owned(), "Bearer t".to_owned())]);
     }
 }

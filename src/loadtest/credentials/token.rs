@@ -54,6 +54,12 @@ pub fn store_and_issuer(settings: &Value) -> Option<(String, String)> {
     }
 }
 
+/// Who signs for `issuer` as a conf names it: one of its hosts where it names all of a domain.
+#[must_use]
+pub fn host_of(issuer: &str) -> String {
+    issuer.strip_prefix("*.").map_or_else(|| issuer.to_owned(), |domain| format!("bench.{domain}"))
+}
+
 impl TokenPresenter {
     /// For a `jwt` authenticator with these settings, whose tokens `signer` signs; they have `scopes` and `claims` besides.
     ///
@@ -75,9 +81,8 @@ impl TokenPresenter {
         };
         let text = |name: &str, default: &str| settings.get(name).and_then(Value::as_str).unwrap_or(default).to_owned();
         let (_, issuer) = store_and_issuer(settings).ok_or("the authenticator names no issuer")?;
-        let issuer = issuer.strip_prefix("*.").map_or(issuer.clone(), |domain| format!("bench.{domain}"));
         let mut base = Map::new();
-        put(&mut base, "iss", issuer.into());
+        put(&mut base, "iss", host_of(&issuer).into());
         if let Some(audience) = settings.get("audience").into_iter().flat_map(listed).next().filter(|audience| *audience != "none") {
             put(&mut base, "aud", audience.into());
         }

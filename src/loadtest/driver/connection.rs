@@ -1,17 +1,21 @@
-//! One connection of the load: HTTP/1.1, one request at a time, opened again when the proxy closes it.
+//! One connection of the load: HTTP/1.1 or HTTP/2, in plaintext or over TLS, one request at a time, opened again when the proxy closes it.
 //!
-//! Not here: TLS, HTTP/2, retries. A request that got no answer is counted as that.
+//! Not here: several requests at a time on one connection, retries. A request that got no answer is counted as that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
-use http::{HeaderName, HeaderValue};
+use http::header::{HOST, SET_COOKIE};
+use http::{HeaderName, HeaderValue, Response, Uri};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsConnector;
 
 use crate::loadtest::lane::{Answer, Shot};
 use crate::loadtest::target::Target;
@@ -35,9 +39,40 @@ pub(super) struct Connection {
 }
 
 struct Open {
-    sender: SendRequest<Full<Bytes>>,
+    sender: Sender,
     /// Moves the bytes; ends with the connection.
     engine: JoinHandle<()>,
+}
+
+/// Takes requests, in one of two protocols.
+enum Sender {
+    One(http1::SendRequest<Full<Bytes>>),
+    Two(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Sender {
+    async fn ready(&mut self) -> bool {
+        match self {
+            Self::One(sender) => sender.ready().await.is_ok(),
+            Self::Two(sender) => sender.ready().await.is_ok(),
+        }
+    }
+
+    async fn send(&mut self, shot: Shot) -> Option<Response<Incoming>> {
+        match self {
+            Self::One(sender) => sender.send_request(shot).await.ok(),
+            Self::Two(sender) => sender.send_request(with_authority(shot)?).await.ok(),
+        }
+    }
+}
+
+/// `shot` as HTTP/2 has it: the host stands in the target (RFC 9113 section 8.3.1).
+fn with_authority(mut shot: Shot) -> Option<Shot> {
+    let host = shot.headers_mut().remove(HOST)?;
+    let target = shot.uri().path_and_query()?.clone();
+    let uri = Uri::builder().scheme("https").authority(host.as_bytes()).path_and_query(target).build().ok()?;
+    *shot.uri_mut() = uri;
+    Some(shot)
 }
 
 impl Drop for Open {
@@ -57,7 +92,7 @@ impl Connection {
     /// Sees to it that a request can be sent at once. `false` when the proxy takes no connection.
     pub(super) async fn ready(&mut self) -> bool {
         if let Some(open) = self.open.as_mut()
-            && open.sender.ready().await.is_ok()
+            && open.sender.ready().await
         {
             return true;
         }
@@ -70,19 +105,37 @@ impl Connection {
     async fn connect(target: &Target) -> Option<Open> {
         let stream = TcpStream::connect(target.address).await.ok()?;
         stream.set_nodelay(true).ok()?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let engine = tokio::spawn(async move {
-            // How a connection ends shows in the request that got no answer.
-            let _ = connection.await;
-        });
-        sender.ready().await.ok()?;
-        Some(Open { sender, engine })
+        match &target.tls {
+            None => Self::speak(stream, target.http2).await,
+            Some(tls) => {
+                let connecting = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.name.clone(), stream);
+                let stream = connecting.await.ok()?;
+                // A proxy that offers only the other protocol is not measured in it unnoticed.
+                let chosen = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                if chosen == target.http2 { Self::speak(stream, target.http2).await } else { None }
+            }
+        }
+    }
+
+    async fn speak<S>(stream: S, http2: bool) -> Option<Open>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // How a connection ends shows in the request that got no answer.
+        let (mut sender, engine) = if http2 {
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.ok()?;
+            (Sender::Two(sender), tokio::spawn(async move { drop(connection.await) }))
+        } else {
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
+            (Sender::One(sender), tokio::spawn(async move { drop(connection.await) }))
+        };
+        sender.ready().await.then_some(Open { sender, engine })
     }
 
     /// Sends `shot`, and returns name and value of the first cookie that its answer sets.
     pub(super) async fn cookie(&mut self, shot: Shot) -> Option<(String, String)> {
         let open = self.open.as_mut()?;
-        let response = tokio::time::timeout(self.timeout, open.sender.send_request(shot)).await.ok()?.ok()?;
+        let response = tokio::time::timeout(self.timeout, open.sender.send(shot)).await.ok()??;
         // The body is left where it is, so nothing else may come over this connection.
         self.open = None;
         let cookie = response.headers().get(SET_COOKIE)?.to_str().ok()?;
@@ -102,8 +155,8 @@ impl Connection {
     }
 }
 
-async fn exchange(sender: &mut SendRequest<Full<Bytes>>, shot: Shot, marker: Option<&Marker>) -> Option<Answer> {
-    let response = sender.send_request(shot).await.ok()?;
+async fn exchange(sender: &mut Sender, shot: Shot, marker: Option<&Marker>) -> Option<Answer> {
+    let response = sender.send(shot).await?;
     let (head, mut body) = response.into_parts();
     let mut read = 0_usize;
     while let Some(frame) = body.frame().await {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::demo::issuer::DemoIssuer;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
+use crate::loadtest::fresh::checks::Checks;
 
 /// Callers that every store of pairs knows; load takes turns among them.
 pub const CALLERS: u64 = 100;
@@ -51,8 +52,21 @@ pub enum Holder {
     Pairs(Arc<Pairs>),
     /// It holds this symmetric key, as text.
     Text(Arc<str>),
-    /// It has opened these sessions: a cookie's name and value each.
-    Sessions(Arc<[(String, String)]>),
+    /// It knows these sessions.
+    Sessions(Arc<Cookies>),
+    /// It believes these HATs: each a name and its key.
+    Hats(Arc<[(String, Arc<SigningKey>)]>),
+    /// It asks this endpoint.
+    Checks(Arc<Checks>),
+}
+
+/// Cookies of sessions: a name and a value each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cookies {
+    /// Good ones.
+    pub good: Vec<(String, String)>,
+    /// Ones that have ended.
+    pub expired: Vec<(String, String)>,
 }
 
 /// Pairs of id and secret.
@@ -102,9 +116,27 @@ impl Keyring {
         }
     }
 
+    /// The HATs that the authenticator `name` believes.
+    #[must_use]
+    pub fn hats(&self, name: &str) -> Option<Arc<[(String, Arc<SigningKey>)]>> {
+        match self.0.get(name) {
+            Some(Holder::Hats(hats)) => Some(Arc::clone(hats)),
+            _ => None,
+        }
+    }
+
+    /// The endpoint that the authenticator `name` asks.
+    #[must_use]
+    pub fn checks(&self, name: &str) -> Option<Arc<Checks>> {
+        match self.0.get(name) {
+            Some(Holder::Checks(checks)) => Some(Arc::clone(checks)),
+            _ => None,
+        }
+    }
+
     /// The sessions of the authenticator `name`.
     #[must_use]
-    pub fn sessions(&self, name: &str) -> Option<Arc<[(String, String)]>> {
+    pub fn sessions(&self, name: &str) -> Option<Arc<Cookies>> {
         match self.0.get(name) {
             Some(Holder::Sessions(sessions)) => Some(Arc::clone(sessions)),
             _ => None,

@@ -15,14 +15,8 @@ use crate::demo::credentials::server_key;
 use crate::demo::issuer::DemoIssuer;
 use crate::domain::{Random, Seconds, Timestamp};
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
-use crate::loadtest::credentials::gigya::{GigyaPresenter, GigyaRequestPresenter, GigyaSessionPresenter};
-use crate::loadtest::credentials::janrain::JanrainPresenter;
-use crate::loadtest::credentials::opaque::OpaquePresenter;
-use crate::loadtest::credentials::pair::PairPresenter;
-use crate::loadtest::credentials::session::SessionPresenter;
-use crate::loadtest::credentials::ticket::TicketPresenter;
-use crate::loadtest::credentials::token::{TokenPresenter, algorithms, store_and_issuer};
 use crate::loadtest::fresh::keyring::Keyring;
+use crate::loadtest::fresh::presenters::Presenters;
 use crate::loadtest::fresh::sections::{BARE, listed};
 use crate::loadtest::lane::{Arm, Expected, Lane, Lasting, Maker, Shot, Supply};
 use crate::loadtest::mix::{Kind, Mix};
@@ -66,7 +60,7 @@ impl Lanes {
     #[must_use]
     pub fn of(conf: &Value, means: &Means, only: &[String]) -> Self {
         let mut lanes = Self::default();
-        let mut presenters = Presenters { conf, means, made: Vec::new() };
+        let mut presenters = Presenters::new(conf, means);
         for rule in conf.get("rules").and_then(Value::as_array).into_iter().flatten() {
             let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
             if name == "countersign-bench" || (!only.is_empty() && !only.iter().any(|each| each == name)) {
@@ -108,7 +102,7 @@ pub fn bare(path: Option<&str>, authority: &str) -> Result<Shot, String> {
 /// a rule of the conf opens in exchange for credentials that can be made here.
 #[must_use]
 pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<(String, Vec<Shot>)> {
-    let mut presenters = Presenters { conf, means, made: Vec::new() };
+    let mut presenters = Presenters::new(conf, means);
     let mut found: Vec<(String, Vec<Shot>)> = Vec::new();
     for rule in conf.get("rules").and_then(Value::as_array).into_iter().flatten() {
         let session = rule.get("serve").and_then(|serve| serve.get("session.open")).and_then(|open| open.get("session"));
@@ -125,10 +119,33 @@ pub fn openings(conf: &Value, means: &Means, count: u64, now: Timestamp) -> Vec<
     found
 }
 
+/// The host, without a port, at which the authenticator `name` is asked first.
+pub(super) fn host_at(conf: &Value, means: &Means, name: &str) -> Option<String> {
+    let rules = conf.get("rules").and_then(Value::as_array)?;
+    let rule = rules.iter().find(|rule| ways(rule).is_ok_and(|ways| ways.iter().flatten().any(|each| each == name)))?;
+    let (_, authority) = sent_to(rule, means);
+    let host = authority.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    Some(host.map_or(authority.as_str(), |(host, _)| host).to_ascii_lowercase())
+}
+
+/// Services that grant something to whoever is proven, as often as asked, and ask for nothing else.
+const GRANTING: [&str; 2] = ["ticket.mint", "session.open"];
+
+/// The service of ours that answers `rule`, if one does.
+fn served(rule: &Value) -> Option<&str> {
+    match rule.get("serve")? {
+        Value::String(name) => Some(name),
+        settings => settings.as_object()?.keys().next().map(String::as_str),
+    }
+}
+
 /// Every way through the requirement of `rule`: authenticators that must all be satisfied.
 fn ways(rule: &Value) -> Result<Vec<Vec<String>>, String> {
-    if rule.get("forward").is_none() {
-        return Err("the proxy answers it itself".to_owned());
+    match served(rule) {
+        Some(service) if !GRANTING.contains(&service) => return Err(format!("the proxy answers it itself, by `{service}`")),
+        // A refusal must be known by its status where nobody but the proxy answers.
+        Some(_) if rule.get("system").is_some() => return Err("the proxy answers it itself, in the words of its system".to_owned()),
+        _ => {}
     }
     if rule.get("harvest").is_some() {
         return Err("it keeps credentials that the service behind would have to give".to_owned());
@@ -160,63 +177,6 @@ fn admits_anyone(requirement: &Value) -> bool {
         || requirement.get("optional").is_some()
         || branches("any").is_some_and(|branches| branches.iter().any(admits_anyone))
         || branches("all").is_some_and(|branches| branches.iter().all(admits_anyone))
-}
-
-/// Makes each presenter once, although several rules may ask for it.
-struct Presenters<'c> {
-    conf: &'c Value,
-    means: &'c Means,
-    made: Vec<(String, Result<(Arc<dyn Presenter>, &'static str), String>)>,
-}
-
-impl Presenters<'_> {
-    fn of(&mut self, name: &str) -> Result<(Arc<dyn Presenter>, &'static str), String> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| known == name) {
-            return made.clone();
-        }
-        let made = self.make(name);
-        self.made.push((name.to_owned(), made.clone()));
-        made
-    }
-
-    fn make(&self, name: &str) -> Result<(Arc<dyn Presenter>, &'static str), String> {
-        let written = self.conf.get("authenticators").and_then(|all| all.get(name)).and_then(Value::as_object);
-        let beside = ["cache", "renew"];
-        let (scheme, settings) = written
-            .and_then(|written| written.iter().find(|(key, _)| !beside.contains(&key.as_str())))
-            .ok_or_else(|| format!("there is no authenticator `{name}`"))?;
-        let means = self.means;
-        let ring = &means.keyring;
-        let store = settings.get("keys").and_then(Value::as_str).unwrap_or_default();
-        let unknown = || format!("no keys for `{store}`: its kind of key source has no stand-in, or none was handed in");
-        let pairs = || ring.pairs(store).ok_or_else(unknown);
-        let text = || ring.text(store).ok_or_else(unknown);
-        let random = || Arc::clone(&means.random);
-        Ok(match scheme.as_str() {
-            "server_key" => (Arc::new(PairPresenter::server_key(settings, pairs()?)), "server_key"),
-            "key_pair" => (Arc::new(PairPresenter::key_pair(settings, pairs()?)), "key_pair"),
-            "jwt" => {
-                let (store, _) = store_and_issuer(settings).ok_or("it names no issuer")?;
-                let signer = ring.signer(name, &algorithms(settings)).or_else(|| ring.signer(&store, &algorithms(settings)));
-                let signer = signer.ok_or_else(|| format!("no key that signs for `{store}`"))?;
-                (Arc::new(TokenPresenter::new(settings, signer, &means.scopes, &means.claims, random())?), "jwt")
-            }
-            "ticket" => (Arc::new(TicketPresenter::new(name, settings, &text()?, &means.scopes, random())?), "ticket"),
-            "introspection" => {
-                let issuer = means.issuer.clone().ok_or("nobody stands in for its issuer")?;
-                (Arc::new(OpaquePresenter::new(settings, issuer, &means.scopes, random())), "introspection")
-            }
-            "gigya" => (Arc::new(GigyaPresenter::new(settings, &text()?, &*means.random)?), "gigya"),
-            "gigya_session" => (Arc::new(GigyaSessionPresenter::new(settings, &text()?, &*means.random)?), "gigya_session"),
-            "gigya_request" => (Arc::new(GigyaRequestPresenter::new(settings, |store| ring.text(store), random())?), "gigya_request"),
-            "janrain_signature" => (Arc::new(JanrainPresenter::new(settings, pairs()?, random())), "janrain_signature"),
-            "session" => {
-                let sessions = ring.sessions(name).ok_or("no rule opens sessions of this kind for credentials that can be made here")?;
-                (Arc::new(SessionPresenter::new(sessions, random())), "session")
-            }
-            other => return Err(format!("credentials of scheme `{other}` cannot be made here; bring them with --url and --credentials")),
-        })
-    }
 }
 
 /// Requests of one kind.
@@ -259,7 +219,10 @@ fn template(rule: &Value, way: &[String], presenters: &mut Presenters<'_>) -> Re
 pub(super) fn sent_to(rule: &Value, means: &Means) -> (Asked, String) {
     let matched = rule.get("match");
     let first = |key: &str| matched.and_then(|matched| matched.get(key)).into_iter().flat_map(listed).next();
-    let asked = Asked { method: first("methods").unwrap_or("GET").to_owned(), path: example(first("paths").unwrap_or("/")) };
+    let asked = Asked {
+        method: first("methods").unwrap_or(if served(rule).is_some() { "POST" } else { "GET" }).to_owned(),
+        path: example(first("paths").unwrap_or("/")),
+    };
     (asked, first("hosts").map_or_else(|| means.authority.clone(), |host| host.replacen("*.", "bench.", 1)))
 }
 
@@ -301,10 +264,12 @@ fn lane(label: &str, rule: &Value, way: &[String], presenters: &mut Presenters<'
         if !sent {
             continue;
         }
-        let expected = match kind {
-            Kind::Good => Expected::Passes,
-            Kind::Absent if open => Expected::Passes,
-            _ => Expected::Refused,
+        let passes = kind == Kind::Good || kind == Kind::Absent && open;
+        let expected = match (passes, served(rule).is_some()) {
+            (true, false) => Expected::Passes,
+            (false, false) => Expected::Refused,
+            (true, true) => Expected::Served,
+            (false, true) => Expected::Unserved,
         };
         let template = Template { kind, offset, ..good.clone() };
         let supply = Supply::new(Box::new(template), lasting, callers);
@@ -359,7 +324,7 @@ fn request(method: &str, path: &str, authority: &str, presented: Presented) -> R
 mod tests {
     use serde_json::json;
 
-    use super::{admits_anyone, example, through};
+    use super::{admits_anyone, example, through, ways};
 
     #[test]
     fn every_way_through_a_requirement_is_found() {
@@ -376,6 +341,21 @@ mod tests {
         for (requirement, expected, open, shows) in cases {
             assert_eq!(through(&requirement), expected, "{shows}");
             assert_eq!(admits_anyone(&requirement), open, "{shows}");
+        }
+    }
+
+    #[test]
+    fn what_the_proxy_answers_itself_is_sent_only_where_a_refusal_is_known() {
+        let cases = [
+            (json!({ "authenticate": "a", "forward": "app" }), true, "forwarded"),
+            (json!({ "authenticate": "a", "serve": "ticket.mint" }), true, "a service that grants something"),
+            (json!({ "authenticate": "a", "serve": { "session.open": { "session": "b" } } }), true, "with settings"),
+            (json!({ "authenticate": "a", "serve": "session.close" }), false, "one that takes something away"),
+            (json!({ "authenticate": "a", "serve": "ticket.mint", "system": "gigya" }), false, "a system that may refuse with 200"),
+            (json!({ "authenticate": "none", "serve": "ticket.mint" }), false, "for nobody in particular"),
+        ];
+        for (rule, sent, shows) in cases {
+            assert_eq!(ways(&rule).is_ok(), sent, "{shows}");
         }
     }
 

@@ -10,9 +10,13 @@ use crate::demo::issuer::DemoIssuer;
 use crate::domain::{Secret, Timestamp};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::mint::SigningKey;
-use crate::loadtest::fresh::keyring::{CALLERS, Holder, Keyring, Pairs, Signer};
+use crate::loadtest::fresh::checks::Checks;
+use crate::loadtest::fresh::door::Door;
+use crate::loadtest::fresh::farm::Farm;
+use crate::loadtest::fresh::inquiries::Inquiries;
+use crate::loadtest::fresh::keyring::{Holder, Keyring, Signer};
+use crate::loadtest::fresh::records;
 use crate::loadtest::fresh::vault::Vault;
-use crate::verify::keys::digest::{Pepper, digest_text};
 
 /// Where requests without a credential go; nothing of anybody's begins like this.
 pub const BARE: &str = "/.countersign-bench/bare";
@@ -23,10 +27,16 @@ pub struct Grounds<'g> {
     pub upstream: &'g str,
     /// Who answers for every issuer.
     pub issuer: &'g Arc<DemoIssuer>,
+    /// Who is asked about ids and tokens.
+    pub inquiries: &'g Inquiries,
+    /// Issuers under names of their own, where the conf believes any.
+    pub farm: Option<&'g Farm>,
     /// Secrets and files.
     pub vault: &'g mut Vault,
     /// Now.
     pub now: Timestamp,
+    /// Whether state is kept on disk, and not in memory.
+    pub disk: bool,
     /// Worker threads, unless the conf's own number.
     pub threads: Option<usize>,
 }
@@ -35,6 +45,8 @@ pub struct Grounds<'g> {
 pub struct Fresh {
     /// The conf.
     pub conf: Value,
+    /// How clients come in.
+    pub door: Door,
     /// The other half of its keys.
     pub keyring: Keyring,
     /// Every scope that a rule asks for.
@@ -52,7 +64,7 @@ pub fn freshened(mut conf: Value, grounds: &mut Grounds<'_>) -> Result<Fresh, St
     let mut notes = Vec::new();
     let scopes = scopes_of(&conf);
     let root = conf.as_object_mut().ok_or("the conf is no mapping")?;
-    surroundings(root, grounds, &mut notes);
+    let door = surroundings(root, grounds, &mut notes)?;
     let mut keyring = Keyring::default();
     let issuers = root.get("issuers").cloned().unwrap_or_default();
     let wanted = Wanted { algorithms: algorithms_wanted(root), scopes };
@@ -65,16 +77,13 @@ pub fn freshened(mut conf: Value, grounds: &mut Grounds<'_>) -> Result<Fresh, St
     }
     authenticators(root, grounds, &mut keyring, &mut notes)?;
     renewers(root, grounds)?;
-    Ok(Fresh { conf, keyring, scopes: wanted.scopes, notes })
+    Ok(Fresh { conf, door, keyring, scopes: wanted.scopes, notes })
 }
 
 /// Everything around rules and keys.
-fn surroundings(root: &mut Map<String, Value>, grounds: &Grounds<'_>, notes: &mut Vec<String>) {
-    let one = json!([{ "address": "127.0.0.1:0" }]);
-    if root.get("listeners").is_some_and(|listeners| listeners.to_string().contains("\"tls\"")) {
-        notes.push("clients come in plaintext on loopback: the cost of TLS is not in the figures".to_owned());
-    }
-    root.insert("listeners".to_owned(), one);
+fn surroundings(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>, notes: &mut Vec<String>) -> Result<Door, String> {
+    let door = Door::in_place_of(root.get("listeners"), grounds.vault)?;
+    root.insert("listeners".to_owned(), json!([door.listener.clone()]));
     root.remove("admin");
     let mut first = None;
     for (name, upstream) in root.get_mut("upstreams").and_then(Value::as_object_mut).into_iter().flatten() {
@@ -93,7 +102,15 @@ fn surroundings(root: &mut Map<String, Value>, grounds: &Grounds<'_>, notes: &mu
     }
     root.insert("governor".to_owned(), "off".into());
     match root.get("state").and_then(|state| state.as_object()).and_then(|state| state.keys().next()).map(String::as_str) {
-        Some("memory") => {}
+        Some("memory") if !grounds.disk => {}
+        kind if grounds.disk => {
+            let written = root.get("state").and_then(|state| state.get("embedded")).cloned();
+            let mut settings = written.filter(Value::is_object).unwrap_or_else(|| json!({}));
+            put(&mut settings, "path", "state/countersign.redb");
+            let instead = kind.filter(|kind| *kind != "embedded").map(|kind| format!(" instead of in `{kind}`")).unwrap_or_default();
+            notes.push(format!("state is kept on disk{instead}, in a folder for temporary files: that disk is in the figures"));
+            root.insert("state".to_owned(), json!({ "embedded": settings }));
+        }
         kind => {
             notes.push(format!("state is kept in memory instead of `{}`, so that nothing is left behind", kind.unwrap_or("embedded")));
             root.insert("state".to_owned(), json!({ "memory": {} }));
@@ -101,6 +118,11 @@ fn surroundings(root: &mut Map<String, Value>, grounds: &Grounds<'_>, notes: &mu
     }
     // Fixed addresses lead to others than the stand-ins, and their authorities are none of ours.
     root.remove("outbound");
+    if let Some(farm) = grounds.farm {
+        let ca = grounds.vault.file("farm.pem", farm.pem())?;
+        root.insert("outbound".to_owned(), json!({ "ca": ca, "resolve": farm.addresses() }));
+        notes.push("issuers with keys under their own names are stand-ins on loopback, asked over TLS".to_owned());
+    }
     root.insert("watch".to_owned(), false.into());
     root.insert("drain_delay".to_owned(), "0s".into());
     root.insert("grace".to_owned(), "1s".into());
@@ -111,6 +133,7 @@ fn surroundings(root: &mut Map<String, Value>, grounds: &Grounds<'_>, notes: &mu
         let forward = first.unwrap_or_default();
         rules.push(json!({ "name": "countersign-bench", "match": { "paths": [BARE] }, "authenticate": "none", "forward": forward }));
     }
+    Ok(door)
 }
 
 /// Every algorithm that an authenticator asks for by name.
@@ -148,19 +171,26 @@ fn key_store(store: &mut Value, issuers: &Value, wanted: &Wanted, grounds: &mut 
         }
         "pinned" => pinned(settings, &wanted.algorithms, grounds).map(Some),
         "issued" => issued(settings, issuers, grounds),
-        "server_keys" => server_keys(settings, &wanted.scopes, grounds).map(Some),
+        "server_keys" => records::server_keys(settings, &wanted.scopes, grounds).map(Some),
+        "server_key_lookup" => records::lookup(settings, &wanted.scopes, grounds).map(Some),
         "mac" | "gigya_secret" => {
             let first = settings.get("secrets").unwrap_or(settings);
             let first = first.as_array().and_then(|several| several.first()).unwrap_or(first);
             Ok(grounds.vault.content(first).map(|text| Holder::Text(text.into())))
         }
-        "janrain_clients" => janrain_clients(settings, grounds).map(Some),
-        // A look-up service and the HATs themselves have no stand-in here; their lanes are left out, and said to be.
+        "janrain_clients" => records::janrain_clients(settings, grounds).map(Some),
+        // Each issuer is asked under its own name, and led to a stand-in by `outbound`.
+        "issuer_key" => {
+            if let Some(members) = settings.as_object_mut() {
+                members.remove("ca");
+            }
+            Ok(None)
+        }
         _ => Ok(None),
     }
 }
 
-fn put(settings: &mut Value, key: &str, value: impl Into<Value>) {
+pub(super) fn put(settings: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(members) = settings.as_object_mut() {
         members.insert(key.to_owned(), value.into());
     }
@@ -219,48 +249,6 @@ fn issued(settings: &Value, issuers: &Value, grounds: &Grounds<'_>) -> Result<Op
     Ok(Some(Holder::Signers(vec![(key.algorithm(), Signer::Key(Arc::new(key)))])))
 }
 
-/// Ids and secrets: the good ones, and one more.
-fn fresh_pairs(vault: &Vault) -> Pairs {
-    let pair = |name: String| (name, vault.text().replace(['=', '+', '/'], "-"));
-    Pairs { good: (0..CALLERS).map(|number| pair(format!("caller-{number}"))).collect(), expired: pair("gone".to_owned()) }
-}
-
-fn server_keys(settings: &mut Value, scopes: &[String], grounds: &mut Grounds<'_>) -> Result<Holder, String> {
-    let reference = settings.get("pepper").ok_or("a store of server keys has a pepper")?;
-    let pepper = grounds.vault.content(reference).ok_or("the pepper was not made")?;
-    let pepper = Pepper::new(&Secret::new(pepper.as_bytes().to_vec())).ok_or("the pepper is too short")?;
-    let pairs = fresh_pairs(grounds.vault);
-    let record = |(id, secret): &(String, String), expires: Option<i64>| {
-        let mut record = json!({ "id": id, "secrets": [digest_text(&pepper.digest(id, secret.as_bytes()))], "scopes": scopes });
-        if let (Some(expires), Some(members)) = (expires, record.as_object_mut()) {
-            members.insert("expires".to_owned(), expires.into());
-        }
-        record.to_string() + "\n"
-    };
-    let mut lines: String = pairs.good.iter().map(|pair| record(pair, None)).collect();
-    lines += &record(&pairs.expired, Some(grounds.now.0.saturating_sub(3_600)));
-    let file = grounds.vault.file("server-keys.jsonl", &lines)?;
-    put(settings, "file", file);
-    Ok(Holder::Pairs(Arc::new(pairs)))
-}
-
-fn janrain_clients(settings: &mut Value, grounds: &mut Grounds<'_>) -> Result<Holder, String> {
-    let pairs = fresh_pairs(grounds.vault);
-    let record = |(id, secret): &(String, String), expires: Option<i64>| {
-        let features = ["owner", "access_issuer", "direct_access", "direct_read_access", "login_client"];
-        let mut record = json!({ "client_id": id, "secrets": [secret], "features": features });
-        if let (Some(expires), Some(members)) = (expires, record.as_object_mut()) {
-            members.insert("expires".to_owned(), expires.into());
-        }
-        record.to_string() + "\n"
-    };
-    let mut lines: String = pairs.good.iter().map(|pair| record(pair, None)).collect();
-    lines += &record(&pairs.expired, Some(grounds.now.0.saturating_sub(3_600)));
-    let file = grounds.vault.file("janrain-clients.jsonl", &lines)?;
-    put(settings, "file", file);
-    Ok(Holder::Pairs(Arc::new(pairs)))
-}
-
 /// Every scope that a rule asks for: in `scopes`, or as `'NAME' in identity.scopes`. Good callers have them all.
 #[must_use]
 pub fn scopes_of(root: &Value) -> Vec<String> {
@@ -302,6 +290,23 @@ fn authenticators(
                 members.remove("ca");
             }
         }
+        if let Some(check) = authenticator.get_mut("token_check") {
+            let checks = Arc::new(Checks::of(check));
+            put(check, "url", grounds.inquiries.check(&checks));
+            if let Some(members) = check.as_object_mut() {
+                members.remove("ca");
+            }
+            keyring.hold(name, Holder::Checks(checks));
+        }
+        if let Some(farm) = grounds.farm {
+            let hats = farm.hats(name);
+            if !hats.is_empty() {
+                keyring.hold(name, Holder::Hats(hats.into()));
+            }
+            if let Some(key) = farm.issuer(name) {
+                keyring.hold(name, Holder::Signers(vec![(key.algorithm(), Signer::Key(key))]));
+            }
+        }
     }
     Ok(())
 }
@@ -309,6 +314,9 @@ fn authenticators(
 /// Token endpoints are the stand-in's; what else renews asks the service behind, which gives nothing.
 fn renewers(root: &mut Map<String, Value>, grounds: &mut Grounds<'_>) -> Result<(), String> {
     for (_, renewer) in root.get_mut("renewers").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let Some(hat) = renewer.get_mut("hat").and_then(Value::as_object_mut) {
+            hat.remove("ca");
+        }
         let Some(settings) = renewer.get_mut("oauth2").and_then(Value::as_object_mut) else { continue };
         settings.retain(|key, _| !matches!(key.as_str(), "issuer" | "client_auth" | "ca") && !key.starts_with("client_key"));
         settings.remove("client_assertion_audience");

@@ -1,5 +1,6 @@
-//! A state store in memory that stops answering when a drill says so.
+//! A state store that stops answering when a drill says so: in memory, or before another one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::state::memory::Memory;
 
 /// The store of a proxy under load.
 pub struct DrillStore {
-    inner: Memory,
+    inner: Arc<dyn StateStore>,
     down: AtomicBool,
 }
 
@@ -21,12 +22,18 @@ impl DrillStore {
     pub const CAPACITY: usize = 4_000_000;
 
     /// How long it has been there, as far as it says: what was made before a store was is refused, since it may have been spent.
-    const AGE: Seconds = Seconds(3_600);
+    pub const AGE: Seconds = Seconds(3_600);
 
     /// An empty one that is there, and says that it was long before `now`.
     #[must_use]
     pub fn new(now: Timestamp) -> Self {
-        Self { inner: Memory::new(Self::CAPACITY, now.minus(Self::AGE)), down: AtomicBool::new(false) }
+        Self::before(Arc::new(Memory::new(Self::CAPACITY, now.minus(Self::AGE))))
+    }
+
+    /// Before `inner`, which is there for good.
+    #[must_use]
+    pub fn before(inner: Arc<dyn StateStore>) -> Self {
+        Self { inner, down: AtomicBool::new(false) }
     }
 
     /// Whether it is away from now on.
@@ -34,8 +41,8 @@ impl DrillStore {
         self.down.store(down, Ordering::Relaxed);
     }
 
-    fn there(&self) -> Result<&Memory, Outage> {
-        if self.down.load(Ordering::Relaxed) { Err(Outage::State) } else { Ok(&self.inner) }
+    fn there(&self) -> Result<&dyn StateStore, Outage> {
+        if self.down.load(Ordering::Relaxed) { Err(Outage::State) } else { Ok(&*self.inner) }
     }
 }
 
@@ -74,6 +81,6 @@ impl StateStore for DrillStore {
     }
 
     async fn ping(&self) -> Result<(), Outage> {
-        self.there().map(|_| ())
+        self.there()?.ping().await
     }
 }

@@ -20,6 +20,15 @@ pub struct Added {
     pub added: i64,
 }
 
+impl Added {
+    /// How many times as long it takes with a credential; `None` where it takes no time without one.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "latencies are far below what a double holds exactly")]
+    pub fn ratio(&self) -> Option<f64> {
+        (0 < self.without).then(|| self.with as f64 / self.without as f64)
+    }
+}
+
 /// The same difference, slice by slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
@@ -70,7 +79,7 @@ fn quartiles(name: &'static str, slices: &[Slice], of: fn((u64, u64)) -> u64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::{added, quartiles};
+    use super::{Added, added, quartiles};
     use crate::loadtest::measure::latencies::Latencies;
     use crate::loadtest::measure::tally::Slice;
 
@@ -83,6 +92,9 @@ mod tests {
         (0..1_000).for_each(|_| with.record(130_000));
         let p99 = added(&with, &without).into_iter().find(|added| added.name == "p99").unwrap();
         assert!((29_700..30_300).contains(&p99.added), "thirty microseconds: {p99:?}");
+        let ratio = p99.ratio().unwrap();
+        assert!((1.29..1.31).contains(&ratio), "a third longer: {ratio}");
+        assert_eq!(Added { without: 0, ..p99 }.ratio(), None, "nothing is a multiple of nothing");
         let less = added(&without, &with);
         assert!(less.iter().all(|added| added.added < 0), "a difference may be negative, and is told as it is: {less:?}");
     }

@@ -220,17 +220,21 @@ impl Tally {
         if !right {
             return;
         }
+        // What the proxy answers itself is no comparison for what it forwards.
+        let compares = event.expected != Expected::Served;
         match (arm.kind == Kind::Good, event.first) {
+            (true, true) => arm.cold.record(event.latency),
+            (true | false, _) => arm.warm.record(event.latency),
+        }
+        match (arm.kind == Kind::Good && compares, event.first) {
             (true, true) => {
-                arm.cold.record(event.latency);
                 self.cold.record(event.latency);
             }
             (true, false) => {
-                arm.warm.record(event.latency);
                 self.with.record(event.latency);
                 self.open.with.record(event.latency);
             }
-            (false, _) => arm.warm.record(event.latency),
+            (false, _) => {}
         }
     }
 

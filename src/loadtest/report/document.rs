@@ -23,6 +23,8 @@ pub struct Report {
     pub mix: Mix,
     /// What came of it.
     pub tally: Tally,
+    /// What came of the load at full speed before it, where its rate follows from that.
+    pub saturation: Option<Tally>,
     /// What differs from what was written in the conf.
     pub notes: Vec<String>,
     /// Rules that got no load, and why.
@@ -38,17 +40,18 @@ impl Report {
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
-        let counts = self.tally.counts();
         for (outcome, says) in
             [(Outcome::LetThrough, "must be refused and were let through"), (Outcome::Wrong, "were not answered as they must be")]
         {
-            let count = counts.of(outcome);
-            if 0 < count {
-                let first = self.tally.offenders.iter().find(|offender| offender.outcome == outcome).map(described).unwrap_or_default();
-                failures.push(format!("{count} requests {says}; the first: {first}"));
+            for (tally, when) in [(Some(&self.tally), ""), (self.saturation.as_ref(), " while saturation was sought")] {
+                let Some((tally, count)) = tally.map(|tally| (tally, tally.counts().of(outcome))).filter(|(_, count)| 0 < *count) else {
+                    continue;
+                };
+                let first = tally.offenders.iter().find(|offender| offender.outcome == outcome).map(described).unwrap_or_default();
+                failures.push(format!("{count} requests {says}{when}; the first: {first}"));
             }
         }
-        if counts.of(Outcome::Right) == 0 {
+        if self.tally.counts().of(Outcome::Right) == 0 {
             failures.push("not one request was answered as it must be".to_owned());
         }
         for drill in &self.drills {
@@ -67,7 +70,8 @@ impl Report {
 pub fn described(offender: &Offender) -> String {
     let expected = match offender.expected {
         Expected::Passes => "must pass".to_owned(),
-        Expected::Refused => "must be refused".to_owned(),
+        Expected::Refused | Expected::Unserved => "must be refused".to_owned(),
+        Expected::Served => "must be granted".to_owned(),
         Expected::Status(status) => format!("must be answered {status}"),
     };
     let came = offender.status.map_or_else(|| "got no answer".to_owned(), |status| format!("got {status}"));

@@ -8,7 +8,7 @@ use crate::loadtest::measure::latencies::{Latencies, PERCENTILES, shown};
 use crate::loadtest::measure::tally::{Counts, Tally};
 use crate::loadtest::report::document::{Report, described};
 use crate::loadtest::report::svg::{Plot, Series, escaped, plot};
-use crate::loadtest::report::text::load;
+use crate::loadtest::report::text::{load, saturated};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #667; --page: #fff; --line: #d8dbe0; --a: #1769aa; --b: #b4540a; --c: #5b7d1a; --bad: #b3261e; --good: #1c7c3c }
@@ -67,6 +67,9 @@ fn outcome(out: &mut String, report: &Report) {
         tally.counts().all(),
         tally.errors()
     );
+    if let Some(found) = &report.saturation {
+        let _ = write!(out, "<p>Saturation: {}.</p>", escaped(&saturated(found)));
+    }
     for held in &report.budget {
         let (class, says) = if held.holds { ("good", "held") } else { ("bad", "broken") };
         let measured = held.measured.as_deref().unwrap_or("not measured");
@@ -87,6 +90,14 @@ fn latencies(out: &mut String, tally: &Tally) {
         let added = added(latencies, &tally.without);
         if !added.is_empty() {
             let cells: String = added.iter().map(|each| format!("<td>{}</td>", shown(each.added))).collect();
+            let _ = write!(out, "<tr><td>{what}</td><td></td>{cells}</tr>");
+        }
+    }
+    for (what, latencies) in [("with / without, warm", &tally.with), ("with / without, cold", &tally.cold)] {
+        let added = added(latencies, &tally.without);
+        if !added.is_empty() {
+            let ratio = |each: &Added| each.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+            let cells: String = added.iter().map(|each| format!("<td>{}</td>", ratio(each))).collect();
             let _ = write!(out, "<tr><td>{what}</td><td></td>{cells}</tr>");
         }
     }

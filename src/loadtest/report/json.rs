@@ -40,6 +40,9 @@ pub fn json(report: &Report) -> Value {
         },
         "notes": report.notes,
         "left_out": report.left_out.iter().map(|(rule, why)| json!({ "rule": rule, "why": why })).collect::<Vec<_>>(),
+        "saturation": report.saturation.as_ref().map(|found| json!({
+            "rate": found.rate(), "elapsed_ns": nanos(found.elapsed), "errors": found.errors(), "verdicts": counts(&found.counts()),
+        })),
         "result": tally(&report.tally),
         "drills": report.drills.iter().map(|drill| json!({
             "name": drill.name,
@@ -79,6 +82,7 @@ fn tally(tally: &Tally) -> Value {
         "without": { "verdicts": counts(&tally.bare), "latency": latencies(&tally.without) },
         "with": { "warm": latencies(&tally.with), "cold": latencies(&tally.cold) },
         "added": { "warm": differences(&tally.with, tally), "cold": differences(&tally.cold, tally) },
+        "ratio": { "warm": ratios(&tally.with, tally), "cold": ratios(&tally.cold, tally) },
         "spread": spread(tally).iter().map(|each| json!({
             "percentile": each.name, "slices": each.slices, "low": each.low, "median": each.median, "high": each.high,
         })).collect::<Vec<_>>(),
@@ -112,6 +116,11 @@ fn latencies(latencies: &Latencies) -> Value {
 
 fn differences(with: &Latencies, tally: &Tally) -> Value {
     let all: Map<String, Value> = added(with, &tally.without).iter().map(|each| (each.name.to_owned(), each.added.into())).collect();
+    all.into()
+}
+
+fn ratios(with: &Latencies, tally: &Tally) -> Value {
+    let all: Map<String, Value> = added(with, &tally.without).iter().map(|each| (each.name.to_owned(), json!(each.ratio()))).collect();
     all.into()
 }
 

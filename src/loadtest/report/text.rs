@@ -19,12 +19,22 @@ pub fn load(plan: &LoadPlan) -> String {
     format!("{pace}, {} connections, {:.1} s at most, {} requests at most", plan.connections, plan.duration.as_secs_f64(), plan.requests)
 }
 
+/// The rate at which a proxy was saturated, in words.
+#[must_use]
+pub fn saturated(found: &Tally) -> String {
+    let (rate, seconds) = (found.rate(), found.elapsed.as_secs_f64());
+    format!("{rate:.0} requests a second (closed loop, {seconds:.1} s, {} errors); the load is half of it", found.errors())
+}
+
 /// The whole report.
 #[must_use]
 pub fn text(report: &Report) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", report.subject);
     let _ = writeln!(out, "load       {}", load(&report.plan));
+    if let Some(found) = &report.saturation {
+        let _ = writeln!(out, "saturation {}", saturated(found));
+    }
     let _ = writeln!(out, "mix        {}", report.mix);
     for (name, value) in report.machine.iter().chain(&report.conf) {
         let _ = writeln!(out, "{name:<10} {value}");
@@ -126,8 +136,19 @@ fn latencies(out: &mut String, tally: &Tally) {
             continue;
         }
         let _ = write!(out, "{what:<28}{:>10}", "");
-        for each in added {
+        for each in &added {
             let _ = write!(out, "{:>12}", shown(each.added));
+        }
+        let _ = writeln!(out);
+    }
+    for (what, latencies) in [("with / without, warm", &tally.with), ("with / without, cold", &tally.cold)] {
+        let added = added(latencies, &tally.without);
+        if added.is_empty() {
+            continue;
+        }
+        let _ = write!(out, "{what:<28}{:>10}", "");
+        for each in &added {
+            let _ = write!(out, "{:>12}", each.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default());
         }
         let _ = writeln!(out);
     }
