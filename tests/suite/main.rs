@@ -23,6 +23,7 @@ mod bench_self;
 mod cli;
 mod cli_ticket;
 mod conf;
+mod crew;
 mod encrypted;
 mod flight;
 mod held;
