@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 export RUST_BACKTRACE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup setup-test format-check clippy unit prove doc examples deny instructions demo-once walk binary build dist bench bench-scale peers image fmt clean
+.PHONY: help demo test setup setup-test format-check clippy unit prove doc examples deny instructions demo-once walk binary build dist trained bench bench-scale peers image fmt clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -67,6 +67,9 @@ build: setup ## a release build for work
 dist: setup ## the build that goes into the image: fat LTO, one codegen unit
 	$(CARGO) build --locked --profile dist
 
+trained: setup ## the same, laid out by what it does under load: profile-guided, twice as long to build
+	@scripts/trained
+
 bench: setup ## time per stage, for people
 	$(CARGO) bench --locked
 
@@ -74,9 +77,10 @@ bench-scale: build ## what several processes over one Redis spend on the same wo
 	@scripts/bench-scale
 
 ROUNDS ?= 9
+SECONDS_EACH ?= 2
 
-peers: setup ## the same work through HAProxy, Envoy, nginx, Caddy and Countersign, into docs/performance.md; LOGS=1 with access logs
-	benches/peers/run --write --rounds $(ROUNDS) $(if $(LOGS),--logs)
+peers: setup ## the same work through HAProxy, Envoy, nginx, Caddy and Countersign, into docs/performance.md; LOGS=1 with access logs, TRAINED=1 with that build
+	benches/peers/run --write --rounds $(ROUNDS) --seconds $(SECONDS_EACH) $(if $(LOGS),--logs) $(if $(TRAINED),--binary "$$(scripts/trained)")
 
 image: ## the container image
 	docker build -t countersign .
