@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub struct Doorman {
     total: Arc<Semaphore>,
-    /// How many places `total` has, taken ones included, once whoever is too many has left.
-    places: Mutex<usize>,
+    /// Held for a few additions, never across a wait.
+    places: Mutex<Places>,
     most_per_address: AtomicUsize,
     /// Only addresses with a connection are in it. Held for one look-up at a time, never across a wait.
     present: Mutex<HashMap<IpAddr, usize, ahash::RandomState>>,
@@ -24,12 +24,39 @@ pub struct Doorman {
     quiet_until: AtomicU64,
 }
 
+/// What `total` amounts to.
+#[derive(Debug)]
+struct Places {
+    /// How many places there are, taken ones included, once whoever is too many has left.
+    wanted: usize,
+    /// How many taken places nobody gets when they are left.
+    owed: usize,
+}
+
+/// Room for one connection, until dropped.
+#[derive(Debug)]
+pub struct Place {
+    doorman: Arc<Doorman>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.doorman.places.lock();
+        if let Some(owed) = places.owed.checked_sub(1)
+            && let Some(permit) = self.permit.take()
+        {
+            places.owed = owed;
+            permit.forget();
+        }
+    }
+}
+
 /// One connection that was let in, until dropped.
 #[derive(Debug)]
 pub struct Entry {
-    doorman: Arc<Doorman>,
+    place: Place,
     address: IpAddr,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Doorman {
@@ -39,10 +66,10 @@ impl Doorman {
     /// At most `most` in all and `most_per_address` from one address; over IPv6, from one /64.
     #[must_use]
     pub fn new(most: usize, most_per_address: usize) -> Arc<Self> {
-        let places = most.min(Self::MOST);
+        let wanted = most.min(Self::MOST);
         Arc::new(Self {
-            total: Arc::new(Semaphore::new(places)),
-            places: Mutex::new(places),
+            total: Arc::new(Semaphore::new(wanted)),
+            places: Mutex::new(Places { wanted, owed: 0 }),
             most_per_address: AtomicUsize::new(most_per_address),
             present: Mutex::default(),
             quiet_until: AtomicU64::new(0),
@@ -51,8 +78,12 @@ impl Doorman {
 
     /// Room for one more, if there is some now.
     #[must_use]
-    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.total.clone().try_acquire_owned().ok()
+    pub fn place(self: &Arc<Self>) -> Option<Place> {
+        self.total.clone().try_acquire_owned().ok().map(|permit| self.taken(permit))
+    }
+
+    fn taken(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
+        Place { doorman: Arc::clone(self), permit: Some(permit) }
     }
 
     /// Tells the operator that all places are taken, at most once in a while. Returns whether it did.
@@ -69,36 +100,27 @@ impl Doorman {
     }
 
     /// From now on at most so many. Nobody is sent away: beyond a lower number, nobody is let in until enough have left.
-    ///
-    /// Must be called inside a runtime.
     pub fn allow(&self, most: usize, most_per_address: usize) {
         self.most_per_address.store(most_per_address, Ordering::Relaxed);
         let mut places = self.places.lock();
         let wanted = most.min(Self::MOST);
-        self.total.add_permits(wanted.saturating_sub(*places));
-        // Free places go at once: whoever connects after this counts against the new number.
-        let too_many = places.saturating_sub(wanted);
-        let too_many = too_many - self.total.forget_permits(too_many);
-        if let Some(too_many) = u32::try_from(too_many).ok().filter(|too_many| 0 < *too_many) {
-            // Taken ones go as they are left, before anybody else gets them.
-            let taking = self.total.clone().acquire_many_owned(too_many);
-            tokio::spawn(async move {
-                if let Ok(taken) = taking.await {
-                    taken.forget();
-                }
-            });
-        }
-        *places = wanted;
+        let (more, fewer) = (wanted.saturating_sub(places.wanted), places.wanted.saturating_sub(wanted));
+        // Places that were to go with whoever has them stay, before new ones are made.
+        let kept = places.owed.min(more);
+        self.total.add_permits(more - kept);
+        // Free places go at once, and taken ones when they are left: whoever comes after this counts against the new number.
+        let gone = self.total.forget_permits(fewer);
+        *places = Places { wanted, owed: places.owed - kept + (fewer - gone) };
     }
 
     /// Waits until there is room for one more.
-    pub async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        self.total.clone().acquire_owned().await.ok()
+    pub async fn room(self: &Arc<Self>) -> Option<Place> {
+        self.total.clone().acquire_owned().await.ok().map(|permit| self.taken(permit))
     }
 
     /// Lets a connection from `address` in; `None` when that address has its share.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Entry> {
+    pub fn enter(&self, address: IpAddr, place: Place) -> Option<Entry> {
         let address = household(address);
         let mut present = self.present.lock();
         let count = present.entry(address).or_default();
@@ -109,13 +131,13 @@ impl Doorman {
             return None;
         }
         *count += 1;
-        Some(Entry { doorman: self.clone(), address, _permit: permit })
+        Some(Entry { place, address })
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let mut present = self.doorman.present.lock();
+        let mut present = self.place.doorman.present.lock();
         if let Some(count) = present.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -139,6 +161,7 @@ fn household(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::task::{Context, Waker};
 
     use super::Doorman;
 
@@ -198,26 +221,42 @@ mod tests {
         assert!(doorman.place().is_some(), "until the first has left");
     }
 
-    #[tokio::test]
-    async fn a_lower_total_counts_from_the_moment_it_is_said() {
-        // Places before, taken ones, places after, places that are left.
-        let rows = [
-            (4, 0, 1, 1, "free places go at once"),
-            (4, 2, 3, 1, "beside taken ones"),
-            (4, 2, 2, 0, "all free ones"),
-            (4, 3, 1, 0, "and taken ones are left to whoever has them"),
-            (1, 1, 4, 3, "a higher number counts at once, too"),
+    #[test]
+    fn another_total_counts_from_the_moment_it_is_said() {
+        // Places before, taken ones, totals said one after the other, free places then, and once all are left.
+        let rows: &[(usize, usize, &[usize], usize, usize, &str)] = &[
+            (4, 0, &[1], 1, 1, "free places go at once"),
+            (4, 2, &[3], 1, 3, "beside taken ones"),
+            (4, 2, &[2], 0, 2, "all free ones"),
+            (4, 3, &[1], 0, 1, "and taken ones are left to whoever has them"),
+            (1, 1, &[4], 3, 4, "a higher number counts at once"),
+            (4, 4, &[1, 3], 0, 3, "what was to go stays, as far as it may again"),
+            (4, 4, &[1, 6], 2, 6, "and only what is missing is made"),
+            (4, 3, &[2, 1], 0, 1, "lower and lower"),
         ];
-        for (before, taken, after, left, shows) in rows {
-            let doorman = Doorman::new(before, 10);
-            let held: Vec<_> = (0..taken).map(|_| doorman.place().unwrap()).collect();
-            doorman.allow(after, 10);
-            // Without a wait in between: nothing but the call itself may be needed.
-            assert_eq!(doorman.total.available_permits(), left, "{shows}");
-            drop(held);
-            while doorman.total.available_permits() != after {
-                tokio::task::yield_now().await;
+        for (before, taken, said, free, at_last, shows) in rows {
+            let doorman = Doorman::new(*before, 10);
+            let held: Vec<_> = (0..*taken).map(|_| doorman.place().unwrap()).collect();
+            for most in *said {
+                doorman.allow(*most, 10);
             }
+            assert_eq!(doorman.total.available_permits(), *free, "{shows}");
+            drop(held);
+            assert_eq!(doorman.total.available_permits(), *at_last, "{shows}: nobody is there any more");
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_waited_before_a_lower_total_waits_for_it_as_well() {
+        let doorman = Doorman::new(2, 10);
+        let (first, second) = (doorman.place().unwrap(), doorman.place().unwrap());
+        let mut waiting = Box::pin(doorman.room());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending(), "there is no room");
+        doorman.allow(1, 10);
+        drop(first);
+        assert!(waiting.as_mut().poll(&mut context).is_pending(), "one has left, and one is as many as there may be");
+        drop(second);
+        assert!(waiting.as_mut().poll(&mut context).is_ready());
     }
 }
