@@ -49,9 +49,7 @@ pub fn threads(plan: &Plan) -> usize {
 pub fn run(path: &Path, plan: &Plan, log: &Outlet) -> Result<(), String> {
     let threads = threads(plan);
     let crew = Crew::start(threads)?;
-    let ran = house()?.block_on(serve(path, plan, &crew.workers(), log));
-    drop(crew);
-    ran
+    house()?.block_on(serve(path, plan, &crew.workers(), log))
 }
 
 /// The runtime of everything but connections.

@@ -32,8 +32,8 @@ use crate::telemetry::report::{Ending, Happening, Visit};
 pub(super) struct Hall {
     pub(super) proxy: Arc<HttpProxy<Proxy>>,
     pub(super) shared: Arc<Shared>,
-    /// Where its connections are served; on the runtime that lets them in, without.
-    pub(super) worker: Option<Handle>,
+    /// Where its connections are served.
+    pub(super) worker: Handle,
     /// How many connections are in it.
     pub(super) open: AtomicUsize,
 }

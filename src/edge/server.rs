@@ -1,7 +1,7 @@
 //! The edge as a whole: its listeners, who is let in, and how it comes to an end.
 //!
-//! It runs on whatever runtime it is started on, connections on the workers it is given, under the caller's word when to drain; it reads no signal and sets no
-//! process state, so any number can run in one process, each on a port of its own.
+//! It runs on whatever runtime it is started on, connections on the workers it is given, under the caller's word when to
+//! drain; it reads no signal and sets no process state, so any number can run in one process, each on a port of its own.
 
 use std::io;
 use std::net::SocketAddr;
@@ -194,7 +194,7 @@ impl Edge {
                 proxy.handle_init_modules();
                 Arc::new(Hall { proxy: Arc::new(proxy), shared: shared.clone(), worker, open: AtomicUsize::new(0) })
             };
-            let halls: Arc<[Arc<Hall>]> = workers.places().into_iter().map(hall).collect();
+            let halls: Arc<[Arc<Hall>]> = workers.runtimes().into_iter().map(hall).collect();
             (halls, shared)
         }));
         let (halls, shared) = made.map_err(|_panic| EdgeFault::SystemCertificates)?;
@@ -298,23 +298,17 @@ async fn keep_door(door: Door, halls: Arc<[Arc<Hall>]>, shared: Arc<Shared>, doo
         };
         let Some(hall) = halls.iter().min_by_key(|hall| hall.open.load(Ordering::Relaxed)) else { continue };
         let (hall, open, handshaker, shutdown) = (hall.clone(), Open::new(hall), door.handshaker.clone(), shutdown.clone());
-        match hall.worker.clone() {
-            None => connections.spawn(async move {
-                connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
-                drop((entry, open));
-            }),
-            Some(worker) => {
-                // Events of a socket are told to the runtime it was registered with.
-                let Ok(socket) = socket.into_std() else { continue };
-                let serve = async move {
-                    if let Ok(socket) = TcpStream::from_std(socket) {
-                        connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await;
-                    }
-                    drop((entry, open));
-                };
-                connections.spawn_on(serve, &worker)
+        let worker = hall.worker.clone();
+        // Events of a socket are told to the runtime it was registered with.
+        let socket = socket.into_std();
+        let serve = async move {
+            match socket.and_then(TcpStream::from_std) {
+                Ok(socket) => connection::serve(hall, socket, peer, handshaker, door.http2, shutdown).await,
+                Err(error) => tracing::warn!(%error, "connection not served"),
             }
+            drop((entry, open));
         };
+        connections.spawn_on(serve, &worker);
     }
     drop(door.listener);
     let all = async { while connections.join_next().await.is_some() {} };

@@ -30,12 +30,14 @@ impl Workers {
         .max(1)
     }
 
-    /// One place for each set of connections that is served by itself: the runtime to serve it on, where that is not the edge's own.
+    /// The runtime of each set of connections that is served by itself; at least one.
+    ///
+    /// Must be called inside the runtime that the edge is run on.
     #[must_use]
-    pub fn places(&self) -> Vec<Option<Handle>> {
+    pub fn runtimes(&self) -> Vec<Handle> {
         match self {
-            Self::Crew(members) if !members.is_empty() => members.iter().cloned().map(Some).collect(),
-            Self::Here(_) | Self::Crew(_) => vec![None],
+            Self::Crew(members) if !members.is_empty() => members.to_vec(),
+            Self::Here(_) | Self::Crew(_) => vec![Handle::current()],
         }
     }
 }
