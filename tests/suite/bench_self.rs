@@ -91,6 +91,22 @@ async fn whoever_must_be_asked_about_credentials_has_a_stand_in() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_build_is_trained_on_is_a_conf_whose_every_way_in_is_loaded() {
+    let (folder, path) = (Folder::new(), Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/training.yaml"));
+    let arguments = ["--self", "-c", path.to_str().unwrap(), "--requests", "600", "--warmup", "0s", "--callers", "3", "--json"];
+    let output = bench(folder.path(), arguments.map(str::to_owned).to_vec()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let lanes: BTreeSet<&str> = report["result"]["lanes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|lane| lane["name"].as_str().unwrap().split(' ').next().unwrap())
+        .collect();
+    assert_eq!(lanes, ["es256", "gigya", "partner", "rs256", "rs256-cold", "ticket"].into());
+}
+
 /// A conf as it is put under load, and somebody in place of the proxy who forwards whatever comes, or what is said to be good.
 struct Gullible {
     range: Range,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::domain::{Random, Seconds, Timestamp};
-use crate::jose::base64url;
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
+use crate::loadtest::credentials::opaque::drawn;
 use crate::loadtest::credentials::place::Place;
 use crate::loadtest::fresh::checks::{Checks, Holder};
 use crate::loadtest::lane::Lasting;
@@ -39,9 +39,7 @@ impl Presenter for CheckedPresenter {
     }
 
     fn present(&self, kind: Kind, number: u64, _: &Asked, now: Timestamp) -> Result<Presented, String> {
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
-        let token = base64url::encode(&bytes);
+        let token = drawn(&*self.random);
         match kind {
             // Any text that nobody ever gave out.
             Kind::Forged => {}

@@ -40,6 +40,13 @@ impl OpaquePresenter {
     }
 }
 
+/// A token that says nothing, and that nobody else draws.
+pub fn drawn(random: &dyn Random) -> String {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    base64url::encode(&bytes)
+}
+
 impl Presenter for OpaquePresenter {
     fn lasting(&self) -> Lasting {
         Lasting::For(Seconds(2_700))
@@ -50,9 +57,7 @@ impl Presenter for OpaquePresenter {
     }
 
     fn present(&self, kind: Kind, number: u64, _: &Asked, now: Timestamp) -> Result<Presented, String> {
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
-        let token = base64url::encode(&bytes);
+        let token = drawn(&*self.random);
         // A forged one is any text that the issuer never gave.
         if kind != Kind::Forged {
             let mut claims = self.base.clone();

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::demo::issuer::DemoIssuer;
 use crate::domain::{Random, Timestamp};
 use crate::jose::algorithm::Algorithm;
-use crate::jose::base64url;
 use crate::loadtest::credentials::contract::{Asked, Presented, Presenter};
+use crate::loadtest::credentials::opaque::drawn;
 use crate::loadtest::credentials::place::Place;
 use crate::loadtest::credentials::token::{TokenPresenter, algorithms, store_and_issuer};
 use crate::loadtest::fresh::lanes::{Means, good_request, sent_to};
@@ -97,9 +97,7 @@ impl Maker for Spending {
             Some((_, presented)) => presented.clone(),
             None => {
                 let expired = self.tokens.present(Kind::Expired, pair, &self.asked, now)?;
-                let mut bytes = [0; 32];
-                self.random.fill(&mut bytes);
-                let refresh = base64url::encode(&bytes);
+                let refresh = drawn(&*self.random);
                 self.issuer.renews(&refresh, self.tokens.claims(Kind::Good, pair, now));
                 self.pairs.fetch_add(1, Ordering::Relaxed);
                 let presented = expired.and(self.place.hold(refresh));
