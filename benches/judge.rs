@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use countersign::countersign::contract::Countersigner;
 use countersign::countersign::identity_headers::IdentityHeaders;
-use countersign::domain::{Identity, RequestView, Target, Timestamp, Value};
+use countersign::domain::{Claims, Identity, RequestView, Target, Timestamp};
 use countersign::policy::condition::Condition;
 use countersign::route::pattern::{HostPattern, PathPattern};
 use countersign::route::table::{Route, Table};
@@ -59,7 +59,7 @@ fn stages(criterion: &mut Criterion) {
         subject: "anna".into(),
         issuer: "https://id.example".into(),
         scopes: Box::new(["orders:read".into(), "orders:write".into()]),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

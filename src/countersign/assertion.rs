@@ -158,7 +158,7 @@ impl Assertion {
         let mut claims = Map::new();
         for name in &plan.claims {
             if let Some(value) = identity.claims.member(name) {
-                claims.insert(name.to_string(), json::written(value).ok_or(Refusal::PolicyDenied)?);
+                claims.insert(name.to_string(), json::written(&value.to_value()).ok_or(Refusal::PolicyDenied)?);
             }
         }
         let own = [

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::countersign::contract::{CountersignTools, Countersigner, CountersignerEntry, CountersignerPlan};
 use crate::countersign::firewall::reserved;
-use crate::domain::{Identity, Refusal, RequestView, Timestamp, Value};
+use crate::domain::{Claim, Identity, Refusal, RequestView, Timestamp};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape};
 
 /// The line on the roll-call.
@@ -76,7 +76,7 @@ impl Countersigner for HatToken {
         _now: Timestamp,
         out: &mut Vec<(HeaderName, HeaderValue)>,
     ) -> Result<(), Refusal> {
-        let token = identity.and_then(|identity| identity.claims.member(CLAIM)).and_then(Value::as_text).ok_or(Refusal::PolicyDenied)?;
+        let token = identity.and_then(|identity| identity.claims.member(CLAIM)).and_then(Claim::as_text).ok_or(Refusal::PolicyDenied)?;
         let plain = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         let mut value = HeaderValue::from_str(token).ok().filter(|_| plain).ok_or(Refusal::PolicyDenied)?;
         value.set_sensitive(true);

@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::countersign::contract::{CountersignTools, Countersigner, CountersignerEntry, CountersignerPlan};
 use crate::countersign::firewall::{fold, reserved};
-use crate::domain::{Identity, Refusal, RequestView, Timestamp, Value};
+use crate::domain::{Claim, Identity, Refusal, RequestView, Timestamp};
 use crate::settings::{Checking, Entry, KeySpec, Node, Section, SectionSpec, Shape};
 
 /// The line on the roll-call.
@@ -210,8 +210,8 @@ impl Source {
                 }
             }
             Self::Claim(path) => match identity.claims.at_path(path) {
-                None | Some(Value::Null) => return Ok(None),
-                Some(Value::List(items)) => {
+                None | Some(Claim::Null) => return Ok(None),
+                Some(Claim::List(items)) => {
                     for item in items {
                         line.item(&scalar(item)?, ',')?;
                     }
@@ -231,13 +231,13 @@ impl Source {
 }
 
 /// A claim as text. Objects and nested lists have no one way to be written.
-fn scalar(value: &Value) -> Result<std::borrow::Cow<'_, str>, Refusal> {
+fn scalar(value: Claim<'_>) -> Result<std::borrow::Cow<'_, str>, Refusal> {
     match value {
-        Value::Text(text) => Ok((&**text).into()),
-        Value::Bool(truth) => Ok(if *truth { "true" } else { "false" }.into()),
-        Value::Int(number) => Ok(number.to_string().into()),
-        Value::Float(number) => Ok(number.to_string().into()),
-        Value::Null | Value::List(_) | Value::Map(_) => Err(Refusal::PolicyDenied),
+        Claim::Text(text) => Ok(text.into()),
+        Claim::Bool(truth) => Ok(if truth { "true" } else { "false" }.into()),
+        Claim::Int(number) => Ok(number.to_string().into()),
+        Claim::Float(number) => Ok(number.to_string().into()),
+        Claim::Null | Claim::List(_) | Claim::Map(_) => Err(Refusal::PolicyDenied),
     }
 }
 

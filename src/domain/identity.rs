@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::domain::claims::Claims;
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
 
 /// A proven caller. Built by a verifier, only ever handed on inside `Verified`.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Identity {
     /// What the caller may do, as the credential says.
     pub scopes: Box<[Box<str>]>,
     /// Everything else that the credential proves, as an object.
-    pub claims: Value,
+    pub claims: Claims,
     /// From this moment on the credential is no longer good; `None` when it has no end of its own.
     pub expires: Option<Timestamp>,
     /// Before this moment the credential is not yet good.

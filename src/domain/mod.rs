@@ -3,6 +3,7 @@
 //! Nothing here performs I/O, reads a clock, or knows a wire format: no serde, no async runtime, no
 //! proxy types. Every other room imports these words; they import nothing of ours.
 
+pub mod claims;
 pub mod credential;
 pub mod facts;
 pub mod harvest;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod value;
 pub mod verified;
 
+pub use claims::{Claim, Claims};
 pub use credential::{Credential, Found, Place};
 pub use facts::{Answer, DeskId, Facts, Need, Outage, Question, Renewing, Step};
 pub use harvest::{Harvest, Life};

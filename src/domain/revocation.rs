@@ -8,9 +8,9 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::domain::claims::Claim;
 use crate::domain::identity::Identity;
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
 
 /// Schemes whose subject is the id of a key that we hold.
 pub const KEYED_SCHEMES: [&str; 3] = ["server_key", "key_pair", "janrain_signature"];
@@ -66,7 +66,7 @@ impl By {
 pub struct Digits([u8; 20]);
 
 impl Digits {
-    fn text<'v>(&'v mut self, value: &'v Value) -> Option<&'v str> {
+    fn text<'v>(&'v mut self, value: Claim<'v>) -> Option<&'v str> {
         if let Some(text) = value.as_text() {
             return Some(text);
         }
@@ -157,9 +157,9 @@ impl Revocation {
 /// Whether `identity` may have been issued before `bound`: whenever it does not say otherwise.
 fn may_be_older(identity: &Identity, bound: Timestamp) -> bool {
     match identity.claims.member("iat") {
-        Some(Value::Int(issued)) => Timestamp(*issued) < bound,
+        Some(Claim::Int(issued)) => Timestamp(issued) < bound,
         #[allow(clippy::cast_precision_loss, reason = "times of this age of the world are far below 2^53")]
-        Some(Value::Float(issued)) => *issued < bound.0 as f64,
+        Some(Claim::Float(issued)) => issued < bound.0 as f64,
         _ => true,
     }
 }

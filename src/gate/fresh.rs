@@ -136,14 +136,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::{is_due, refusal_of};
-    use crate::domain::{Identity, Reason, RenewalFailure, Seconds, Timestamp, Value};
+    use crate::domain::{Claims, Identity, Reason, RenewalFailure, Seconds, Timestamp};
 
     fn identity(subject: &str, expires: Option<i64>) -> Identity {
         Identity {
             subject: subject.into(),
             issuer: "i".into(),
             scopes: Box::default(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: expires.map(Timestamp),
             not_before: None,
             scheme: "jwt",

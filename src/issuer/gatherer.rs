@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Doubt, Harvest, Identity, Outage, Refusal, Seconds, Timestamp, TokenPair, Value};
+use crate::domain::{Claims, Doubt, Harvest, Identity, Outage, Refusal, Seconds, Timestamp, TokenPair, Value};
 use crate::issuer::contract::{Asker, Harvester};
 use crate::issuer::session::cookie;
 use crate::issuer::session::{Kept, OpenFault, Recorded, Sessions};
@@ -119,7 +119,7 @@ impl Gatherer {
             subject: subject.into(),
             issuer: issuer.into(),
             scopes: Box::default(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: end,
             not_before: None,
             scheme: "session",

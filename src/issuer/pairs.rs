@@ -451,7 +451,7 @@ impl Issuer {
             subject: live.subject.clone(),
             issuer: self.terms.issuer.clone(),
             scopes: Box::default(),
-            claims: Value::Map(Box::new(claims)),
+            claims: Value::Map(Box::new(claims)).into(),
             expires: Some(live.ends),
             not_before: None,
             scheme: "refresh_token",

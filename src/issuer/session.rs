@@ -126,7 +126,7 @@ impl Sessions {
             subject: identity.subject.clone(),
             issuer: identity.issuer.clone(),
             scopes: identity.scopes.clone(),
-            claims: identity.claims.clone(),
+            claims: identity.claims.to_value(),
             opened: now,
             ends: now.plus(self.terms.life),
             seen: now,

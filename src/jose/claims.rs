@@ -7,7 +7,8 @@
 //!
 //! Rules: RFC 7519 section 4.1, RFC 8725 sections 3.8 to 3.10.
 
-use crate::domain::{Doubt, Seconds, Timestamp, Value, Verified};
+use crate::domain::claims::Items;
+use crate::domain::{Claim, Claims, Doubt, Seconds, Timestamp, Verified};
 
 /// The longest subject, in bytes.
 pub const MAX_SUBJECT: usize = 1_024;
@@ -34,7 +35,7 @@ pub enum Audience<'c> {
     /// One name.
     One(&'c str),
     /// Several; all of them texts.
-    Several(&'c [Value]),
+    Several(Items<'c>),
 }
 
 /// The moments of a token, as it states them.
@@ -75,12 +76,12 @@ impl<'c> Registered<'c> {
     ///
     /// [`Doubt::ClaimsMalformed`] when one of them is present with another type, an empty subject, a moment before 1970
     /// or after the year 9999. Moments may be whole numbers or floats without a fraction, nothing else.
-    pub fn read(claims: &'c Verified<Value>) -> Result<Self, Doubt> {
-        let claims = claims.get();
+    pub fn read(claims: &'c Verified<Claims>) -> Result<Self, Doubt> {
+        let claims = claims.get().get();
         let audience = match claims.member("aud") {
             None => None,
-            Some(Value::Text(one)) => Some(Audience::One(one)),
-            Some(Value::List(several)) if several.iter().all(|one| one.as_text().is_some()) => Some(Audience::Several(several)),
+            Some(Claim::Text(one)) => Some(Audience::One(one)),
+            Some(Claim::List(several)) if { several }.all(|one| one.as_text().is_some()) => Some(Audience::Several(several)),
             Some(_) => return Err(Doubt::ClaimsMalformed),
         };
         Ok(Self {
@@ -99,7 +100,7 @@ impl Audience<'_> {
         let named = |name: &str| ours.iter().any(|own| **own == *name);
         match self {
             Self::One(name) => named(name),
-            Self::Several(names) => names.iter().filter_map(Value::as_text).any(named),
+            Self::Several(names) => names.filter_map(Claim::as_text).any(named),
         }
     }
 }
@@ -160,7 +161,7 @@ impl Window {
 ///
 /// [`Doubt::ClaimsMalformed`] when it is not text, is empty, is longer than [`MAX_SUBJECT`] bytes, or holds a control
 /// character, which no header and no log line could carry.
-pub fn subject(value: &Value) -> Result<&str, Doubt> {
+pub fn subject(value: Claim<'_>) -> Result<&str, Doubt> {
     match value.as_text() {
         Some(text) if !text.is_empty() && text.len() <= MAX_SUBJECT && !text.chars().any(char::is_control) => Ok(text),
         _ => Err(Doubt::ClaimsMalformed),
@@ -173,24 +174,24 @@ pub fn subject(value: &Value) -> Result<&str, Doubt> {
 /// # Errors
 ///
 /// [`Doubt::ClaimsMalformed`] when it is neither.
-pub fn scopes(value: &Value) -> Result<Box<[Box<str>]>, Doubt> {
+pub fn scopes(value: Claim<'_>) -> Result<Box<[Box<str>]>, Doubt> {
     match value {
-        Value::Text(text) => Ok(text.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect()),
-        Value::List(list) => list.iter().map(|scope| scope.as_text().map(Into::into).ok_or(Doubt::ClaimsMalformed)).collect(),
+        Claim::Text(text) => Ok(text.split(' ').filter(|scope| !scope.is_empty()).map(Into::into).collect()),
+        Claim::List(list) => list.map(|scope| scope.as_text().map(Into::into).ok_or(Doubt::ClaimsMalformed)).collect(),
         _ => Err(Doubt::ClaimsMalformed),
     }
 }
 
-fn text<'c>(claims: &'c Value, name: &str) -> Result<Option<&'c str>, Doubt> {
+fn text<'c>(claims: Claim<'c>, name: &str) -> Result<Option<&'c str>, Doubt> {
     match claims.member(name) {
         None => Ok(None),
-        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(Claim::Text(text)) => Ok(Some(text)),
         Some(_) => Err(Doubt::ClaimsMalformed),
     }
 }
 
-fn date(claims: &Value, name: &str) -> Result<Option<Timestamp>, Doubt> {
-    match claims.member(name).map(Value::as_int) {
+fn date(claims: Claim<'_>, name: &str) -> Result<Option<Timestamp>, Doubt> {
+    match claims.member(name).map(Claim::as_int) {
         None => Ok(None),
         Some(Some(seconds)) if (0..=LAST_DATE).contains(&seconds) => Ok(Some(Timestamp(seconds))),
         Some(_) => Err(Doubt::ClaimsMalformed),

@@ -1,4 +1,4 @@
-//! JSON text to [`Value`], with one reading only.
+//! JSON text to [`Claims`] or [`Value`], with one reading only.
 //!
 //! Refused: names that stand twice in one object (compared after unescaping), nesting beyond a bound, anything after
 //! the first value, text that is not UTF-8, lone surrogates, numbers beyond any float. Nothing is repaired.
@@ -10,7 +10,8 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::domain::Value;
+use crate::domain::claims::Writer;
+use crate::domain::{Claims, Value};
 
 /// How deep the claims of a token or a key set may nest: an object of flat members has depth 1.
 pub const MAX_DEPTH: usize = 8;
@@ -46,97 +47,197 @@ pub fn parse(bytes: &[u8]) -> Result<Value, JsonFault> {
 ///
 /// See [`JsonFault`].
 pub fn parse_to_depth(bytes: &[u8], depth: usize) -> Result<Value, JsonFault> {
+    read(bytes, depth).map(|claims| claims.to_value())
+}
+
+/// Like [`parse`], as claims that are kept.
+///
+/// # Errors
+///
+/// See [`JsonFault`].
+pub fn parse_claims(bytes: &[u8]) -> Result<Claims, JsonFault> {
+    read(bytes, MAX_DEPTH)
+}
+
+fn read(bytes: &[u8], depth: usize) -> Result<Claims, JsonFault> {
     /// The parser underneath gives up at 128 levels, as malformed; ours must speak first.
     const DEEPEST: usize = 100;
     let fault = Cell::new(JsonFault::Malformed);
+    let mut writer = Writer::with_room(bytes.len());
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let reading = Reading { depth: depth.min(DEEPEST), fault: &fault };
-    let value = reading.deserialize(&mut reader).map_err(|_| fault.get())?;
+    let reading = Reading { depth: depth.min(DEEPEST), fault: &fault, writer: &mut writer };
+    reading.deserialize(&mut reader).map_err(|_| fault.get())?;
     reader.end().map_err(|_| JsonFault::Malformed)?;
-    Ok(value)
+    Ok(writer.finish())
 }
 
-/// Reads one value, knowing how many levels may still open.
-#[derive(Clone, Copy)]
-struct Reading<'f> {
+/// Reads one value into a writer, knowing how many levels may still open.
+struct Reading<'r> {
     depth: usize,
     /// What went wrong, when it was one of our own rules.
-    fault: &'f Cell<JsonFault>,
+    fault: &'r Cell<JsonFault>,
+    writer: &'r mut Writer,
 }
 
 impl Reading<'_> {
-    fn fail<E: Error>(self, fault: JsonFault) -> E {
+    fn fail<E: Error>(&self, fault: JsonFault) -> E {
         self.fault.set(fault);
         E::custom(fault)
     }
 
-    fn deeper<E: Error>(self) -> Result<Self, E> {
-        match self.depth.checked_sub(1) {
-            Some(depth) => Ok(Self { depth, ..self }),
-            None => Err(self.fail(JsonFault::TooDeep)),
-        }
+    /// One level less for what is inside.
+    fn enter<E: Error>(&mut self) -> Result<(), E> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| self.fail(JsonFault::TooDeep))?;
+        Ok(())
+    }
+
+    /// The same for the next value.
+    fn next(&mut self) -> Reading<'_> {
+        Reading { depth: self.depth, fault: self.fault, writer: &mut *self.writer }
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Reading<'_> {
-    type Value = Value;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Reading<'_> {
-    type Value = Value;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.writer.null();
+        Ok(())
     }
 
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
+    fn visit_bool<E: Error>(self, flag: bool) -> Result<(), E> {
+        self.writer.bool(flag);
+        Ok(())
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Int(number))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.writer.int(number);
+        Ok(())
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        #[allow(clippy::cast_precision_loss, reason = "beyond 2^63 only the magnitude is kept; no rule reads it as a whole number")]
-        Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
-        if number.is_finite() { Ok(Value::Float(number)) } else { Err(self.fail(JsonFault::Malformed)) }
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(inner)? {
-            list.push(item);
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        match i64::try_from(number) {
+            Ok(number) => self.writer.int(number),
+            #[allow(clippy::cast_precision_loss, reason = "beyond 2^63 only the magnitude is kept; no rule reads it as a whole number")]
+            Err(_) => self.writer.float(number as f64),
         }
-        Ok(Value::List(list.into_boxed_slice()))
+        Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
-        let mut members: Vec<(Box<str>, Value)> = Vec::new();
-        while let Some(name) = entries.next_key::<Box<str>>()? {
-            members.push((name, entries.next_value_seed(inner)?));
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        if !number.is_finite() {
+            return Err(self.fail(JsonFault::Malformed));
         }
-        if has_duplicate(&members) {
+        self.writer.float(number);
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.writer.text(text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+        self.enter()?;
+        self.writer.open_list();
+        while items.next_element_seed(self.next())?.is_some() {}
+        self.writer.close();
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
+        self.enter()?;
+        self.writer.open_map();
+        let mut names = Names::from(self.writer.position());
+        while let Some(()) = entries.next_key_seed(Name { writer: &mut *self.writer, names: &mut names })? {
+            entries.next_value_seed(self.next())?;
+        }
+        if names.stand_twice(self.writer) {
             return Err(self.fail(JsonFault::Duplicate));
         }
-        Ok(Value::Map(members.into_boxed_slice()))
+        self.writer.close();
+        Ok(())
+    }
+}
+
+/// Reads the name of a member.
+struct Name<'r> {
+    writer: &'r mut Writer,
+    names: &'r mut Names,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<(), E> {
+        self.names.meet(name, self.writer);
+        self.writer.text(name);
+        Ok(())
+    }
+}
+
+/// The names of one object so far.
+struct Names {
+    /// Where the first of them stands.
+    start: usize,
+    count: usize,
+    /// One bit for each name met, by its length and ends; a name whose bit is not set is new.
+    marks: u64,
+    twice: bool,
+}
+
+impl Names {
+    /// So many are compared as they come; were there more, that would take quadratic time, and they are sorted at the end.
+    const FEW: usize = 24;
+
+    fn from(start: usize) -> Self {
+        Self { start, count: 0, marks: 0, twice: false }
+    }
+
+    /// Notes `name`, before it is written.
+    fn meet(&mut self, name: &str, writer: &Writer) {
+        let bytes = name.as_bytes();
+        let ends = bytes.first().zip(bytes.last()).map_or(0, |(first, last)| usize::from(*first) * 5 + usize::from(*last) * 3);
+        let mark = 1 << ((ends + bytes.len()) % 64);
+        if self.marks & mark != 0 && self.count < Self::FEW {
+            self.twice |= writer.members(self.start).any(|(earlier, _)| earlier == name);
+        }
+        self.marks |= mark;
+        self.count += 1;
+    }
+
+    /// Whether a name stands twice, once all are written.
+    fn stand_twice(&self, writer: &Writer) -> bool {
+        if self.twice || self.count <= Self::FEW {
+            return self.twice;
+        }
+        let mut names: Vec<&str> = writer.members(self.start).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        names.windows(2).any(|pair| matches!(pair, [first, second] if first == second))
     }
 }
 
@@ -155,17 +256,6 @@ pub fn written(value: &Value) -> Option<serde_json::Value> {
             Json::Object(members.iter().map(|(name, member)| Some((name.to_string(), written(member)?))).collect::<Option<_>>()?)
         }
     })
-}
-
-/// Whether a name stands twice, in less than quadratic time once that matters.
-fn has_duplicate(members: &[(Box<str>, Value)]) -> bool {
-    const FEW: usize = 24;
-    if members.len() <= FEW {
-        return members.iter().enumerate().any(|(index, (name, _))| members.iter().take(index).any(|(earlier, _)| earlier == name));
-    }
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
-    names.sort_unstable();
-    names.windows(2).any(|pair| matches!(pair, [first, second] if first == second))
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::Fitting;
-    use crate::domain::{Identity, Secret, Spent, Timestamp, TokenPair, Value};
+    use crate::domain::{Claims, Identity, Secret, Spent, Timestamp, TokenPair, Value};
     use crate::renew::contract::{RenewError, Renewer};
 
     struct Told(Result<&'static str, RenewError>);
@@ -88,7 +88,7 @@ mod tests {
             subject: "anna".into(),
             issuer: "i".into(),
             scopes: Box::default(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: None,
             not_before: None,
             scheme: "jwt",

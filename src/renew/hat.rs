@@ -20,7 +20,7 @@ use http::HeaderName;
 use http::header::{ACCEPT, HeaderValue, LOCATION};
 use url::Url;
 
-use crate::domain::{Seconds, Spent, Timestamp, TokenPair, Value};
+use crate::domain::{Claim, Seconds, Spent, Timestamp, TokenPair, Value};
 use crate::jose::compact::Compact;
 use crate::net::authorities::{Authorities, CA_KEY};
 use crate::net::client::{Client, Exchange, Reply};
@@ -119,9 +119,9 @@ impl Times {
     fn read(token: &str, issuer: &str, idle: Seconds) -> Option<Self> {
         let token = Compact::parse(token).ok()?;
         let claimed = token.claimed();
-        let moment = |name: &str| claimed.member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
+        let moment = |name: &str| claimed.member(name).and_then(Claim::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
         let (issued, expires) = (moment("iat")?, moment("exp")?);
-        let same = claimed.member("iss").and_then(Value::as_text) == Some(issuer);
+        let same = claimed.member("iss").and_then(Claim::as_text) == Some(issuer);
         same.then(|| Self { issued, ends: expires.min(issued.plus(idle).plus(Seconds(1))) })
     }
 }

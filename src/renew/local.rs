@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Identity, Spent, Timestamp, TokenPair, Value};
+use crate::domain::{Claim, Identity, Spent, Timestamp, TokenPair};
 use crate::issuer::pairs::{Issuer, PairFault};
 use crate::renew::contract::{RenewError, RenewTools, Renewer, RenewerEntry, RenewerPlan};
 use crate::renew::handling::{EARLY_KEY, FLIGHT_KEY, GRACE_KEY, HAND_BACK_KEY, REFRESH_FROM_KEY, WAIT_KEY};
@@ -73,7 +73,7 @@ impl Renewer for Local {
     async fn renew(&self, spent: &Spent, now: Timestamp) -> Result<TokenPair, RenewError> {
         const REJECTED: RenewError = RenewError::Rejected { code: "invalid_grant" };
         let refresh = std::str::from_utf8(spent.refresh.expose()).map_err(|_| REJECTED)?;
-        let claimed = spent.identity.claims.member("fam").and_then(Value::as_text);
+        let claimed = spent.identity.claims.member("fam").and_then(Claim::as_text);
         let family = self.issuer.family_of(refresh).ok_or(REJECTED)?;
         let rotated = match claimed {
             Some(claimed) if claimed != family.text() => return Err(REJECTED),

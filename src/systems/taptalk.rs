@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
-use crate::domain::{Breach, Identity, Need, Refusal, RequestView, Step, Value};
+use crate::domain::{Breach, Claim, Identity, Need, Refusal, RequestView, Step};
 use crate::settings::Shape;
 use crate::systems::contract::{Guarded, Harvest, Meaning, Pass, Refused, Rendered, Reply, System, SystemEntry};
 use crate::systems::taptalk::client::Unread;
@@ -275,7 +275,7 @@ impl TapTalk {
                 return Err(required(name));
             }
         }
-        let given_to = identity.and_then(|identity| identity.claims.member(CLIENT_CLAIM)).and_then(Value::as_text);
+        let given_to = identity.and_then(|identity| identity.claims.member(CLIENT_CLAIM)).and_then(Claim::as_text);
         if let Some(bound) = given_to.filter(|name| client::is_name(name)) {
             let device = moved.device.as_deref().map_or_else(|| client::device(headers), Ok).unwrap_or_default();
             if client::name(&app, device) != *bound {

@@ -20,7 +20,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 use zeroize::Zeroizing;
 
-use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Value, Verified};
+use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Verified};
 
 /// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub struct CredentialCache {
 #[derive(Clone, PartialEq, Eq)]
 struct Key {
     hash: u64,
-    authenticator: AuthenticatorKey,
-    parts: Box<[Zeroizing<String>]>,
+    /// The authenticator, then each part with its length before it, in one piece of memory.
+    text: Zeroizing<Box<[u8]>>,
 }
 
 /// The same, borrowed from a request.
@@ -91,12 +91,12 @@ impl Hash for Asked<'_> {
 
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        let same = |(kept, asked): (&Zeroizing<String>, &std::borrow::Cow<'_, str>)| kept.as_str() == &**asked;
-        let parts = &self.credential.parts;
+        let mut rest = &**key.text;
+        let mut goes_on = |with: &[u8]| rest.strip_prefix(with).map(|left| rest = left).is_some();
         self.hash == key.hash
-            && *self.authenticator == key.authenticator
-            && key.parts.len() == parts.len()
-            && key.parts.iter().zip(parts).all(same)
+            && goes_on(&self.authenticator.0)
+            && self.credential.parts.iter().all(|part| goes_on(&part.len().to_be_bytes()) && goes_on(part.as_bytes()))
+            && rest.is_empty()
     }
 }
 
@@ -112,8 +112,13 @@ impl<'c> Asked<'c> {
     }
 
     fn into_key(self) -> Key {
-        let parts = self.credential.parts.iter().map(|part| Zeroizing::new(String::from(&**part))).collect();
-        Key { hash: self.hash, authenticator: *self.authenticator, parts }
+        let mut text = Vec::with_capacity(length_of(self.credential));
+        text.extend(self.authenticator.0);
+        for part in &self.credential.parts {
+            text.extend(part.len().to_be_bytes());
+            text.extend(part.as_bytes());
+        }
+        Key { hash: self.hash, text: Zeroizing::new(text.into_boxed_slice()) }
     }
 }
 
@@ -140,7 +145,7 @@ impl CredentialCache {
     #[must_use]
     pub fn new(plan: CachePlan) -> Self {
         /// What an entry takes, roughly; only the first allocation depends on it.
-        const USUAL: u64 = 1_024;
+        const USUAL: u64 = 1_536;
         let estimated = usize::try_from(plan.size / USUAL).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let entries = Cache::with(estimated, plan.size, ByBytes, ahash::RandomState::new(), DefaultLifecycle::default());
         Self { entries, seed: ahash::RandomState::new(), max_age: plan.max_age }
@@ -228,26 +233,37 @@ pub fn check_times(identity: &Verified<Arc<Identity>>, now: Timestamp) -> Result
     Ok(())
 }
 
-/// How many bytes an entry takes, about.
-fn weigh(identity: &Identity, credential: &Credential<'_>) -> u32 {
-    /// Key, entry, the identity itself, and what the allocator and the cache add.
-    const FIXED: usize = 512;
-    let scopes: usize = identity.scopes.iter().map(|scope| scope.len() + 32).sum();
-    let also: usize = identity.also.iter().map(|(_, other)| FIXED + weigh_value(&other.claims)).sum();
-    let parts: usize = credential.parts.iter().map(|part| part.len() + 32).sum();
-    let bytes = FIXED + parts + identity.subject.len() + identity.issuer.len() + scopes + also + weigh_value(&identity.claims);
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+/// How long the text is that `credential` is kept as. Exact, so that it is never moved and leaves no copy behind.
+fn length_of(credential: &Credential<'_>) -> usize {
+    size_of::<AuthenticatorKey>() + credential.parts.iter().map(|part| size_of::<usize>() + part.len()).sum::<usize>()
 }
 
-/// How many bytes a value takes in memory, about.
-pub(crate) fn weigh_value(value: &Value) -> usize {
-    let inside: usize = match value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => 0,
-        Value::Text(text) => text.len(),
-        Value::List(items) => items.iter().map(weigh_value).sum(),
-        Value::Map(members) => members.iter().map(|(name, member)| name.len() + 32 + weigh_value(member)).sum(),
-    };
-    inside + size_of::<Value>()
+/// How many bytes an entry takes, about.
+fn weigh(identity: &Identity, credential: &Credential<'_>) -> u32 {
+    /// A place in the cache: what stands in it, its links and its share of the index, and that of places which stand empty.
+    const PLACE: usize = (size_of::<Key>() + size_of::<Entry>() + 32) * 3 / 2;
+    u32::try_from(PLACE + room(length_of(credential)) + held(identity)).unwrap_or(u32::MAX)
+}
+
+/// How many bytes a shared identity takes, about.
+pub(crate) fn held(identity: &Identity) -> usize {
+    /// Both counts of whoever shares it.
+    const SHARED: usize = 2 * size_of::<usize>();
+    let scopes: usize = identity.scopes.iter().map(|scope| room(scope.len())).sum();
+    let also: usize = identity.also.iter().map(|(_, other)| held(other)).sum();
+    room(SHARED + size_of::<Identity>())
+        + room(identity.subject.len())
+        + room(identity.issuer.len())
+        + room(identity.claims.held())
+        + room(size_of_val(&*identity.scopes))
+        + scopes
+        + room(size_of_val(&*identity.also))
+        + also
+}
+
+/// What a piece of memory of `bytes` takes: allocators round up, by an eighth at most, and keep small ones in steps.
+fn room(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { bytes + bytes / 16 + 12 }
 }
 
 #[cfg(test)]

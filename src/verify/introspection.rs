@@ -269,7 +269,7 @@ impl Introspector {
             return Err(Doubt::Expired(Some(Box::new(identity))));
         }
         for (path, allowed) in &rules.require {
-            if !claims.at_path(path).is_some_and(|value| allowed.contains(value)) {
+            if !claims.at_path(path).is_some_and(|value| allowed.iter().any(|allowed| value == *allowed)) {
                 return Err(Doubt::ClaimMissing);
             }
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::domain::{DeskId, Doubt, Facts, Identity, Need, Question, RequestView, Step, Timestamp, Value, Verified};
+use crate::domain::{Claims, DeskId, Doubt, Facts, Identity, Need, Question, RequestView, Step, Timestamp, Verified};
 use crate::verify::contract::Desks;
 use crate::verify::keys::contract::{BuiltKeys, KeyClass, ServerKey, ServerKeySearch, ServerKeys};
 
@@ -98,7 +98,7 @@ impl Keyholders {
             subject: record.id.clone(),
             issuer: self.store.clone(),
             scopes: record.scopes.clone(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: record.expires,
             not_before: record.not_before,
             scheme: self.scheme,

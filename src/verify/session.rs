@@ -15,9 +15,10 @@ pub mod desk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::claims::Writer;
 use crate::domain::{
-    Answer, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Place, Question, Refusal, RequestView, Seconds, Secret, Step,
-    Timestamp, TokenPair, Value, Verified,
+    Answer, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Place, Question, Refusal, RequestView, Seconds, Secret,
+    Step, Timestamp, TokenPair, Verified,
 };
 use crate::jose::session::{Epochs, KeptPair, Reference, Session, SessionId, SessionKey, SessionTerms};
 use crate::settings::{Checking, KeySpec, Node, Section, SectionSpec, Shape, Span};
@@ -254,19 +255,30 @@ impl Sessions {
         ends: Timestamp,
     ) -> Verified<Arc<Identity>> {
         let said = session.get();
-        let (scopes, claims) = token.map_or((&said.scopes, &said.claims), |token| (&token.get().scopes, &token.get().claims));
+        let (scopes, others) = match token {
+            Some(token) => (&token.get().scopes, token.get().claims.clone()),
+            None => (&said.scopes, Claims::from(&said.claims)),
+        };
         // A session is as old as its login, however new its tokens are: what revokes old logins revokes it.
-        let mut members: Vec<(Box<str>, Value)> =
-            vec![("sid".into(), Value::Text(self.terms.handle_of(reference).into())), ("iat".into(), Value::Int(said.opened.0))];
-        if let Value::Map(others) = claims {
-            members.extend(others.iter().filter(|(name, _)| !matches!(&**name, "sid" | "iat")).cloned());
+        let mut claims = Writer::with_room(64 + others.held());
+        claims.open_map();
+        claims.text("sid");
+        claims.text(&self.terms.handle_of(reference));
+        claims.text("iat");
+        claims.int(said.opened.0);
+        if let Claim::Map(members) = others.get() {
+            for (name, member) in members.filter(|(name, _)| !matches!(*name, "sid" | "iat")) {
+                claims.text(name);
+                claims.claim(member);
+            }
         }
+        claims.close();
         // Everything comes from a record that was opened as `Verified`, or from a token that was.
         Verified::vouch(Arc::new(Identity {
             subject: said.subject.clone(),
             issuer: said.issuer.clone(),
             scopes: scopes.clone(),
-            claims: Value::Map(members.into()),
+            claims: claims.finish(),
             expires: Some(ends),
             not_before: None,
             scheme: NAME,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use countersign::domain::{Clock, Identity, Observer, Random, Refusal, RequestView, Seconds, Silent, Target, Timestamp, Value};
+use countersign::domain::{Claims, Clock, Identity, Observer, Random, Refusal, RequestView, Seconds, Silent, Target, Timestamp, Value};
 use countersign::issuer::SERVICES;
 use countersign::issuer::contract::{Call, PublishedKeys, Reply, Service, ServiceTools};
 use countersign::issuer::pairs::{Caller, Issuer, IssuerTools, PairOrder, Terms};
@@ -134,7 +134,7 @@ impl Endpoints {
                 subject: name.into(),
                 issuer: "partners".into(),
                 scopes: Box::default(),
-                claims: Value::empty(),
+                claims: Claims::empty(),
                 expires: None,
                 not_before: None,
                 scheme: "server_key",

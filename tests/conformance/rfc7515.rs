@@ -115,7 +115,7 @@ fn the_compact_examples_are_read_and_proven() {
         assert_eq!((token.header().algorithm, token.header().kid.as_deref()), (Some(algorithm), None), "{name}");
         let claims = token.prove(algorithm, &[Arc::new(key(&jwk))]).unwrap_or_else(|| panic!("{name}: not proven"));
         assert_eq!(
-            claims.get().member("exp").and_then(countersign::domain::Value::as_int),
+            claims.get().member("exp").and_then(countersign::domain::Claim::as_int),
             Some(1_300_819_380),
             "{name}: line breaks in the claims"
         );

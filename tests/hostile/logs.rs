@@ -56,7 +56,7 @@ fn identity(subject: &str, claims: Value) -> Arc<Identity> {
         subject: subject.into(),
         issuer: subject.into(),
         scopes: Box::default(),
-        claims,
+        claims: claims.into(),
         expires: None,
         not_before: None,
         scheme: "jwt",

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use countersign::domain::{Burn, Random, Refusal, Seconds, Secret, Timestamp, Value};
+use countersign::domain::{Burn, Claim, Random, Refusal, Seconds, Secret, Timestamp, Value};
 use countersign::issuer::ticket::{Mint, TicketOrder, mint};
 use countersign::jose::base64url;
 use countersign::jose::ticket::{Bindings, Ticket, TicketKey, seal};
@@ -326,8 +326,8 @@ fn minted_tickets_differ_and_are_let_in() {
     let outcome = bearer(&text).ask(&verifier(json!({})), NOW);
     let identity = outcome.identity();
     assert_eq!(identity.scopes.first().map(|scope| &**scope), Some("chat:read"), "scopes");
-    assert_eq!(identity.claims.at_path("room").and_then(Value::as_text), Some("4"), "claims");
-    assert_eq!(identity.claims.at_path("jti").and_then(Value::as_text).map(str::len), Some(22), "a name to withdraw it by: 128 bits");
+    assert_eq!(identity.claims.at_path("room").and_then(Claim::as_text), Some("4"), "claims");
+    assert_eq!(identity.claims.at_path("jti").and_then(Claim::as_text).map(str::len), Some(22), "a name to withdraw it by: 128 bits");
     assert_eq!(identity.expires, Some(Timestamp(NOW + 3_600)), "an hour by default");
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use countersign::ambient::SystemRandom;
-use countersign::domain::{Clock, Identity, Observer, Random, Secret, Silent, Spent, Timestamp, Value};
+use countersign::domain::{Claims, Clock, Identity, Observer, Random, Secret, Silent, Spent, Timestamp};
 use countersign::net::client::{Client, ClientSettings};
 use countersign::renew::contract::{RenewError, RenewTools, Renewer};
 
@@ -55,7 +55,7 @@ fn spent(pair: &Pair) -> Spent {
         subject: "ann".into(),
         issuer: "x".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

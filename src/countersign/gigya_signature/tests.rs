@@ -6,7 +6,7 @@ use http::header::AUTHORIZATION;
 
 use super::ENTRY;
 use crate::countersign::stage::{NOW, identity, plan, sign};
-use crate::domain::{Refusal, Value};
+use crate::domain::{Claim, Refusal, Value};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::compact::Compact;
 use crate::jose::hmac_sha1::{Sha1Key, Strictness, decode_secret, read_tag};
@@ -55,7 +55,7 @@ fn a_bearer_token_names_the_user_key_and_has_a_moment_and_a_name_and_no_end() {
     assert_eq!(token.header().kind.as_deref(), Some("JWT"));
     let key = SigningKey::from_pem(RSA, Some(Algorithm::Rs256)).unwrap().verifying_key().unwrap().with_kid(None);
     let claims = token.prove(Algorithm::Rs256, &[Arc::new(key)]).unwrap();
-    assert_eq!(claims.get().member("iat"), Some(&Value::Int(NOW.0)));
+    assert_eq!(claims.get().member("iat"), Some(Claim::Int(NOW.0)));
     assert!(claims.get().member("jti").is_some() && claims.get().member("exp").is_none());
     assert!(plan.names().is_empty(), "other routes may pass the client's own `Authorization` on");
 }

@@ -90,7 +90,7 @@ pub(super) fn identity(subject: &str, scopes: &[&str], claims: Value) -> Identit
         subject: subject.into(),
         issuer: "https://id.example".into(),
         scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
-        claims,
+        claims: claims.into(),
         expires: None,
         not_before: None,
         scheme: "jwt",

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use crate::config::document::Document;
 use crate::countersign::firewall::Firewall;
 use crate::domain::{
-    Clock, Credential, DeskId, Facts, Found, Identity, Observer, Outage, Place, Random, RequestView, Seconds, Secret, Silent, Spent, Step,
-    Stopwatch, Timestamp, TokenPair, Value, Verified,
+    Claims, Clock, Credential, DeskId, Facts, Found, Identity, Observer, Outage, Place, Random, RequestView, Seconds, Secret, Silent,
+    Spent, Step, Stopwatch, Timestamp, TokenPair, Value, Verified,
 };
 use crate::gate::allowance::{Allowance, Allowed};
 use crate::gate::arrival::{Arrival, BodySource};
@@ -197,7 +197,7 @@ fn ann() -> Identity {
         subject: "ann".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "session",

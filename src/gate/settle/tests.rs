@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Patience, Supplier, settle};
 use crate::domain::{
-    Answer, DeskId, Facts, Identity, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent, SpentKey,
-    Step, Value,
+    Answer, Claims, DeskId, Facts, Identity, Need, Outage, Question, Reason, RenewalFailure, Renewed, Renewing, Seconds, Secret, Spent,
+    SpentKey, Step,
 };
 
 /// Answers every question with the number of times it was asked, and counts.
@@ -80,7 +80,7 @@ fn renewal_of(authenticator: usize) -> Renewing {
         subject: "anna".into(),
         issuer: "i".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

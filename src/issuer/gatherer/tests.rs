@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use super::Gatherer;
-use crate::domain::{Harvest, Identity, Life, Reason, Refusal, Seconds, Secret, Silent, Timestamp, Value};
+use crate::domain::{Claims, Harvest, Identity, Life, Reason, Refusal, Seconds, Secret, Silent, Timestamp};
 use crate::issuer::contract::{Asker, Harvester};
 use crate::issuer::session::Sessions;
 use crate::jose::session::{KeptPair, Reference, SessionId, SessionKey, SessionTerms};
@@ -83,7 +83,7 @@ fn identity(scheme: &'static str, authenticator: &str, subject: &str, issuer: &s
         subject: subject.into(),
         issuer: issuer.into(),
         scopes: Box::new(["admin".into()]),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: Some(NOW.plus(Seconds(600))),
         not_before: None,
         scheme,

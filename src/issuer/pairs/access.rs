@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::domain::{Random, Secret, Timestamp, Value};
+use crate::domain::{Claim, Random, Secret, Timestamp, Value};
 use crate::issuer::pairs::family::Live;
 use crate::issuer::pairs::refresh::Handle;
 use crate::issuer::pairs::{PairFault, Terms};
@@ -83,5 +83,5 @@ pub(super) fn family_of(terms: &Terms, keys: &[Arc<VerifyingKey>], token: &str, 
     let registered = Registered::read(&claims).ok()?;
     registered.issuer.filter(|issuer| **issuer == *terms.issuer)?;
     registered.lifetime.expires.filter(|end| now < *end)?;
-    claims.get().member("fam").and_then(Value::as_text).and_then(Handle::parse)
+    claims.get().member("fam").and_then(Claim::as_text).and_then(Handle::parse)
 }

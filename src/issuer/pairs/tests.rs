@@ -85,7 +85,7 @@ fn claims_of(issuer: &Issuer, issued: &Issued) -> Value {
     let compact = Compact::parse(&token).unwrap();
     assert_eq!(compact.header().kind.as_deref(), Some("at+jwt"), "a kind of its own (RFC 9068 section 2.1)");
     assert!(compact.header().kid.is_some(), "the key is named");
-    compact.prove(Algorithm::EdDsa, issuer.verifying_keys()).expect("our own signature").into_inner()
+    compact.prove(Algorithm::EdDsa, issuer.verifying_keys()).expect("our own signature").into_inner().to_value()
 }
 
 #[tokio::test]
@@ -424,7 +424,7 @@ fn is_revoked(issuer: &Issuer, issued: &Issued, now: i64) -> bool {
         subject: claims.member("sub").and_then(Value::as_text).unwrap().into(),
         issuer: claims.member("iss").and_then(Value::as_text).unwrap().into(),
         scopes: Box::default(),
-        claims: claims.clone(),
+        claims: claims.clone().into(),
         expires: None,
         not_before: None,
         scheme: "jwt",

@@ -14,7 +14,7 @@ use http::HeaderValue;
 use http::header::{LOCATION, REFERRER_POLICY};
 use url::Url;
 
-use crate::domain::{Refusal, Value};
+use crate::domain::{Claim, Refusal};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
 use crate::issuer::services::away::{Away, REDIRECT_KEY, fault_of};
 use crate::issuer::services::form::Form;
@@ -101,7 +101,7 @@ impl Service for Plug {
             let says = "`redirect_uri` is none of the addresses that this application comes back to";
             return Ok(Reply::problem(call, &Unread::wrong(says)));
         };
-        let token = identity.claims.member(CLAIM).and_then(Value::as_text).ok_or_else(|| {
+        let token = identity.claims.member(CLAIM).and_then(Claim::as_text).ok_or_else(|| {
             tracing::error!(authenticator = %identity.authenticator, "`hat.dataplug` needs `application_token` at the `hat` authenticator");
             Refusal::PolicyDenied
         })?;

@@ -10,7 +10,7 @@
 use http::HeaderMap;
 use serde_json::{Value as Json, json};
 
-use crate::domain::{Outage, Refusal, Timestamp, Value, Verified};
+use crate::domain::{Claim, Claims, Outage, Refusal, Timestamp, Verified};
 use crate::issuer::contract::Reply;
 use crate::issuer::pairs::{Caller, Issued, Issuer, PairFault};
 use crate::jose::compact::Compact;
@@ -118,15 +118,15 @@ pub(super) fn outage(fault: PairFault) -> Refusal {
 }
 
 /// What an access token that `issuer` has just made says.
-fn claims_of(issuer: &Issuer, access: &str) -> Option<Verified<Value>> {
+fn claims_of(issuer: &Issuer, access: &str) -> Option<Verified<Claims>> {
     let compact = Compact::parse(access).ok()?;
     let algorithm = compact.header().algorithm?;
     compact.prove(algorithm, issuer.verifying_keys())
 }
 
 /// The user that `claims` speak of, as clients read one. What is not known is empty: their parsers want texts.
-fn user(claims: &Value) -> Json {
-    let text = |name: &str| claims.member(name).and_then(Value::as_text).unwrap_or_default();
+fn user(claims: &Claims) -> Json {
+    let text = |name: &str| claims.member(name).and_then(Claim::as_text).unwrap_or_default();
     json!({
         "userID": text("sub"),
         "xcUserID": text("sub"),

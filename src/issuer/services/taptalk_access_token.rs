@@ -111,7 +111,7 @@ impl Service for Exchange {
             Ok(client) => client,
             Err(reply) => return Ok(reply),
         };
-        let order = PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.clone(), client };
+        let order = PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.to_value(), client };
         match self.issuer.open(order, call.now).await {
             Ok(issued) => self.manner.given(headers, &self.issuer, &issued),
             Err(fault) => {

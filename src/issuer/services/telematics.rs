@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use crate::domain::{Outage, Refusal, Timestamp, Value, Verified};
+use crate::domain::{Claim, Claims, Outage, Refusal, Timestamp, Verified};
 use crate::issuer::contract::Reply;
 use crate::issuer::pairs::{Issued, Issuer, PairFault};
 use crate::jose::compact::Compact;
@@ -21,7 +21,7 @@ pub(super) fn given(issuer: &Issuer, issued: &Issued, now: Timestamp) -> Result<
     let refresh = issued.pair.refresh.as_ref().map(|refresh| std::str::from_utf8(refresh.expose()));
     let refresh = refresh.transpose().map_err(|_| Refusal::Internal)?;
     let claims = claims_of(issuer, access).ok_or(Refusal::Internal)?;
-    let device = claims.get().member("sub").and_then(Value::as_text).ok_or(Refusal::Internal)?;
+    let device = claims.get().member("sub").and_then(Claim::as_text).ok_or(Refusal::Internal)?;
     let life = issued.pair.access_until.map_or(0, |until| now.until(until).0);
     let result = json!({ "DeviceToken": device, "AccessToken": { "Token": access, "ExpiresIn": life }, "RefreshToken": refresh });
     Ok(answer(200, envelope::success(&result)))
@@ -38,7 +38,7 @@ pub(super) fn refused(status: u16, key: &'static str, says: &'static str) -> Rep
 }
 
 /// What an access token of `issuer`, of any age, says.
-pub(super) fn claims_of(issuer: &Issuer, access: &str) -> Option<Verified<Value>> {
+pub(super) fn claims_of(issuer: &Issuer, access: &str) -> Option<Verified<Claims>> {
     let compact = Compact::parse(access).ok()?;
     let algorithm = compact.header().algorithm?;
     compact.prove(algorithm, issuer.verifying_keys())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Refusal, Value};
+use crate::domain::{Claim, Refusal, Value};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
 use crate::issuer::pairs::{GrantFault, Issuer, PairFault};
 use crate::issuer::services::oauth;
@@ -96,7 +96,7 @@ impl Refresh {
     /// refresh token alone nobody gets on.
     fn is_one_family(&self, access: &str, refresh: &str) -> bool {
         let Some(claims) = claims_of(&self.issuer, access) else { return false };
-        let of = claims.get().member("fam").and_then(Value::as_text);
+        let of = claims.get().member("fam").and_then(Claim::as_text);
         self.issuer.family_of(refresh).is_some_and(|family| of == Some(&*family.text()))
     }
 }

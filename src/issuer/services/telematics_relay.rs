@@ -18,7 +18,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::domain::{Event, Identity, Observer, Outage, Refusal, RenewalFailure, Seconds, Secret, Spent, Timestamp, TokenPair, Value};
+use crate::domain::{
+    Claims, Event, Identity, Observer, Outage, Refusal, RenewalFailure, Seconds, Secret, Spent, Timestamp, TokenPair, Value,
+};
 use crate::issuer::contract::{Call, Relay, Reply, Service, ServiceEntry, ServicePlan, ServiceTools};
 use crate::issuer::services::telematics::{passed_on, refused};
 use crate::jose::digest::digest;
@@ -158,7 +160,7 @@ fn stranger() -> Identity {
         subject: "".into(),
         issuer: "".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "none",

@@ -340,7 +340,7 @@ impl TicketMint {
     }
 
     fn claims(&self, caller: &Identity) -> Value {
-        let taken = self.plan.claims.iter().filter_map(|name| Some((name.clone(), caller.claims.member(name)?.clone())));
+        let taken = self.plan.claims.iter().filter_map(|name| Some((name.clone(), caller.claims.member(name)?.to_value())));
         let asker: [(Box<str>, Value); 2] = [("iss".into(), (&*caller.issuer).into()), ("sub".into(), (&*caller.subject).into())];
         let mut claims: Vec<(Box<str>, Value)> = taken.collect();
         claims.push((MINTED_BY.into(), Value::Map(asker.into())));

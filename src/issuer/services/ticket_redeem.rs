@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{Burn, Doubt, Event, Identity, Observer, Outage, Refusal, Value};
+use crate::domain::{Burn, Claim, Doubt, Event, Identity, Observer, Outage, Refusal};
 use crate::issuer::contract::{Call, Reply, Service, ServiceEntry, ServicePlan, ServiceTools, TicketUse};
 use crate::issuer::pairs::{Caller, Issuer, PairFault, PairOrder};
 use crate::issuer::services::oauth;
@@ -121,7 +121,7 @@ impl Service for TicketRedeem {
             }
         }
         let Presented { holder, client, .. } = presented;
-        let order = PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.clone(), client };
+        let order = PairOrder { subject: holder.subject.clone(), scopes: holder.scopes.clone(), claims: holder.claims.to_value(), client };
         match self.issuer.open(order, call.now).await {
             Ok(issued) => oauth::granted(&issued, call.now).ok_or(Refusal::Internal),
             Err(PairFault::Store) => Err(Outage::State.refusal()),
@@ -161,7 +161,7 @@ impl TicketRedeem {
 
     /// What is spent by redeeming a ticket that may be used often.
     fn burn_of(&self, holder: &Identity) -> Option<Burn> {
-        let id = id_of(holder.claims.member("jti").and_then(Value::as_text)?)?;
+        let id = id_of(holder.claims.member("jti").and_then(Claim::as_text)?)?;
         let made = holder.not_before?.plus(self.terms.leeway);
         Some(Burn { key: burn_key(&id, &holder.issuer), made, until: holder.expires? })
     }

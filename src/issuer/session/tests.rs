@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 
-use crate::domain::{Doubt, Identity, Outage, RequestView, Seconds, Secret, Silent, Target, Timestamp, TokenPair, Value};
+use crate::domain::{Claims, Doubt, Identity, Outage, RequestView, Seconds, Secret, Silent, Target, Timestamp, TokenPair, Value};
 use crate::issuer::session::{Kept, OpenFault, Sessions, Standing, cookie};
 use crate::jose::session::{KeptPair, Reference, SessionId, SessionKey, SessionTerms};
 use crate::state::contract::StateStore;
@@ -33,7 +33,7 @@ fn identity() -> Identity {
         subject: "ann".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

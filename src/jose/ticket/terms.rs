@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderName;
 
+use crate::domain::claims::Writer;
 use crate::domain::{Burn, Doubt, Identity, Refusal, RequestView, Seconds, Timestamp, Value, Verified};
 use crate::jose::base64url;
 use crate::jose::ticket::{Bindings, Ticket, TicketKey, Unsealed, open};
@@ -105,16 +106,24 @@ impl TicketTerms {
         let said = ticket.get();
         let end = self.end(said);
         // Revocations go by these two, so whoever mints cannot choose them.
-        let mut claims: Vec<(Box<str>, Value)> =
-            vec![("jti".into(), Value::Text(id_text(&said.id).into())), ("iat".into(), Value::Int(said.issued.0))];
+        let mut claims = Writer::default();
+        claims.open_map();
+        claims.text("jti");
+        claims.text(&id_text(&said.id));
+        claims.text("iat");
+        claims.int(said.issued.0);
         if let Value::Map(members) = &said.claims {
-            claims.extend(members.iter().filter(|(name, _)| !matches!(&**name, "jti" | "iat")).cloned());
+            for (name, member) in members.iter().filter(|(name, _)| !matches!(&**name, "jti" | "iat")) {
+                claims.text(name);
+                claims.value(member);
+            }
         }
+        claims.close();
         Verified::vouch(Arc::new(Identity {
             subject: said.subject.clone(),
             issuer: said.issuer.clone(),
             scopes: said.scopes.clone(),
-            claims: Value::Map(claims.into()),
+            claims: claims.finish(),
             expires: Some(end),
             not_before: Some(said.issued.minus(self.leeway)),
             scheme: SCHEME,

@@ -10,7 +10,7 @@ use cel::common::ast::{EntryExpr, Expr};
 use cel::{Context, ExecutionError, IdedExpr, Value as Outcome};
 use http::HeaderMap;
 
-use crate::domain::{Identity, RequestView, Target, Timestamp, Value};
+use crate::domain::{Claims, Identity, RequestView, Target, Timestamp};
 use crate::policy::condition::world::World;
 use crate::policy::condition::{Condition, STANDARD};
 
@@ -27,7 +27,7 @@ pub(super) fn try_on(condition: &Condition) -> Result<(), String> {
         subject: "sample".into(),
         issuer: "https://issuer.example".into(),
         scopes: ["sample".into()].into(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

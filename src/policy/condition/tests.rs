@@ -25,7 +25,8 @@ fn identity() -> Identity {
             ("groups", Value::List([Value::from("staff"), Value::from("ops")].into())),
             ("realm_access", map(&[("roles", Value::List([Value::from("admin")].into()))])),
             ("realm_access.roles", "literal".into()),
-        ]),
+        ])
+        .into(),
         expires: None,
         not_before: None,
         scheme: "jwt",
@@ -37,7 +38,7 @@ fn identity() -> Identity {
                 subject: "acme".into(),
                 issuer: "partners".into(),
                 scopes: Box::default(),
-                claims: map(&[("tier", Value::Int(1))]),
+                claims: map(&[("tier", Value::Int(1))]).into(),
                 expires: None,
                 not_before: None,
                 scheme: "server_key",

@@ -11,7 +11,7 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use http::HeaderMap;
 
-use crate::domain::{Identity, RequestView, Timestamp, Value};
+use crate::domain::{Claim, Identity, RequestView, Timestamp};
 use crate::policy::condition::pattern::Pattern;
 
 /// One identity and one request, as of one moment.
@@ -57,7 +57,7 @@ fn identity_member<'b>(identity: &'b Identity, path: &str) -> Option<Boxed<'b>> 
         ("scheme", None) => Some(text(identity.scheme)),
         ("authenticator", None) => Some(text(&identity.authenticator)),
         ("scopes", None) => Some(list(identity.scopes.iter().map(|scope| text(scope)))),
-        ("claims", None) => Some(claim(&identity.claims)),
+        ("claims", None) => Some(claim(identity.claims.get())),
         ("claims", Some(path)) => identity.claims.at_path(path).map(claim),
         ("also", None) => Some(map(identity.also.iter().map(|(name, identity)| (&**name, identity_map(identity))))),
         ("also", Some(path)) => {
@@ -109,15 +109,15 @@ fn header<'b>(headers: &'b HeaderMap, name: &http::HeaderName) -> Boxed<'b> {
     }
 }
 
-fn claim(value: &Value) -> Boxed<'_> {
+fn claim(value: Claim<'_>) -> Boxed<'_> {
     match value {
-        Value::Null => null(),
-        Value::Bool(truth) => Box::new(CelBool::from(*truth)),
-        Value::Int(number) => Box::new(CelInt::from(*number)),
-        Value::Float(number) => Box::new(CelDouble::from(*number)),
-        Value::Text(content) => text(content),
-        Value::List(items) => list(items.iter().map(claim)),
-        Value::Map(members) => map(members.iter().map(|(name, member)| (&**name, claim(member)))),
+        Claim::Null => null(),
+        Claim::Bool(truth) => Box::new(CelBool::from(truth)),
+        Claim::Int(number) => Box::new(CelInt::from(number)),
+        Claim::Float(number) => Box::new(CelDouble::from(number)),
+        Claim::Text(content) => text(content),
+        Claim::List(items) => list(items.map(claim)),
+        Claim::Map(members) => map(members.map(|(name, member)| (name, claim(member)))),
     }
 }
 

@@ -44,7 +44,7 @@ fn spent(token: &str, issuer: &str) -> Spent {
         subject: issuer.into(),
         issuer: "whoever".into(),
         scopes: Box::default(),
-        claims: crate::domain::Value::empty(),
+        claims: crate::domain::Claims::empty(),
         expires: Some(NOW),
         not_before: None,
         scheme: "hat",

@@ -66,7 +66,7 @@ fn spent(refresh: Secret, fam: Option<&str>) -> Spent {
         subject: "ann".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::Map(claims),
+        claims: Value::Map(claims).into(),
         expires: Some(NOW),
         not_before: None,
         scheme: "jwt",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use crate::domain::{Identity, Seconds, Secret, Silent, Spent, Timestamp, TokenPair, Value};
+use crate::domain::{Claims, Identity, Seconds, Secret, Silent, Spent, Timestamp, TokenPair, Value};
 use crate::issuer::session::Sessions;
 use crate::jose::session::{KeptPair, Reference, SessionKey, SessionTerms};
 use crate::renew::contract::{RenewError, Renewer};
@@ -87,7 +87,7 @@ fn identity() -> Identity {
         subject: "ann".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: Some(NOW),
         not_before: None,
         scheme: "session",

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::config::document::Document;
-use crate::domain::{Clock, Identity, Observer, Random, Secret, Silent, Spent, Timestamp, TokenPair, Value};
+use crate::domain::{Claims, Clock, Identity, Observer, Random, Secret, Silent, Spent, Timestamp, TokenPair};
 use crate::net::client::loopback::{Loopback, Told};
 use crate::net::client::{Client, ClientSettings};
 use crate::renew::contract::{RenewError, RenewTools, Renewer, RenewerEntry, RenewerPlan};
@@ -114,7 +114,7 @@ pub(super) fn spent() -> Spent {
         subject: "ann \"& bob".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: Some(NOW),
         not_before: None,
         scheme: "jwt",

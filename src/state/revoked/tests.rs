@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::record::Record;
 use super::{Revocations, Revoked, Withdrawn};
 use crate::domain::{
-    Burn, By, Clock, Doubt, Event, Identity, ListedFrom, Observer, Outage, Random, Refusal, Revocation, RevocationId, Seconds, Silent,
-    Timestamp, Value,
+    Burn, By, Claims, Clock, Doubt, Event, Identity, ListedFrom, Observer, Outage, Random, Refusal, Revocation, RevocationId, Seconds,
+    Silent, Timestamp, Value,
 };
 use crate::state::contract::{Burned, Cursor, Entry, Expect, Key, Page, StateStore, Written};
 use crate::state::memory::Memory;
@@ -193,7 +193,7 @@ fn identity(subject: &str) -> Identity {
         subject: subject.into(),
         issuer: "i".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",
@@ -497,7 +497,7 @@ fn any_identity() -> impl Strategy<Value = Identity> {
             subject: subject.into(),
             issuer: issuer.into(),
             scheme,
-            claims: Value::Map(Box::new([("jti".into(), jti), ("sid".into(), sid), ("fam".into(), fam), ("iat".into(), iat)])),
+            claims: Value::Map(Box::new([("jti".into(), jti), ("sid".into(), sid), ("fam".into(), fam), ("iat".into(), iat)])).into(),
             ..identity("")
         });
     (one.clone(), proptest::option::of(one)).prop_map(|(mut first, beside)| {

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value as Json};
 
-use crate::domain::{Seconds, Secret, Timestamp, Value};
+use crate::domain::{Claim, Seconds, Secret, Timestamp};
 use crate::jose::compact::Compact;
 use crate::systems::contract::{Harvest, Life, Meaning, Reply};
 use crate::systems::gigya::rules::ISSUER;
@@ -91,8 +91,8 @@ impl Said {
     /// Reads `token`, which came in a reply for `user`. `None` for what is no token.
     fn read(token: &str, user: Option<&str>) -> Option<Self> {
         let token = Compact::parse(token).ok()?;
-        let moment = |name: &str| token.claimed().member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
-        let text = |name: &str| token.claimed().member(name).and_then(Value::as_text);
+        let moment = |name: &str| token.claimed().member(name).and_then(Claim::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
+        let text = |name: &str| token.claimed().member(name).and_then(Claim::as_text);
         let issuer = text("iss").filter(|issuer| issuer.starts_with(ISSUER) && user.is_some() && text("sub") == user);
         Some(Self { life: moment("exp").map(Life::Until), issued: moment("iat"), issuer: issuer.map(Into::into) })
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::domain::{Seconds, Secret, Timestamp, Value};
+use crate::domain::{Claim, Seconds, Secret, Timestamp, Value};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::compact::Compact;
 use crate::jose::json::{parse_to_depth, written};
@@ -123,8 +123,8 @@ struct Said {
 impl Said {
     fn read(token: &str) -> Option<Self> {
         let token = Compact::parse(token).ok().filter(|token| token.header().algorithm == Some(Algorithm::Rs256))?;
-        let moment = |name: &str| token.claimed().member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
-        let issuer = token.claimed().member("iss").and_then(Value::as_text).filter(|issuer| is_canonical(issuer))?;
+        let moment = |name: &str| token.claimed().member(name).and_then(Claim::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
+        let issuer = token.claimed().member("iss").and_then(Claim::as_text).filter(|issuer| is_canonical(issuer))?;
         Some(Self { issuer: issuer.into(), issued: moment("iat")?, expires: moment("exp")? })
     }
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderName, HeaderValue};
 
-use crate::domain::{Breach, Identity, Need, Refusal, Seconds, Step, Value};
+use crate::domain::{Breach, Claim, Identity, Need, Refusal, Seconds, Step};
 use crate::jose::digest::digest;
 use crate::jose::form;
 use crate::jose::janrain::read_date;
@@ -161,7 +161,7 @@ pub(super) fn code_key(client_id: &str, code: &str) -> [u8; 32] {
 
 /// Whether a client was only named: then it logs users in and does nothing else, whatever features the conf asks for.
 fn is_public(client: &Identity) -> bool {
-    client.claims.member("public") == Some(&Value::Bool(true))
+    client.claims.member("public") == Some(Claim::Bool(true))
 }
 
 /// Whether the client has sent its secret itself over a connection that others may read. What signatures are for is undone by that.

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
-use crate::domain::{Breach, Facts, Identity, Refusal, RequestView, Step, Timestamp, Value};
+use crate::domain::{Breach, Claims, Facts, Identity, Refusal, RequestView, Step, Timestamp};
 use crate::settings::{Checking, Entry, Faults, Level, Material, Names, Node, NodeValue, Span};
 use crate::systems::contract::{Guarded, Pass};
 use crate::systems::janrain::guard::guard;
@@ -57,7 +57,7 @@ pub(super) fn caller(scheme: &'static str, subject: &str, scopes: &[&str]) -> Id
         subject: subject.into(),
         issuer: "clients".into(),
         scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme,

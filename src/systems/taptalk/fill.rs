@@ -8,7 +8,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::domain::{Breach, Identity, RequestView, Value};
+use crate::domain::{Breach, Claim, Identity, RequestView, Value};
 use crate::settings::{Checking, Node, Section};
 use crate::systems::taptalk::client::sole;
 use crate::systems::taptalk::profile::{ADDRESS, AGENT, CUSTOMER, DEVICE_ID, Members, PLATFORM, Product, Profile, breach};
@@ -44,8 +44,8 @@ impl Source {
         match self {
             Self::Subject => Some(identity.subject.clone()),
             Self::Claim(path) => match identity.claims.at_path(path)? {
-                Value::Text(text) => Some(text.clone()),
-                Value::Int(number) => Some(number.to_string().into()),
+                Claim::Text(text) => Some(text.into()),
+                Claim::Int(number) => Some(number.to_string().into()),
                 _ => None,
             },
             Self::ClientAddress => Some(request.client.to_canonical().to_string().into()),

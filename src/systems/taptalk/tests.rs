@@ -66,7 +66,7 @@ fn anna(claims: &[(&str, &str)]) -> Identity {
         subject: "anna".into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims: Value::Map(claims.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()),
+        claims: Value::Map(claims.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()).into(),
         expires: Some(NOW.plus(Seconds(300))),
         not_before: None,
         scheme: "session",
@@ -404,7 +404,8 @@ fn who_the_user_is_comes_from_the_session_and_never_from_the_client() {
     anna.claims = Value::Map(Box::new([
         ("name".into(), "Anna".into()),
         ("contact".into(), Value::Map(Box::new([("email".into(), "anna@app.example".into())]))),
-    ]));
+    ]))
+    .into();
     let fields = [("User-Agent", "Mozilla/5.0"), ("Device-Identifier", "d-1"), ("X-Forwarded-For", "203.0.113.9")];
     let forged = r#"{"xcUserID":"admin","fullName":"Root","email":"root@app.example","userIPAddress":"203.0.113.9","userAgent":"forged",
                      "userRoleCode":"admin","username":"root","phone":"+4912345","userDeviceID":"d-9","userPlatform":"web"}"#;

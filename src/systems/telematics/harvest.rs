@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{Seconds, Secret, Timestamp, Value};
+use crate::domain::{Claim, Seconds, Secret, Timestamp, Value};
 use crate::jose::compact::Compact;
 use crate::jose::json::written;
 use crate::systems::contract::{Harvest, Life, Reply};
@@ -75,7 +75,7 @@ fn seconds(value: &Value) -> Option<Seconds> {
 /// When `token` says that it ends, if it can be read.
 fn end_of(token: &str) -> Option<Life> {
     let claims = Compact::parse(token).ok()?;
-    claims.claimed().member("exp").and_then(Value::as_int).map(|end| Life::Until(Timestamp(end)))
+    claims.claimed().member("exp").and_then(Claim::as_int).map(|end| Life::Until(Timestamp(end)))
 }
 
 /// `said` without the pair, wherever a member of one of its names stands.

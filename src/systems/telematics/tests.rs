@@ -58,7 +58,7 @@ fn user() -> Identity {
         subject: OWN.into(),
         issuer: "https://id.example".into(),
         scopes: Box::default(),
-        claims,
+        claims: claims.into(),
         expires: None,
         not_before: None,
         scheme: "jwt",
@@ -414,7 +414,7 @@ fn the_device_stands_where_the_conf_says() {
     let asked = get("/trips").field("DeviceToken", ELSE);
     let holder = Asked { identity: Some(Identity { scopes: Box::new(["fleet".into()]), ..user() }), ..asked };
     assert_eq!(holder.shown_by(&*system("{ any_device_scope: fleet }")), "pass", "a scope that the caller has");
-    let claims = Value::Map(Box::new([("device_token".into(), Value::Int(7))]));
+    let claims = Value::Map(Box::new([("device_token".into(), Value::Int(7))])).into();
     let odd = Asked { identity: Some(Identity { claims, ..user() }), ..get("/trips").field("DeviceToken", "7") };
     assert_eq!(odd.shown_by(&*system("{ device: claims.device_token }")), "403 DeviceToken", "a claim that is a number names nobody");
 }

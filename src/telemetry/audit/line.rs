@@ -211,7 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::{BREACH, HOST, ISSUER, Line, METHOD, PATH, SUBJECT};
-    use crate::domain::{Breach, Identity, Reason, Value};
+    use crate::domain::{Breach, Claims, Identity, Reason};
     use crate::gate::verdict::{Record, Stages};
     use crate::telemetry::report::{Ending, Visit};
 
@@ -220,7 +220,7 @@ mod tests {
             subject: subject.into(),
             issuer: issuer.into(),
             scopes: Box::default(),
-            claims: Value::Null,
+            claims: Claims::empty(),
             expires: None,
             not_before: None,
             scheme: "jwt",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use quick_cache::Equivalent;
 
-use crate::domain::{Burn, Credential, Doubt, Identity, Place, Seconds, Timestamp, Value, Verified};
+use crate::domain::{Burn, Claims, Credential, Doubt, Identity, Place, Seconds, Timestamp, Value, Verified};
 use crate::verify::cache::{Asked, AuthenticatorKey, CachePlan, CredentialCache, check_times};
 
 fn identity(expires: Option<i64>) -> Identity {
@@ -14,7 +14,7 @@ fn identity(expires: Option<i64>) -> Identity {
         subject: "ann".into(),
         issuer: "us".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: expires.map(Timestamp),
         not_before: None,
         scheme: "jwt",
@@ -120,7 +120,7 @@ fn memory_is_bounded_by_weight() {
     let user = AuthenticatorKey::of("user", "plan");
     let cache = CredentialCache::new(CachePlan { max_age: Seconds(100), size: 256 * 1024 });
     for number in 0..5_000 {
-        let claims = Value::Text("x".repeat(1_000).into());
+        let claims = Claims::from(Value::Text("x".repeat(1_000).into()));
         let token = number.to_string();
         cache.insert(&user, &credential(&[&token]), 1, &proven(Identity { claims, ..identity(None) }), Timestamp(1_000), LONG);
     }
@@ -194,4 +194,39 @@ fn a_hit_is_found_every_time() {
         (0..ROUNDS).zip(tokens.iter().cycle()).filter(|(_, token)| cache.get(&user, &credential(&[token]), 1, Timestamp(1_000)).is_some());
     assert_eq!(hits.count() as u64, ROUNDS, "every one of a thousand tokens is remembered");
     println!("a hit with a token of 700 bytes: {} ns in this build", started.elapsed().as_nanos() as u64 / ROUNDS);
+}
+
+/// What the kernel counts, and not what the cache says of itself: what is remembered takes what it is weighed as.
+#[test]
+#[cfg(target_os = "linux")]
+fn entries_take_what_they_weigh() {
+    /// Enough that the few megabytes which a growing index leaves behind do not count.
+    const MANY: usize = 40_000;
+    const PAGE: usize = 4_096;
+    let resident = || {
+        let counts = std::fs::read_to_string("/proc/self/statm").unwrap();
+        counts.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * PAGE
+    };
+    let user = AuthenticatorKey::of("user", "plan");
+    let claims = Claims::from(Value::Map(
+        ["iss", "sub", "aud", "scope", "jti"].map(|name| (name.into(), Value::from("a claim of usual length"))).into_iter().collect(),
+    ));
+    let shared = identity(Some(2_000));
+    let cache = CredentialCache::new(CachePlan::default());
+    let before = resident();
+    for number in 0..MANY {
+        let identity = Identity {
+            subject: format!("user-{number:06}").into(),
+            issuer: "https://id.example".into(),
+            scopes: Box::new(["read".into(), "write".into()]),
+            claims: claims.clone(),
+            ..shared.clone()
+        };
+        cache.insert(&user, &credential(&[&format!("{number:0>650}")]), 1, &proven(identity), Timestamp(1_000), LONG);
+    }
+    let (taken, weight) = (resident() - before, usize::try_from(cache.entries.weight()).unwrap());
+    assert!(MANY / 10 * 9 < cache.len(), "nearly all of them are remembered, however many parts the cache has: {}", cache.len());
+    println!("{} bytes an entry, weighed as {}", taken / cache.len(), weight / cache.len());
+    assert!(taken < weight / 100 * 120, "{taken} bytes were taken for what weighs {weight}: the bound would not hold");
+    assert!(weight < taken / 100 * 135, "{weight} is weighed for what takes {taken}: the bound would be reached half empty");
 }

@@ -111,7 +111,7 @@ impl Prover {
             subject: uid.into(),
             issuer: self.store.clone(),
             scopes: Box::default(),
-            claims: Value::Map(friend.map(|friend| ("friend".into(), friend.into())).into_iter().chain([issued]).collect()),
+            claims: Value::Map(friend.map(|friend| ("friend".into(), friend.into())).into_iter().chain([issued]).collect()).into(),
             expires: Some(end),
             not_before: Some(start),
             scheme: self.scheme,

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::domain::{DeskId, Doubt, Facts, Identity, Need, Outage, Question, Refusal, Seconds, Secret, Step, Timestamp, Value, Verified};
+use crate::domain::{
+    Claim, Claims, DeskId, Doubt, Facts, Identity, Need, Outage, Question, Refusal, Seconds, Secret, Step, Timestamp, Value, Verified,
+};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::compact::Compact;
 use crate::jose::digest::digest;
@@ -138,16 +140,16 @@ impl Prover {
         token: &str,
         user_key: &str,
         store: &str,
-        claims: &Verified<Value>,
+        claims: &Verified<Claims>,
         now: Timestamp,
     ) -> Result<Verified<Arc<Identity>>, Doubt> {
         let claims = claims.get();
         let moment = |name: &str| match claims.member(name) {
             None => Err(Doubt::ClaimMissing),
-            Some(Value::Int(moment)) if 0 <= *moment => Ok(Timestamp(*moment)),
+            Some(Claim::Int(moment)) if 0 <= moment => Ok(Timestamp(moment)),
             Some(_) => Err(Doubt::ClaimsMalformed),
         };
-        let text = |name: &str| claims.member(name).and_then(Value::as_text);
+        let text = |name: &str| claims.member(name).and_then(Claim::as_text);
         if text("aud") != Some("gltexp") {
             return Err(Doubt::AudienceMismatch);
         }
@@ -178,7 +180,7 @@ impl Prover {
             subject: login_name(&self.api_key, token).into(),
             issuer: end.store.into(),
             scopes: Box::default(),
-            claims: Value::Map(std::iter::once(site).chain(signed_by).collect()),
+            claims: Value::Map(std::iter::once(site).chain(signed_by).collect()).into(),
             expires: Some(end.expires),
             not_before: None,
             scheme: self.scheme,

@@ -18,7 +18,7 @@ use quick_cache::sync::Cache;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::domain::{Answer, Clock, Identity, Outage, Seconds, Timestamp, Value};
+use crate::domain::{Answer, Claim, Clock, Identity, Outage, Seconds, Timestamp, Value};
 use crate::jose::base64url;
 use crate::jose::compact::Compact;
 use crate::jose::digest::digest;
@@ -86,7 +86,7 @@ impl Principal {
     /// Whoever is `identity`, asking for the token of `application`.
     #[must_use]
     pub fn of(identity: &Identity, application: &str) -> Self {
-        let claim = |name: &str| identity.claims.member(name).and_then(Value::as_text).unwrap_or_default();
+        let claim = |name: &str| identity.claims.member(name).and_then(Claim::as_text).unwrap_or_default();
         let scope = identity.scopes.first().map_or("", |scope| &**scope);
         let parts = [&*identity.issuer, scope, claim("application"), claim("applicationVersion"), claim("resource"), application];
         let key = digest("countersign hat principal", &parts.map(str::as_bytes));
@@ -222,7 +222,7 @@ impl Inner {
     /// When a token says that it ends, by both limits. Used to forget it in time, never to believe it.
     fn end_of(&self, token: &str) -> Option<Timestamp> {
         let token = Compact::parse(token).ok()?;
-        let moment = |name: &str| token.claimed().member(name).and_then(Value::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
+        let moment = |name: &str| token.claimed().member(name).and_then(Claim::as_int).filter(|moment| 0 <= *moment).map(Timestamp);
         Some(moment("exp")?.min(moment("iat")?.plus(self.idle)))
     }
 }

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Burn, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Seconds, Step, Timestamp, Value,
-    Verified,
+    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Seconds, Step,
+    Timestamp, Value, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{LifetimeRules, Registered, Window};
@@ -96,7 +96,7 @@ impl Judge {
     }
 
     /// The claims of `token`, proven to be those of the HAT that they name.
-    fn prove(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Value>, Short> {
+    fn prove(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Claims>, Short> {
         let refuse = |doubt: Doubt| Step::Refuse(doubt.into());
         let token = Compact::parse(token).map_err(|_| refuse(Doubt::Malformed))?;
         if !is_plain(token.header()) {
@@ -143,7 +143,7 @@ impl Judge {
     }
 
     /// Judges claims whose signature is proven.
-    fn judge(&self, claims: Verified<Value>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
+    fn judge(&self, claims: Verified<Claims>, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
         let registered = Registered::read(&claims)?;
         let issuer: Box<str> = registered.issuer.ok_or(Doubt::ClaimMissing)?.into();
         if !self.believes(&issuer) {
@@ -182,11 +182,11 @@ impl Judge {
     }
 
     /// What is spent with a token for one use: its name at its HAT, never its text.
-    fn burn(&self, claims: &Value, issuer: &str, registered: &Registered<'_>, window: Window) -> Result<Burn, Doubt> {
+    fn burn(&self, claims: &Claims, issuer: &str, registered: &Registered<'_>, window: Window) -> Result<Burn, Doubt> {
         /// A HAT draws 128 bytes and writes them in hexadecimal.
         const LONGEST: usize = 1_024;
         let name = match claims.member("jti").ok_or(Doubt::ClaimMissing)? {
-            Value::Text(name) if (1..=LONGEST).contains(&name.len()) => name,
+            Claim::Text(name) if (1..=LONGEST).contains(&name.len()) => name,
             _ => return Err(Doubt::ClaimsMalformed),
         };
         let issued = registered.lifetime.issued_at.ok_or(Doubt::ClaimMissing)?;
@@ -225,15 +225,15 @@ impl Judge {
             // A HAT that hands out what is no good token has answered nothing.
             return Step::Refuse(Outage::Other.refusal());
         }
-        let Value::Map(members) = &own.claims else { return Step::Refuse(Refusal::Internal) };
-        let mut members = members.to_vec();
+        let Value::Map(members) = own.claims.to_value() else { return Step::Refuse(Refusal::Internal) };
+        let mut members = members.into_vec();
         members.push((EXCHANGED.into(), Value::from(text.as_str())));
         // The caller is proven, and so is what was added.
-        Step::Done(Verified::vouch(Arc::new(Identity { claims: Value::Map(members.into()), ..Identity::clone(own) })))
+        Step::Done(Verified::vouch(Arc::new(Identity { claims: Value::Map(members.into()).into(), ..Identity::clone(own) })))
     }
 
     /// Whether proven `claims` are those of the other application's token at the caller's own HAT, good as of `now`.
-    fn is_theirs(&self, claims: &Verified<Value>, own: &Identity, now: Timestamp) -> bool {
+    fn is_theirs(&self, claims: &Verified<Claims>, own: &Identity, now: Timestamp) -> bool {
         let Ok(registered) = Registered::read(claims) else { return false };
         let same = registered.issuer == Some(&*own.issuer);
         let kind = self.exchanged.as_ref().is_some_and(|kind| kind.check(claims.get(), &own.issuer).is_ok());
@@ -257,7 +257,7 @@ impl Judge {
 fn claimed_issuer<'t>(token: &'t Compact<'_>) -> Result<&'t str, Doubt> {
     match token.claimed().member("iss") {
         None => Err(Doubt::ClaimMissing),
-        Some(Value::Text(claimed)) => Ok(claimed),
+        Some(Claim::Text(claimed)) => Ok(claimed),
         Some(_) => Err(Doubt::ClaimsMalformed),
     }
 }

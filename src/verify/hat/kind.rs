@@ -4,7 +4,7 @@
 //! `accessScope` and `resource`, and never `application`; one for a single service says `accessScope: validate` and that service as
 //! `resource`. What a token says beyond its kind makes it none.
 
-use crate::domain::{Doubt, Value};
+use crate::domain::{Claim, Claims, Doubt};
 
 /// The kind of token that is taken, and what it must say.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Kind {
     /// - [`Doubt::ClaimsMalformed`] when a claim that tells the kind is no text, or a version is none.
     /// - [`Doubt::ClaimMissing`] for a token of another kind, or of too old a version.
     /// - [`Doubt::AudienceMismatch`] for one of this kind that is meant for another application or service.
-    pub fn check(&self, claims: &Value, issuer: &str) -> Result<(), Doubt> {
+    pub fn check(&self, claims: &Claims, issuer: &str) -> Result<(), Doubt> {
         let said = Said::read(claims)?;
         match self {
             Self::Owner { scopes, resources } => {
@@ -78,11 +78,11 @@ impl Kind {
 
     /// What a caller with `claims` of this kind may do, as the one scope that such a token has.
     #[must_use]
-    pub fn scope<'c>(&self, claims: &'c Value) -> &'c str {
+    pub fn scope<'c>(&self, claims: &'c Claims) -> &'c str {
         match self {
             Self::Application { .. } => "application",
             Self::Validate { .. } => VALIDATE,
-            Self::Owner { .. } => claims.member("accessScope").and_then(Value::as_text).unwrap_or_default(),
+            Self::Owner { .. } => claims.member("accessScope").and_then(Claim::as_text).unwrap_or_default(),
         }
     }
 }
@@ -98,10 +98,10 @@ struct Said<'c> {
 }
 
 impl<'c> Said<'c> {
-    fn read(claims: &'c Value) -> Result<Self, Doubt> {
+    fn read(claims: &'c Claims) -> Result<Self, Doubt> {
         let text = |name: &str| match claims.member(name) {
             None => Ok(None),
-            Some(Value::Text(text)) if !text.is_empty() => Ok(Some(&**text)),
+            Some(Claim::Text(text)) if !text.is_empty() => Ok(Some(text)),
             Some(_) => Err(Doubt::ClaimsMalformed),
         };
         Ok(Self {
@@ -148,7 +148,7 @@ mod tests {
 
     use super::{Kind, Version};
     use crate::domain::Doubt;
-    use crate::jose::json::parse;
+    use crate::jose::json::parse_claims;
 
     const HAT: &str = "ada.hubat.net";
 
@@ -202,7 +202,7 @@ mod tests {
             (&validate, of_app, missing, "an application's shows nobody"),
         ];
         for (kind, claims, expected, shows) in rows {
-            let claims = parse(claims.to_string().as_bytes()).unwrap();
+            let claims = parse_claims(claims.to_string().as_bytes()).unwrap();
             assert_eq!(kind.check(&claims, HAT), expected, "{shows}: {kind:?} {claims:?}");
         }
     }

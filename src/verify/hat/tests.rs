@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 
 use crate::config::document::Document;
 use crate::domain::{
-    Answer, Clock, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Silent, Step, Target,
-    Timestamp, Value,
+    Answer, Claim, Clock, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Silent, Step, Target,
+    Timestamp,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
@@ -266,8 +266,8 @@ async fn the_genuine_token_of_2018_is_good_until_it_was_idle_for_three_days() {
     let identity = scene.token(&token, 1_541_495_772).await.unwrap().unwrap();
     assert_eq!((&*identity.subject, &*identity.issuer), ("testing.hubat.net", "testing.hubat.net"), "the caller is the HAT");
     assert_eq!((identity.scheme, &*identity.scopes), ("hat", &[Box::from("application")][..]));
-    assert_eq!(identity.claims.member("applicationVersion"), Some(&Value::from("1.2.7")), "claims are kept");
-    let subject = identity.claims.member("sub").and_then(Value::as_text).unwrap();
+    assert_eq!(identity.claims.member("applicationVersion").and_then(Claim::as_text), Some("1.2.7"), "claims are kept");
+    let subject = identity.claims.member("sub").and_then(Claim::as_text).unwrap();
     assert!(subject.starts_with("1-OKQvmStg") && subject.contains('/') && !subject.contains('\\'), "{subject}");
     let raw = String::from_utf8(base64url::decode(GENUINE[1]).unwrap()).unwrap();
     assert!(raw.contains("\\/"), "the signature is over the bytes as they came, in which `/` is escaped");
@@ -502,7 +502,7 @@ fn exchanging(key: &Arc<SigningKey>, server: &Loopback) -> Scene {
 }
 
 fn exchanged(identity: &Identity) -> String {
-    identity.claims.member("application_token").and_then(Value::as_text).unwrap().to_owned()
+    identity.claims.member("application_token").and_then(Claim::as_text).unwrap().to_owned()
 }
 
 #[tokio::test]

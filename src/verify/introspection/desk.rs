@@ -17,7 +17,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::domain::{Clock, Observer, Seconds, Secret, Timestamp, Value, Verified};
+use crate::domain::{Claims, Clock, Observer, Seconds, Secret, Timestamp, Value, Verified};
 use crate::jose::base64url;
 use crate::jose::claims::Registered;
 use crate::jose::json::parse_to_depth;
@@ -77,7 +77,7 @@ impl EndpointPlan {
 #[derive(Debug, Clone)]
 pub enum Introspected {
     /// It is active; the whole answer, whose registered claims have the right types.
-    Active(Arc<Verified<Value>>),
+    Active(Arc<Verified<Claims>>),
     /// It is not, or not for us to know.
     Inactive,
 }
@@ -174,11 +174,10 @@ impl Endpoint for Introspection {
             Some(Value::Bool(false)) => Ok(Heard::Bad { word: Introspected::Inactive, holder: Holder::KnownAfterEnd }),
             Some(Value::Bool(true)) => {
                 // The configured endpoint said so, over a channel that proves it is that endpoint.
-                let claims = Verified::vouch(answer);
+                let claims = Verified::vouch(Claims::from(&answer));
                 let registered = Registered::read(&claims).map_err(|_| AskFault::WrongType)?;
                 let expires = registered.lifetime.expires;
-                // Parsed, short members take several times the bytes they had as text.
-                let bytes = u64::try_from(reply.body.len()).unwrap_or(u64::MAX).saturating_mul(4);
+                let bytes = u64::try_from(size_of::<Claims>() + claims.get().held()).unwrap_or(u64::MAX);
                 Ok(Heard::Good { word: Introspected::Active(Arc::new(claims)), expires, bytes })
             }
             _ => Err(AskFault::NoVerdict),

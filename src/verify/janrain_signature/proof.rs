@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Burn, Credential, Doubt, Identity, RequestView, Seconds, Secret, Timestamp, Value, Verified};
+use crate::domain::{Burn, Claims, Credential, Doubt, Identity, RequestView, Seconds, Secret, Timestamp, Value, Verified};
 use crate::jose::digest::digest;
 use crate::jose::form::Pair;
 use crate::jose::hmac_sha1::{Sha1Key, any_verifies, keys_of, read_tag};
@@ -85,7 +85,7 @@ impl Prover {
         }
         let key = || digest("countersign janrain burn", &[id.as_bytes(), date.as_bytes(), path.as_bytes(), &tag]);
         let burn = self.rules.burn.then(|| Burn { key: key(), made: signed, until: end });
-        let claims = Value::Map([("iat".into(), Value::Int(signed.0))].into());
+        let claims = Value::Map([("iat".into(), Value::Int(signed.0))].into()).into();
         let expires = record.expires.map_or(end, |bound| bound.min(end));
         let identity = Identity { claims, expires: Some(expires), not_before: Some(start), burn, ..self.identity(&record) };
         Ok(Verified::vouch(Arc::new(identity)))
@@ -103,7 +103,7 @@ impl Prover {
             return Err(Doubt::KeyDisabled);
         }
         let scopes = record.scopes.iter().filter(|feature| ***feature == *PUBLIC_FEATURE).cloned().collect();
-        let claims = Value::Map([("public".into(), Value::Bool(true))].into());
+        let claims = Value::Map([("public".into(), Value::Bool(true))].into()).into();
         Ok(Verified::vouch(Arc::new(Identity { scopes, claims, ..self.identity(&record) })))
     }
 
@@ -120,7 +120,7 @@ impl Prover {
             subject: record.id.clone(),
             issuer: self.store.clone(),
             scopes: record.scopes.clone(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: record.expires,
             not_before: record.not_before,
             scheme: self.scheme,

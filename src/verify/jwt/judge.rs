@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    Burn, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp, Value, Verified,
+    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp,
+    Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{Registered, Window, scopes, subject};
@@ -84,7 +85,7 @@ impl Judge {
     }
 
     /// Judges claims whose signature is proven.
-    fn judge(&self, claims: Verified<Value>, header: &Header, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
+    fn judge(&self, claims: Verified<Claims>, header: &Header, now: Timestamp) -> Result<Verified<Arc<Identity>>, Doubt> {
         let rules = &*self.rules;
         let registered = Registered::read(&claims)?;
         let issuer: Box<str> = registered.issuer.ok_or(Doubt::ClaimMissing)?.into();
@@ -120,7 +121,7 @@ impl Judge {
 
     /// A token of another kind (a logout token, a proof of possession), or one bound to a key of the client's, is not a
     /// bearer credential, however genuine (RFC 8725 section 3.11, RFC 7800 section 3).
-    fn check_kind(&self, header: &Header, claims: &Value) -> Result<(), Doubt> {
+    fn check_kind(&self, header: &Header, claims: &Claims) -> Result<(), Doubt> {
         const USUAL: [&str; 2] = ["jwt", "at+jwt"];
         let kind = header.kind.as_deref().map(kind_of);
         let accepted = match (&self.rules.kinds, kind) {
@@ -141,7 +142,7 @@ impl Judge {
     /// Makes the identity that proven claims speak of.
     fn identify(
         &self,
-        claims: Verified<Value>,
+        claims: Verified<Claims>,
         issuer: Box<str>,
         window: Window,
         issued: Option<Timestamp>,
@@ -170,10 +171,10 @@ impl Judge {
     }
 
     /// What is spent with a token for one use: its name at its issuer, never its text, which may have several spellings.
-    fn burn(&self, claims: &Value, issuer: &str, window: Window, issued: Option<Timestamp>) -> Result<Burn, Doubt> {
+    fn burn(&self, claims: &Claims, issuer: &str, window: Window, issued: Option<Timestamp>) -> Result<Burn, Doubt> {
         const LONGEST: usize = 256;
         let name = match claims.member("jti").ok_or(Doubt::ClaimMissing)? {
-            Value::Text(name) if (1..=LONGEST).contains(&name.len()) => name,
+            Claim::Text(name) if (1..=LONGEST).contains(&name.len()) => name,
             _ => return Err(Doubt::ClaimsMalformed),
         };
         // An issuer whose clock is ahead dates its tokens later than they are, and a store that has begun since must not be asked
@@ -192,7 +193,7 @@ impl Judge {
             // Unproven, and used for nothing but choosing the store: only keys of this very issuer are tried.
             let claimed = match token.claimed().member("iss") {
                 None => return Err(refuse(Doubt::ClaimMissing)),
-                Some(Value::Text(claimed)) => &**claimed,
+                Some(Claim::Text(claimed)) => claimed,
                 Some(_) => return Err(refuse(Doubt::ClaimsMalformed)),
             };
             let issuer = self.issuer(claimed).ok_or_else(|| refuse(Doubt::IssuerMismatch))?;
@@ -262,11 +263,11 @@ impl Verifier for Judge {
     }
 }
 
-fn holds(demand: &Demand, claim: Option<&Value>) -> bool {
+fn holds(demand: &Demand, claim: Option<Claim<'_>>) -> bool {
     match (demand, claim) {
         (Demand::Absent, claim) => claim.is_none(),
-        (Demand::Present, claim) => claim.is_some_and(|claim| *claim != Value::Null),
+        (Demand::Present, claim) => claim.is_some_and(|claim| claim != Claim::Null),
         (Demand::OneOf(_), None) => false,
-        (Demand::OneOf(values), Some(claim)) => values.contains(claim),
+        (Demand::OneOf(values), Some(claim)) => values.iter().any(|value| claim == *value),
     }
 }

@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
 
 use crate::domain::{
-    Answer, Credential, DeskId, Doubt, Facts, Found, Need, Outage, Place, Question, Refusal, RequestView, Seconds, Step, Target, Timestamp,
-    Value,
+    Answer, Claim, Credential, DeskId, Doubt, Facts, Found, Need, Outage, Place, Question, Refusal, RequestView, Seconds, Step, Target,
+    Timestamp, Value,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::key::VerifyingKey;
@@ -344,7 +344,7 @@ fn an_identity_says_what_the_token_proves_and_until_when() {
     assert_eq!((&*identity.subject, &*identity.issuer), ("ada", "https://id.example"));
     assert_eq!(identity.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), ["read", "write"]);
     assert_eq!((identity.scheme, &*identity.authenticator), ("jwt", "user"));
-    assert_eq!(identity.claims.member("aud"), Some(&Value::from("app")), "claims in full");
+    assert_eq!(identity.claims.member("aud").and_then(Claim::as_text), Some("app"), "claims in full");
     assert_eq!(identity.expires, Some(Timestamp(NOW.0 + 110)), "leeway included");
     assert_eq!(identity.not_before, Some(Timestamp(NOW.0 - 10)), "iat bounds it below, leeway included");
     assert!(identity.burn.is_none(), "a token may be used until it ends");

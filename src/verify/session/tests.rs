@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::{
-    Answer, Clock, Credential, Doubt, Facts, Found, Identity, Need, Observer, Outage, Random, Reason, Refusal, RequestView, Secret, Silent,
-    Step, Target, Timestamp, TokenPair, Value, Verified,
+    Answer, Claim, Clock, Credential, Doubt, Facts, Found, Identity, Need, Observer, Outage, Random, Reason, Refusal, RequestView, Secret,
+    Silent, Step, Target, Timestamp, TokenPair, Value, Verified,
 };
 use crate::issuer::session::{Kept, Sessions as Book};
 use crate::jose::session::{KeptPair, Reference, SessionId};
@@ -188,7 +188,8 @@ fn identity(subject: &str) -> Identity {
             ("email".into(), "ann@example".into()),
             ("sid".into(), "theirs".into()),
             ("iat".into(), Value::Int(5)),
-        ])),
+        ]))
+        .into(),
         expires: Some(Timestamp(NOW + 60)),
         not_before: None,
         scheme: "jwt",
@@ -246,11 +247,11 @@ async fn a_session_is_who_logged_in_and_says_when_it_ends() {
     assert_eq!((&*identity.subject, &*identity.issuer, identity.scopes.join(" ")), ("ann", "https://id.example", "read".to_owned()));
     assert_eq!(identity.expires, Some(Timestamp(NOW + 3_600)), "the end of the session, not of what it was opened with");
     assert_eq!((identity.scheme, &*identity.authenticator), ("session", "member"));
-    assert_eq!(identity.claims.member("email"), Some(&Value::from("ann@example")), "what was proven at login");
-    assert_eq!(identity.claims.member("iat"), Some(&Value::Int(NOW)), "it is as old as its login");
+    assert_eq!(identity.claims.member("email").and_then(Claim::as_text), Some("ann@example"), "what was proven at login");
+    assert_eq!(identity.claims.member("iat"), Some(Claim::Int(NOW)), "it is as old as its login");
     let handle = node.book.terms().handle_of(&node.reference(&id));
-    assert_eq!(identity.claims.member("sid").and_then(Value::as_text), Some(&*handle), "its own name, whatever the login brought");
-    let Value::Map(members) = &identity.claims else { panic!("an object") };
+    assert_eq!(identity.claims.member("sid").and_then(Claim::as_text), Some(&*handle), "its own name, whatever the login brought");
+    let Value::Map(members) = identity.claims.to_value() else { panic!("an object") };
     assert_eq!(members.len(), 3, "no claim stands twice");
 }
 

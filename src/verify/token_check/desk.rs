@@ -13,7 +13,7 @@ use crate::net::authorities::Authorities;
 use crate::net::client::{Client, FetchFault};
 use crate::net::described::Described;
 use crate::net::described::template::Unwritable;
-use crate::verify::cache::weigh_value;
+use crate::verify::cache::held;
 use crate::verify::inquiry::{Endpoint, Heard, Holder, Inquiry, MAX_ANSWER, Terms, TokenName};
 use crate::verify::token_check::reading::{Reading, Said, Unread};
 
@@ -149,7 +149,5 @@ impl Endpoint for Check {
 
 /// What an identity takes in memory, about.
 fn weight(identity: &Identity) -> u64 {
-    let scopes: usize = identity.scopes.iter().map(|scope| scope.len() + 32).sum();
-    let bytes = identity.subject.len() + identity.issuer.len() + scopes + weigh_value(&identity.claims);
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    u64::try_from(held(identity)).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Identity, Timestamp, Value};
+use crate::domain::{Claims, Identity, Timestamp, Value};
 use crate::jose::base64url;
 use crate::jose::claims::{scopes, subject};
 use crate::jose::json::parse_to_depth;
@@ -112,8 +112,10 @@ impl Reading {
                 None => name_of(token),
             },
             issuer: self.issuer.clone(),
-            scopes: found(&self.scopes).map_or(Ok(Box::default()), scopes).map_err(|_| Unread::NoScopes)?,
-            claims: Value::Map(kept.collect()),
+            scopes: found(&self.scopes)
+                .map_or(Ok(Box::default()), |said| scopes(Claims::from(said).get()))
+                .map_err(|_| Unread::NoScopes)?,
+            claims: Value::Map(kept.collect()).into(),
             expires: self.end.as_ref().map_or(Ok(None), |end| end.read(said, asked)).map_err(|_| Unread::NoTime)?,
             not_before: None,
             scheme: NAME,
@@ -134,6 +136,6 @@ fn name_of(token: &[u8; 32]) -> Box<str> {
 fn name_in(value: &Value) -> Option<Box<str>> {
     match value {
         Value::Int(number) => Some(number.to_string().into()),
-        other => subject(other).ok().map(Into::into),
+        other => subject(Claims::from(other).get()).ok().map(Into::into),
     }
 }

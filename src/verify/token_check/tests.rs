@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::document::Document;
 use crate::domain::{
-    Clock, Credential, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Secret, Step, Target,
-    Timestamp, TokenPair, Value,
+    Claim, Clock, Credential, Doubt, Facts, Found, Identity, Need, Observer, Outage, Place, Random, Refusal, RequestView, Secret, Step,
+    Target, Timestamp, TokenPair, Value,
 };
 use crate::net::client::loopback::{Loopback, Told, silent_port};
 use crate::net::client::{Client, ClientSettings};
@@ -186,9 +186,9 @@ async fn a_token_that_the_call_takes_is_whose_the_answer_says() {
     assert_eq!(identity.scopes, ["read".into(), "write".into()].into());
     assert_eq!(identity.expires, Some(Timestamp(NOW + 100)));
     assert_eq!((identity.scheme, &*identity.authenticator), ("token_check", "opaque"));
-    assert_eq!(identity.claims.member("mail").and_then(Value::as_text), Some("a@b.example"));
-    assert_eq!(identity.claims.member("roles").and_then(Value::as_list).map(<[Value]>::len), Some(2));
-    let Value::Map(claims) = &identity.claims else { panic!("claims are an object") };
+    assert_eq!(identity.claims.member("mail").and_then(Claim::as_text), Some("a@b.example"));
+    assert_eq!(identity.claims.member("roles").and_then(Claim::as_list).map(Iterator::count), Some(2));
+    let Value::Map(claims) = identity.claims.to_value() else { panic!("claims are an object") };
     assert_eq!(claims.len(), 2, "what the conf does not name is not kept, and what is not there is left out: {claims:?}");
 
     let asked = &scene.server.asked()[0];

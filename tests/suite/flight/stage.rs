@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use countersign::domain::{
-    Burn, Clock, Event, Identity, Observer, Outage, Random, RenewalFailure, Renewed, Secret, Spent, Timestamp, TokenPair, Value,
+    Burn, Claims, Clock, Event, Identity, Observer, Outage, Random, RenewalFailure, Renewed, Secret, Spent, Timestamp, TokenPair, Value,
 };
 use countersign::renew::contract::{FlightTools, RenewError, Renewals, Renewer};
 use countersign::renew::flight::protocol::Record;
@@ -387,7 +387,7 @@ pub fn spent_until(number: usize, expires: i64) -> Spent {
             subject: format!("user{number}").into(),
             issuer: "https://id.example".into(),
             scopes: Box::default(),
-            claims: Value::empty(),
+            claims: Claims::empty(),
             expires: Some(Timestamp(expires)),
             not_before: None,
             scheme: "jwt",

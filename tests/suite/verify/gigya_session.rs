@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::domain::{Answer, Outage, Place, Secret, Timestamp, Value};
+use countersign::domain::{Answer, Claim, Outage, Place, Secret, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::key::VerifyingKey;
 use countersign::jose::mint::SigningKey;
@@ -58,9 +58,9 @@ fn an_end_that_the_site_has_signed_is_good_until_then() {
     let name = login.identity().subject.to_string();
     assert!(!name.contains("LOGIN"), "the login has a name that shows nothing of its token: {name}");
     assert_eq!(login.identity().expires, Some(Timestamp(NOW + 300)));
-    assert_eq!(login.identity().claims.member("apiKey"), Some(&Value::from("3_site")));
+    assert_eq!(login.identity().claims.member("apiKey").and_then(Claim::as_text), Some("3_site"));
     let by_key = cookies(TOKEN, &by_user(TOKEN, NOW + 300, "AUserKey")).ask(&verifier, NOW);
-    assert_eq!(by_key.identity().claims.member("userKey"), Some(&Value::from("AUserKey")));
+    assert_eq!(by_key.identity().claims.member("userKey").and_then(Claim::as_text), Some("AUserKey"));
 
     let good = by_site(TOKEN, NOW + 300);
     let rows = [

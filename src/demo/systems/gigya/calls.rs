@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::demo::stand;
 use crate::demo::systems::gigya::{Called, DemoGigya, Office, hmac_text};
-use crate::domain::Value;
+use crate::domain::Claim;
 use crate::jose::algorithm::Algorithm;
 use crate::jose::compact::Compact;
 
@@ -155,11 +155,11 @@ impl Office {
         let key = self.key.verifying_key().map_err(|_| (500_001, ""))?;
         let proven = Compact::parse(token).ok().and_then(|token| token.prove(Algorithm::Rs256, &[Arc::new(key)]));
         let claims = proven.ok_or((403_025, "Authorization"))?.into_inner();
-        let ends = claims.member("exp").and_then(Value::as_int).ok_or((403_025, "Authorization"))?;
+        let ends = claims.member("exp").and_then(Claim::as_int).ok_or((403_025, "Authorization"))?;
         if ends <= self.clock.now().0 {
             return Err((403_030, "Authorization"));
         }
-        Ok(claims.member("sub").and_then(Value::as_text).ok_or((403_025, "Authorization"))?.to_owned())
+        Ok(claims.member("sub").and_then(Claim::as_text).ok_or((403_025, "Authorization"))?.to_owned())
     }
 
     /// A signed request: time, then signature, then nonce.

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use crate::countersign::firewall::Firewall;
 use crate::domain::{
-    Breach, Clock, Event, Facts, Identity, Need, Observer, Outage, Random, Refusal, RequestView, Seconds, Step, Stopwatch, Target,
-    Timestamp, Value,
+    Breach, Claims, Clock, Event, Facts, Identity, Need, Observer, Outage, Random, Refusal, RequestView, Seconds, Step, Stopwatch, Target,
+    Timestamp,
 };
 use crate::gate::allowance::{Allowance, Allowed};
 use crate::gate::arrival::{Arrival, BodySource};
@@ -296,7 +296,7 @@ pub(super) fn caller(subject: &str) -> Proven {
         subject: subject.into(),
         issuer: "i".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "jwt",

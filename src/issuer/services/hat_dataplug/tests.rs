@@ -18,7 +18,7 @@ fn settings(plug: &str) -> crate::settings::Node {
 
 fn caller(token: Option<&str>) -> Arc<Identity> {
     let claims = token.map_or_else(Value::empty, |token| Value::Map([("application_token".into(), Value::from(token))].into()));
-    Arc::new(Identity { claims, ..identity("session") })
+    Arc::new(Identity { claims: claims.into(), ..identity("session") })
 }
 
 #[tokio::test]

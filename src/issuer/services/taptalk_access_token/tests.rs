@@ -29,7 +29,7 @@ fn service(house: &House) -> Arc<dyn Service> {
 fn anna() -> Identity {
     Identity {
         authenticator: "pass".into(),
-        claims: Value::Map(Box::new([("fullName".into(), "Anna".into())])),
+        claims: Value::Map(Box::new([("fullName".into(), "Anna".into())])).into(),
         burn: Some(Burn { key: [7; 32], made: NOW, until: NOW }),
         ..identity("ticket")
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::{AuthTicket, TicketPlan};
-use crate::domain::{Identity, Refusal, Seconds, Value};
+use crate::domain::{Claims, Identity, Refusal, Seconds, Value};
 use crate::issuer::contract::{Service, TicketUse};
 use crate::issuer::services::stage::{Counting, NOW, posted, terms};
 use crate::issuer::ticket::Mint;
@@ -28,7 +28,7 @@ fn server() -> Arc<Identity> {
         subject: "sid".into(),
         issuer: "partners".into(),
         scopes: Box::new(["everything".into()]),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme: "server_key",

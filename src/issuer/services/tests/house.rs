@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
 use crate::domain::{
-    Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Secret, Silent, Spent, Target, Timestamp, TokenPair, Value,
+    Claims, Identity, Observer, Random, Refusal, RenewalFailure, RequestView, Seconds, Secret, Silent, Spent, Target, Timestamp, TokenPair,
+    Value,
 };
 use crate::issuer::contract::{Call, PublishedKeys, Relay, Reply, Service, ServiceEntry, ServiceTools};
 use crate::issuer::pairs::{Issuer, IssuerTools, PairOrder, Terms};
@@ -123,7 +124,7 @@ pub(crate) fn identity(scheme: &'static str) -> Identity {
         subject: "ann".into(),
         issuer: "https://id.example".into(),
         scopes: Box::new(["read".into()]),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: Some(NOW.plus(Seconds(300))),
         not_before: None,
         scheme,

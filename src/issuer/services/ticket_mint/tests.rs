@@ -34,7 +34,7 @@ fn caller() -> Arc<Identity> {
         subject: "anna".into(),
         issuer: "https://id.example".into(),
         scopes: Box::new(["read".into(), "write".into()]),
-        claims: Value::Map(Box::new([("tenant".into(), "north".into()), ("role".into(), "admin".into())])),
+        claims: Value::Map(Box::new([("tenant".into(), "north".into()), ("role".into(), "admin".into())])).into(),
         expires: Some(Timestamp(NOW.0 + 300)),
         not_before: None,
         scheme: "jwt",

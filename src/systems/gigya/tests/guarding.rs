@@ -136,7 +136,7 @@ fn an_id_token_says_its_site_once_or_twice_alike() {
     let token = |issuer: &str, api_key: Option<Value>| {
         let mut identity = identity("jwt", "_guid_1");
         identity.issuer = issuer.into();
-        identity.claims = Value::Map(api_key.map(|api_key| ("apiKey".into(), api_key)).into_iter().collect());
+        identity.claims = Value::Map(api_key.map(|api_key| ("apiKey".into(), api_key)).into_iter().collect()).into();
         Call { identity: Some(identity), ..Call::get("/profile") }
     };
     let issuer = "https://fidm.gigya.com/jwt/3_site/";

@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
 use crate::config::document::Document;
-use crate::domain::{Breach, Facts, Identity, Need, Refusal, RequestView, Secret, Step, Target, Timestamp, Value};
+use crate::domain::{Breach, Claims, Facts, Identity, Need, Refusal, RequestView, Secret, Step, Target, Timestamp};
 use crate::settings::section::prove;
 use crate::settings::{Checking, Faults, Level, Material, Names};
 use crate::systems::contract::{Guarded, Pass, System, SystemPlan};
@@ -55,7 +55,7 @@ pub(super) fn identity(scheme: &'static str, subject: &str) -> Identity {
         subject: subject.into(),
         issuer: "site".into(),
         scopes: Box::default(),
-        claims: Value::empty(),
+        claims: Claims::empty(),
         expires: None,
         not_before: None,
         scheme,

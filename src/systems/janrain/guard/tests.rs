@@ -447,7 +447,7 @@ fn other_endpoints_are_for_clients_with_the_feature_and_for_users() {
 fn a_client_that_is_only_named_logs_users_in_and_nothing_else() {
     let rules = proven(&json!({ "features": { "/oauth/token": "login_client", "/access/getCreationToken": "login_client" } })).unwrap();
     let claims = crate::domain::Value::Map([("public".into(), crate::domain::Value::Bool(true))].into());
-    let named = || Identity { claims: claims.clone(), ..login_client() };
+    let named = || Identity { claims: claims.clone().into(), ..login_client() };
     let redeem = |by| Call::post("/oauth/token", "grant_type=refresh_token&refresh_token=r").by(by);
     let create = |by| Call::post("/access/getCreationToken", "").by(by);
     let rows = [
