@@ -1,10 +1,11 @@
 //! Verdicts on credentials that were verified a moment ago.
 //!
-//! An entry is found by the authenticator (a digest of its plan, not its name) and the whole credential, part by part: no two
-//! credentials, and no two authenticators, ever share one. A keyed 64-bit hash only leads to it; the credential
-//! itself decides, and is compared only where the hash agrees, so how long a miss takes says nothing about what is remembered.
-//! Whole texts and not digests of them: SHA-256 over a token of 700 bytes alone costs more than a hit may. They are wiped
-//! when they leave.
+//! An entry is found by the authenticator (a digest of its plan, not its name) and the whole credential, part by part: POLYVAL over
+//! all of it (RFC 8452 section 3), under a key that is drawn for each cache. For whoever does not know that key, and it never leaves the
+//! cache, no two credentials agree but with a chance of one in 2^114, whatever they are made of: that is a property of polynomials and
+//! no assumption. So no credential stays in memory, and an entry takes half of what it would. SHA-256 over a token of 700
+//! bytes alone costs more than a hit may. Which place in the table it leads to is another keyed hash of that, so that a place tells nothing
+//! of it.
 //!
 //! An entry is good while the generation of the keys it rests on is the current one, until the credential's own end, and for
 //! `max_age` at most. Nothing that may be used once only is ever kept. Bounded by weight.
@@ -12,15 +13,17 @@
 //! Never here: an error or a doubt (only what was proven), a clock. Times are checked by the caller with [`check_times`] on
 //! every hit, since a hit is not a verdict on the time.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use polyval::Polyval;
+use polyval::universal_hash::UniversalHash;
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{Equivalent, Weighter};
 use zeroize::Zeroizing;
 
-use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Verified};
+use crate::domain::{Credential, Doubt, Identity, Random, Seconds, Timestamp, Verified};
 
 /// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,68 +60,33 @@ impl AuthenticatorKey {
 /// Remembered verdicts.
 pub struct CredentialCache {
     entries: Cache<Key, Entry, ByBytes, ahash::RandomState>,
-    /// Keys the hash that leads to an entry; drawn anew for each cache, so nobody can aim at a place.
-    seed: ahash::RandomState,
+    /// Keyed, before anything is hashed with it.
+    digest: Polyval,
     max_age: Seconds,
 }
 
-/// What an entry is about.
-#[derive(Clone, PartialEq, Eq)]
-struct Key {
-    hash: u64,
-    /// The authenticator, then each part with its length before it, in one piece of memory.
-    text: Zeroizing<Box<[u8]>>,
-}
-
-/// The same, borrowed from a request.
-struct Asked<'c> {
-    hash: u64,
-    authenticator: &'c AuthenticatorKey,
-    credential: &'c Credential<'c>,
-}
+/// What an entry is about: all of a credential, and who judged it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key([u8; 16]);
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        state.write_u128(u128::from_ne_bytes(self.0));
     }
 }
 
-impl Hash for Asked<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Equivalent<Key> for Asked<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        let mut rest = &**key.text;
-        let mut goes_on = |with: &[u8]| rest.strip_prefix(with).map(|left| rest = left).is_some();
-        self.hash == key.hash
-            && goes_on(&self.authenticator.0)
-            && self.credential.parts.iter().all(|part| goes_on(&part.len().to_be_bytes()) && goes_on(part.as_bytes()))
-            && rest.is_empty()
-    }
-}
-
-impl<'c> Asked<'c> {
-    fn about(seed: &ahash::RandomState, authenticator: &'c AuthenticatorKey, credential: &'c Credential<'c>) -> Self {
-        let mut state = seed.build_hasher();
-        state.write(&authenticator.0);
+impl Key {
+    /// Each text has its length before it, so that no two lists of parts are the same message. The first block is never zero: in front of
+    /// a polynomial that would make no difference.
+    fn of(keyed: &Polyval, authenticator: &AuthenticatorKey, credential: &Credential<'_>) -> Self {
+        let mut digest = keyed.clone();
+        digest.update_padded(&(1 + credential.parts.len() as u128).to_le_bytes());
+        digest.update_padded(&authenticator.0);
         for part in &credential.parts {
-            state.write_usize(part.len());
-            state.write(part.as_bytes());
+            digest.update_padded(&(part.len() as u128).to_le_bytes());
+            digest.update_padded(part.as_bytes());
         }
-        Self { hash: state.finish(), authenticator, credential }
-    }
-
-    fn into_key(self) -> Key {
-        let mut text = Vec::with_capacity(length_of(self.credential));
-        text.extend(self.authenticator.0);
-        for part in &self.credential.parts {
-            text.extend(part.len().to_be_bytes());
-            text.extend(part.as_bytes());
-        }
-        Key { hash: self.hash, text: Zeroizing::new(text.into_boxed_slice()) }
+        Self(digest.finalize().into())
     }
 }
 
@@ -141,14 +109,16 @@ impl Weighter<Key, Entry> for ByBytes {
 }
 
 impl CredentialCache {
-    /// An empty cache.
+    /// An empty cache, under a key from `random`.
     #[must_use]
-    pub fn new(plan: CachePlan) -> Self {
+    pub fn new(plan: CachePlan, random: &dyn Random) -> Self {
         /// What an entry takes, roughly; only the first allocation depends on it.
-        const USUAL: u64 = 1_536;
+        const USUAL: u64 = 768;
+        let mut key = Zeroizing::new([0; 16]);
+        random.fill(&mut *key);
         let estimated = usize::try_from(plan.size / USUAL).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let entries = Cache::with(estimated, plan.size, ByBytes, ahash::RandomState::new(), DefaultLifecycle::default());
-        Self { entries, seed: ahash::RandomState::new(), max_age: plan.max_age }
+        Self { entries, digest: Polyval::new(&(*key).into()), max_age: plan.max_age }
     }
 
     /// What `authenticator` has proven about `credential` under `generation`, if that is remembered as of `now`.
@@ -162,7 +132,7 @@ impl CredentialCache {
         generation: u64,
         now: Timestamp,
     ) -> Option<Verified<Arc<Identity>>> {
-        let entry = self.entries.get(&Asked::about(&self.seed, authenticator, credential))?;
+        let entry = self.entries.get(&Key::of(&self.digest, authenticator, credential))?;
         (entry.generation == generation && now < entry.until).then_some(entry.identity)
     }
 
@@ -185,13 +155,13 @@ impl CredentialCache {
         if known.burn.is_some() || until <= now {
             return;
         }
-        let entry = Entry { identity: identity.clone(), generation, until, weight: weigh(known, credential) };
-        self.entries.insert(Asked::about(&self.seed, authenticator, credential).into_key(), entry);
+        let entry = Entry { identity: identity.clone(), generation, until, weight: weigh(known) };
+        self.entries.insert(Key::of(&self.digest, authenticator, credential), entry);
     }
 
     /// Forgets the verdict on one credential.
     pub fn forget(&self, authenticator: &AuthenticatorKey, credential: &Credential<'_>) {
-        self.entries.remove(&Asked::about(&self.seed, authenticator, credential));
+        self.entries.remove(&Key::of(&self.digest, authenticator, credential));
     }
 
     /// Forgets every verdict whose identity is `withdrawn`; for revocations. Looks at all of them.
@@ -233,16 +203,11 @@ pub fn check_times(identity: &Verified<Arc<Identity>>, now: Timestamp) -> Result
     Ok(())
 }
 
-/// How long the text is that `credential` is kept as. Exact, so that it is never moved and leaves no copy behind.
-fn length_of(credential: &Credential<'_>) -> usize {
-    size_of::<AuthenticatorKey>() + credential.parts.iter().map(|part| size_of::<usize>() + part.len()).sum::<usize>()
-}
-
 /// How many bytes an entry takes, about.
-fn weigh(identity: &Identity, credential: &Credential<'_>) -> u32 {
+fn weigh(identity: &Identity) -> u32 {
     /// A place in the cache: what stands in it, its links and its share of the index, and that of places which stand empty.
     const PLACE: usize = (size_of::<Key>() + size_of::<Entry>() + 32) * 3 / 2;
-    u32::try_from(PLACE + room(length_of(credential)) + held(identity)).unwrap_or(u32::MAX)
+    u32::try_from(PLACE + held(identity)).unwrap_or(u32::MAX)
 }
 
 /// How many bytes a shared identity takes, about.

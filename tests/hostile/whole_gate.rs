@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use countersign::ambient::SystemRandom;
 use countersign::domain::{Credential, Seconds, Secret, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
@@ -575,7 +576,7 @@ async fn an_identity_that_ends_does_not_end_the_next_caller() {
 
 #[test]
 fn no_two_credentials_share_a_memory() {
-    let cache = CredentialCache::new(CachePlan::default());
+    let cache = CredentialCache::new(CachePlan::default(), &SystemRandom);
     // Only a verifier can vouch for an identity.
     let (key, public) = jwt::fresh(Algorithm::EdDsa);
     let bench = jwt::bench(&jwt::settings(json!({})), &[("set", jwt::Set::of(vec![public]))]);
