@@ -6,6 +6,7 @@ mod progress;
 mod surroundings;
 mod trouble;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::loadtest::budget::Budget;
 use crate::loadtest::drill::{Drill, DrillOutcome};
 use crate::loadtest::driver::run::{Range, Tools, drive};
 use crate::loadtest::fresh::lanes::Lanes;
+use crate::loadtest::fresh::upstream::LoadUpstream;
 use crate::loadtest::lane::Outcome;
 use crate::loadtest::measure::tally::Tally;
 use crate::loadtest::mix::{Kind, Mix};
@@ -73,6 +75,10 @@ pub struct Bench {
     /// With --url: a field that only answers of the service behind have, to tell them from refusals that say 200.
     #[arg(long, value_name = "NAME=VALUE", requires = "url", value_parser = pair)]
     marker: Option<(String, String)>,
+    /// With --url: be the service behind, at the address that the proxy forwards to. It answers at once, with a mark that tells who got
+    /// through.
+    #[arg(long, value_name = "ADDRESS", requires = "url", conflicts_with = "marker")]
+    service: Option<SocketAddr>,
     /// With --url https://...: the certificate of its authority, or its own, as PEM.
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<PathBuf>,
@@ -154,6 +160,8 @@ struct Stage {
     conf: Vec<(String, String)>,
     /// The proxy of our own, where there is one.
     here: Option<Here>,
+    /// The service behind a proxy that is not our own, where we are that.
+    _service: Option<LoadUpstream>,
 }
 
 impl Bench {

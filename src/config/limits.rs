@@ -101,7 +101,7 @@ static CACHE_SECTION: SectionSpec = SectionSpec {
             "max_bytes",
             Shape::Size { min: 1 << 16, max: 1 << 36 },
             "64MiB",
-            "How much it may hold: about 30,000 tokens of the usual size with their claims.",
+            "How much it may hold: about 80,000 tokens with claims of the usual size.",
         ),
         KeySpec::default(
             "max_age",

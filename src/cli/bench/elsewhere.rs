@@ -19,6 +19,7 @@ use crate::loadtest::driver::run::Range;
 use crate::loadtest::fresh::keyring::{Holder, Keyring, Signer};
 use crate::loadtest::fresh::lanes::{Means, bare};
 use crate::loadtest::fresh::rewrite::plain;
+use crate::loadtest::fresh::upstream::LoadUpstream;
 use crate::loadtest::target::{Remote, Target};
 
 /// Finds the proxy and makes what is sent to it.
@@ -72,13 +73,25 @@ pub(super) fn stage(bench: &Bench, url: &Url, load: &Runtime) -> Result<Stage, F
     conf.push(("protocol".to_owned(), target.protocol()));
     bench.ready(&lanes, &left_out)?;
     let bare = bench.bare.as_deref().map(|path| bare(Some(path), &target.authority)).transpose().map_err(Failure::new)?;
-    let marker = bench.marker.as_ref().map(|(name, value)| {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure::new("the name of --marker is none of a field"))?;
-        let value = HeaderValue::from_str(value).map_err(|_| Failure::new("the value of --marker is none of a field"))?;
-        Ok(Marker { name, value })
-    });
-    let range = Arc::new(Range { target, lanes, bare, marker: marker.transpose()? });
-    Ok(Stage { range, left_out, notes: Vec::new(), subject: url.to_string(), conf, here: None })
+    let service = bench.service.map(|address| service(bench, address, load)).transpose()?;
+    let marker = match (&service, &bench.marker) {
+        (Some(service), _) => Some(service.marker().clone()),
+        (None, Some((name, value))) => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Failure::new("the name of --marker is none of a field"))?;
+            let value = HeaderValue::from_str(value).map_err(|_| Failure::new("the value of --marker is none of a field"))?;
+            Some(Marker { name, value })
+        }
+        (None, None) => None,
+    };
+    let range = Arc::new(Range { target, lanes, bare, marker });
+    Ok(Stage { range, left_out, notes: Vec::new(), subject: url.to_string(), conf, here: None, _service: service })
+}
+
+/// The service behind, on the threads that send the load.
+fn service(bench: &Bench, address: SocketAddr, load: &Runtime) -> Result<LoadUpstream, Failure> {
+    let bytes = usize::try_from(bench.body).unwrap_or(0);
+    load.block_on(LoadUpstream::start(address, bytes, &SystemRandom))
+        .map_err(|error| Failure::new(format!("cannot be the service behind at {address}: {error}")))
 }
 
 /// The keys that were handed in, by the name of an authenticator or a key store.

@@ -204,6 +204,7 @@ pub(super) fn stage(bench: &Bench, tools: &Tools) -> Result<Stage, Failure> {
         notes,
         subject: format!("{}, with fresh keys, on loopback, {workers} worker threads", written.display()),
         conf: described(&conf, written).into_iter().chain([protocol]).collect(),
+        _service: None,
         here: Some(Here {
             process: Arc::new(process),
             proxy,
