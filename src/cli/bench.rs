@@ -64,29 +64,29 @@ pub struct Bench {
     #[arg(short, long, value_name = "FILE")]
     conf: Option<PathBuf>,
     /// With --url: requests to send, one JSON object a line; see docs/benchmarking.md.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "myself")]
     credentials: Option<PathBuf>,
     /// With --url: a private key that signs for this authenticator (or key store) of the conf; more than once for several.
-    #[arg(long, value_name = "NAME=PEM", requires = "url", requires = "conf", value_parser = signing_key)]
+    #[arg(long, value_name = "NAME=PEM", requires = "url", requires = "conf", conflicts_with = "myself", value_parser = signing_key)]
     signing_key: Vec<(String, PathBuf)>,
     /// With --url: a path that asks for no credential, for comparison. Without it the added latency is not measured.
-    #[arg(long, value_name = "PATH", requires = "url")]
+    #[arg(long, value_name = "PATH", requires = "url", conflicts_with = "myself")]
     bare: Option<String>,
     /// With --url: a field that only answers of the service behind have, to tell them from refusals that say 200.
-    #[arg(long, value_name = "NAME=VALUE", requires = "url", value_parser = pair)]
+    #[arg(long, value_name = "NAME=VALUE", requires = "url", conflicts_with = "myself", value_parser = pair)]
     marker: Option<(String, String)>,
     /// With --url: be the service behind, at the address that the proxy forwards to. It answers at once, with a mark that tells who got
     /// through.
-    #[arg(long, value_name = "ADDRESS", requires = "url", conflicts_with = "marker")]
+    #[arg(long, value_name = "ADDRESS", requires = "url", conflicts_with_all = ["myself", "marker"])]
     service: Option<SocketAddr>,
     /// With --url https://...: the certificate of its authority, or its own, as PEM.
-    #[arg(long, value_name = "FILE", requires = "url")]
+    #[arg(long, value_name = "FILE", requires = "url", conflicts_with = "myself")]
     ca: Option<PathBuf>,
     /// Speak HTTP/2: by ALPN over TLS, with prior knowledge in plaintext. One request at a time on each connection.
     #[arg(long)]
     http2: bool,
     /// Put a proxy on another machine under load. Only if it is yours.
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", conflicts_with = "myself")]
     yes_remote: bool,
     /// Requests a second, whatever comes of them (open loop); `half` of what the proxy can do, which is found out first. Full speed unless
     /// written (closed loop).

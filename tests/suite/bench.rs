@@ -171,7 +171,8 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
     let url = asked.origin();
     let demo = root().join("conf/demo.yaml");
     let demo = demo.to_str().unwrap();
-    let cases: [(Vec<&str>, i32, &str, &str); 22] = [
+    let taken = asked.address().to_string();
+    let cases: [(Vec<&str>, i32, &str, &str); 28] = [
         // arguments, exit code, part of what is said, what the row shows
         (vec![], 2, "--self", "neither a conf nor a proxy"),
         (vec!["--self"], 2, "--conf", "no conf"),
@@ -195,6 +196,12 @@ async fn what_is_wrong_with_the_arguments_is_said_and_nothing_is_sent() {
         (vec!["--self", "-c", demo, "--rate", "most"], 2, "half", "a rate that is none"),
         (short(&url, &["--budget", "p99_added<1s"]), 1, "--bare", "a budget on what is not measured"),
         (short(&url, &["--drill", "reload"]), 2, "--self", "a drill with somebody else's proxy"),
+        (short(&url, &["--service", &taken]), 1, "cannot be the service behind", "a service at an address that is taken"),
+        (short(&url, &["--service", "127.0.0.1:0"]), 1, "does not pass: status 200", "a service that the proxy does not forward to"),
+        (short(&url, &["--service", "127.0.0.1:0", "--marker", "a=b"]), 2, "cannot be used with", "marks of two services"),
+        (vec!["--self", "-c", demo, "--credentials", "requests.jsonl"], 2, "cannot be used with", "requests of one's own besides ours"),
+        (vec!["--self", "-c", demo, "--bare", "/health"], 2, "cannot be used with", "a path of one's own besides ours"),
+        (vec!["--self", "-c", demo, "--service", "127.0.0.1:0"], 2, "cannot be used with", "a service of one's own besides ours"),
     ];
     for (arguments, code, part, shows) in cases {
         let output = bench(folder.path(), &arguments).await;
@@ -355,15 +362,15 @@ async fn a_running_proxy_is_measured_with_a_key_that_was_handed_in() {
     let key = SigningKey::generate(Algorithm::Es256).unwrap();
     folder.write("issuer.pem", key.private_pem().unwrap().expose());
     folder.write("issuer.pub", key.public_pem().unwrap());
-    let upstream = gullible(0).await;
+    // Free again at once: nothing stands behind the proxy but the load test itself.
+    let service = gullible(0).await.address().to_string();
     let conf = format!(
-        "listeners: [{{ address: 127.0.0.1:0 }}]\nadmin: {{ address: 127.0.0.1:0 }}\nupstreams: {{ app: '{}' }}\n\
+        "listeners: [{{ address: 127.0.0.1:0 }}]\nadmin: {{ address: 127.0.0.1:0 }}\nupstreams: {{ app: 'http://{service}' }}\n\
          keys: {{ issuer: {{ pinned: {{ file: issuer.pub }} }} }}\n\
          authenticators: {{ user: {{ jwt: {{ issuer: https://id.example, audience: app, keys: issuer }} }} }}\n\
          governor: off\nstate: {{ memory: {{}} }}\n\
          rules:\n  - {{ name: open, match: {{ paths: [/open] }}, authenticate: none, forward: app }}\n\
          \x20 - {{ name: users, match: {{ paths: [/api/**] }}, authenticate: user, scopes: [read], forward: app }}\n",
-        upstream.origin()
     );
     let path = folder.write("countersign.yaml", conf);
     let running = crate::support::child::Running::start(&path).await;
@@ -377,6 +384,8 @@ async fn a_running_proxy_is_measured_with_a_key_that_was_handed_in() {
         "user=issuer.pem",
         "--bare",
         "/open",
+        "--service",
+        &service,
         "--requests",
         "200",
         "--warmup",
