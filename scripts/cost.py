@@ -1,4 +1,4 @@
-"""What the scripts that measure with `benches/cost` share: its binary, and a wait for whoever is to listen."""
+"""What the scripts that measure share: the binaries, and a wait for whoever is to listen."""
 
 import json
 import os
@@ -18,16 +18,24 @@ def fail(message):
 
 
 def cost_binary():
-    """The bench binary that COST_BINARY names, to compare builds; else one of the profile `dist`, which is what ships."""
-    if named := os.environ.get("COST_BINARY"):
-        return named
-    command = ["cargo", "build", "--locked", "--profile", "dist", "--example", "cost", "--message-format=json-render-diagnostics"]
+    """The bench binary that COST_BINARY names, to compare builds; else one of the profile `dist`."""
+    return os.environ.get("COST_BINARY") or built("--example", "cost")
+
+
+def countersign_binary():
+    """The proxy that BINARY names, such as a trained one; else one of the profile `dist`, which is what ships."""
+    return os.environ.get("BINARY") or built("--bin", "countersign")
+
+
+def built(kind, name):
+    """Builds what cargo calls so and returns its path."""
+    command = ["cargo", "build", "--locked", "--profile", "dist", kind, name, "--message-format=json-render-diagnostics"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        fail("the bench does not build")
+        fail(f"`{name}` does not build")
     for line in done.stdout.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message["target"]["name"] == "cost":
+        if message.get("executable") and message["target"]["name"] == name:
             return message["executable"]
     fail("cargo named no executable")
 

@@ -1,9 +1,10 @@
-//! What a request costs: instructions for CI, processor time for people. One binary, so that one link serves both.
+//! What a request costs: instructions for CI, and what scripts that measure processor time need beside the proxy itself. One binary, so that
+//! one link serves all.
 //!
 //! `scripts/instructions` runs `rows-prepare FOLDER`, then `rows FOLDER` under callgrind. `scripts/bench-overhead` runs
-//! `upstream ADDRESS` (answers every request with the same few bytes, or with as many as its path says), `pingora ADDRESS UPSTREAM` (the least proxy that
-//! Pingora can be) and `proxy CONF` (Countersign; audit records on standard output unless `proxy-silent`), after
-//! `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and `load-requests FOLDER` the requests.
+//! `upstream ADDRESS` (answers every request with the same few bytes, or with as many as its path says) and `pingora ADDRESS UPSTREAM` (the
+//! least proxy that Pingora can be) beside `countersign run`, after `load-prepare FOLDER LISTENER UPSTREAM` has written the conf and
+//! `load-requests FOLDER` the requests.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -20,7 +21,6 @@ mod bare;
 mod instructions;
 mod load;
 mod minimal_pingora;
-mod proxy;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod upstream;
@@ -37,9 +37,6 @@ fn main() {
         ["rows", folder] => instructions::count(Path::new(folder)),
         ["upstream", address] => upstream::serve(address),
         ["pingora", address, upstream] => minimal_pingora::serve(address, upstream),
-        ["proxy", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 1),
-        ["proxy-silent", conf] => proxy::serve(Path::new(conf), proxy::Audit::Off, 1),
-        ["proxy-two", conf] => proxy::serve(Path::new(conf), proxy::Audit::Written, 2),
         ["load-prepare", folder, listener, upstream] => {
             let folder = Folder::at(Path::new(folder));
             folder.conf("countersign.yaml", listener, upstream, "partners.jsonl", 0);
