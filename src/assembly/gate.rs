@@ -187,7 +187,7 @@ pub fn build(plan: &Plan, ground: &Ground, carried: &Carried) -> Result<Built, S
         desks,
         state: Arc::clone(&ground.state),
         revoked: Arc::clone(&ground.revoked),
-        cache: Arc::new(cache(plan, &*ground.random)),
+        cache: Arc::new(cache(plan)),
         governor: governor.as_ref().map(|(_, governor)| Arc::clone(governor)),
         allowance: Arc::clone(&allowance),
         allowed: Allowed { most: plan.limits.notes, per_address: plan.limits.notes_per_address },
@@ -359,9 +359,9 @@ fn preflight(plan: &PreflightPlan) -> Result<Preflight, String> {
     })
 }
 
-fn cache(plan: &Plan, random: &dyn Random) -> CredentialCache {
+fn cache(plan: &Plan) -> CredentialCache {
     let plan = plan.cache.map(|cache| CachePlan { max_age: cache.max_age, size: cache.max_bytes as u64 });
-    CredentialCache::new(plan.unwrap_or(CachePlan { max_age: Seconds(0), size: 0 }), random)
+    CredentialCache::new(plan.unwrap_or(CachePlan { max_age: Seconds(0), size: 0 }))
 }
 
 /// The governor of `plan`: the `running` one where the section is the same.

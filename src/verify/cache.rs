@@ -1,11 +1,9 @@
 //! Verdicts on credentials that were verified a moment ago.
 //!
-//! An entry is found by the authenticator (a digest of its plan, not its name) and the whole credential, part by part: POLYVAL over
-//! all of it (RFC 8452 section 3), under a key that is drawn for each cache. For whoever does not know that key, and it never leaves the
-//! cache, no two credentials agree but with a chance of one in 2^114, whatever they are made of: that is a property of polynomials and
-//! no assumption. So no credential stays in memory, and an entry takes half of what it would. SHA-256 over a token of 700
-//! bytes alone costs more than a hit may. Which place in the table it leads to is another keyed hash of that, so that a place tells nothing
-//! of it.
+//! An entry is found by the SHA-256 of the authenticator (itself a digest of its plan, not its name) and the whole credential, part by
+//! part with lengths, so no two credentials, and no two authenticators, ever share one, and no credential stays in memory. Nothing about
+//! that is secret, and nothing has to be drawn for it: a fault in a key would let one caller pass for another. Which place in
+//! the table a digest leads to is a keyed hash of it, so that nobody can aim at one.
 //!
 //! An entry is good while the generation of the keys it rests on is the current one, until the credential's own end, and for
 //! `max_age` at most. Nothing that may be used once only is ever kept. Bounded by weight.
@@ -13,17 +11,14 @@
 //! Never here: an error or a doubt (only what was proven), a clock. Times are checked by the caller with [`check_times`] on
 //! every hit, since a hit is not a verdict on the time.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use polyval::Polyval;
-use polyval::universal_hash::UniversalHash;
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use zeroize::Zeroizing;
 
-use crate::domain::{Credential, Doubt, Identity, Random, Seconds, Timestamp, Verified};
+use crate::domain::{Credential, Doubt, Identity, Seconds, Timestamp, Verified};
 
 /// The bounds of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,33 +55,24 @@ impl AuthenticatorKey {
 /// Remembered verdicts.
 pub struct CredentialCache {
     entries: Cache<Key, Entry, ByBytes, ahash::RandomState>,
-    /// Keyed, before anything is hashed with it.
-    digest: Polyval,
     max_age: Seconds,
 }
 
 /// What an entry is about: all of a credential, and who judged it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key([u8; 16]);
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from_ne_bytes(self.0));
-    }
-}
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key([u8; 32]);
 
 impl Key {
-    /// Each text has its length before it, so that no two lists of parts are the same message. The first block is never zero: in front of
-    /// a polynomial that would make no difference.
-    fn of(keyed: &Polyval, authenticator: &AuthenticatorKey, credential: &Credential<'_>) -> Self {
-        let mut digest = keyed.clone();
-        digest.update_padded(&(1 + credential.parts.len() as u128).to_le_bytes());
-        digest.update_padded(&authenticator.0);
+    fn of(authenticator: &AuthenticatorKey, credential: &Credential<'_>) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(&authenticator.0);
         for part in &credential.parts {
-            digest.update_padded(&(part.len() as u128).to_le_bytes());
-            digest.update_padded(part.as_bytes());
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
         }
-        Self(digest.finalize().into())
+        let mut key = [0; 32];
+        key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Self(key)
     }
 }
 
@@ -109,16 +95,14 @@ impl Weighter<Key, Entry> for ByBytes {
 }
 
 impl CredentialCache {
-    /// An empty cache, under a key from `random`.
+    /// An empty cache.
     #[must_use]
-    pub fn new(plan: CachePlan, random: &dyn Random) -> Self {
+    pub fn new(plan: CachePlan) -> Self {
         /// What an entry takes, roughly; only the first allocation depends on it.
         const USUAL: u64 = 768;
-        let mut key = Zeroizing::new([0; 16]);
-        random.fill(&mut *key);
         let estimated = usize::try_from(plan.size / USUAL).unwrap_or(usize::MAX).clamp(16, 1 << 20);
         let entries = Cache::with(estimated, plan.size, ByBytes, ahash::RandomState::new(), DefaultLifecycle::default());
-        Self { entries, digest: Polyval::new(&(*key).into()), max_age: plan.max_age }
+        Self { entries, max_age: plan.max_age }
     }
 
     /// What `authenticator` has proven about `credential` under `generation`, if that is remembered as of `now`.
@@ -132,7 +116,7 @@ impl CredentialCache {
         generation: u64,
         now: Timestamp,
     ) -> Option<Verified<Arc<Identity>>> {
-        let entry = self.entries.get(&Key::of(&self.digest, authenticator, credential))?;
+        let entry = self.entries.get(&Key::of(authenticator, credential))?;
         (entry.generation == generation && now < entry.until).then_some(entry.identity)
     }
 
@@ -156,12 +140,12 @@ impl CredentialCache {
             return;
         }
         let entry = Entry { identity: identity.clone(), generation, until, weight: weigh(known) };
-        self.entries.insert(Key::of(&self.digest, authenticator, credential), entry);
+        self.entries.insert(Key::of(authenticator, credential), entry);
     }
 
     /// Forgets the verdict on one credential.
     pub fn forget(&self, authenticator: &AuthenticatorKey, credential: &Credential<'_>) {
-        self.entries.remove(&Key::of(&self.digest, authenticator, credential));
+        self.entries.remove(&Key::of(authenticator, credential));
     }
 
     /// Forgets every verdict whose identity is `withdrawn`; for revocations. Looks at all of them.

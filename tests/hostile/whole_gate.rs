@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::ambient::SystemRandom;
 use countersign::domain::{Credential, Seconds, Secret, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::mint::SigningKey;
@@ -576,7 +575,7 @@ async fn an_identity_that_ends_does_not_end_the_next_caller() {
 
 #[test]
 fn no_two_credentials_share_a_memory() {
-    let cache = CredentialCache::new(CachePlan::default(), &SystemRandom);
+    let cache = CredentialCache::new(CachePlan::default());
     // Only a verifier can vouch for an identity.
     let (key, public) = jwt::fresh(Algorithm::EdDsa);
     let bench = jwt::bench(&jwt::settings(json!({})), &[("set", jwt::Set::of(vec![public]))]);

@@ -341,7 +341,7 @@ fn gate(
         own_cookies: Box::default(),
         state: state.clone(),
         revoked: revocations(&state, clock.clone()),
-        cache: Arc::new(CredentialCache::new(CachePlan { max_age: Seconds(0), size: 0 }, &Still)),
+        cache: Arc::new(CredentialCache::new(CachePlan { max_age: Seconds(0), size: 0 })),
         governor: None,
         allowance: Arc::new(Allowance::default()),
         allowed: Allowed { most: 1, per_address: 1 },

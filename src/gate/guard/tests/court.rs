@@ -203,7 +203,7 @@ impl Court {
             own_cookies: Box::default(),
             state: store.clone(),
             revoked: Arc::new(Revocations::new(store, clocking.clone(), Arc::new(Still), observer.clone())),
-            cache: Arc::new(CredentialCache::new(CachePlan { max_age: Seconds(0), size: 0 }, &Still)),
+            cache: Arc::new(CredentialCache::new(CachePlan { max_age: Seconds(0), size: 0 })),
             governor: Some(Arc::new(Governor::new(Budgets { per_address: 3, per_id: 2, window: Seconds(60), tracked: 1_024 }))),
             allowance: Arc::new(Allowance::default()),
             allowed: Allowed { most: 100, per_address: 4 },
