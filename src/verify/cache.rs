@@ -11,7 +11,6 @@
 //! Never here: an error or a doubt (only what was proven), a clock. Times are checked by the caller with [`check_times`] on
 //! every hit, since a hit is not a verdict on the time.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
