@@ -104,7 +104,7 @@ async fn what_a_build_is_trained_on_is_a_conf_whose_every_way_in_is_loaded() {
         .iter()
         .map(|lane| lane["name"].as_str().unwrap().split(' ').next().unwrap())
         .collect();
-    assert_eq!(lanes, ["es256", "gigya", "partner", "rs256", "rs256-cold", "ticket"].into());
+    assert_eq!(lanes, ["es256", "es256-cold", "gigya", "partner", "rs256", "rs256-cold", "ticket"].into());
 }
 
 /// A conf as it is put under load, and somebody in place of the proxy who forwards whatever comes, or what is said to be good.
