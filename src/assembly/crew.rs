@@ -3,11 +3,19 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::edge::workers::Workers;
+
+/// How often a member's clock is due, whatever else it waits for.
+///
+/// A runtime that sleeps is woken through the kernel for every timer that is due before all that it knew of when it fell asleep, even
+/// by a timer that its own thread sets: a write and another wait, a request. With this one due soon, a deadline of a request comes
+/// later and costs neither. Four times a second is nothing for a thread to wake up.
+const PULSE: Duration = Duration::from_millis(250);
 
 /// Threads that serve, until dropped.
 #[derive(Debug)]
@@ -30,8 +38,13 @@ impl Crew {
             handles.push(runtime.handle().clone());
             let (over, ends) = oneshot::channel();
             let serve = move || {
-                // An error means that the crew is gone, which ends it as well.
-                let _ = runtime.block_on(ends);
+                runtime.block_on(async {
+                    tokio::select! {
+                        // An error means that the crew is gone, which ends it as well.
+                        _ = ends => {}
+                        () = pulse() => {}
+                    }
+                });
                 // Whoever still waits on a blocking thread is not waited for.
                 runtime.shutdown_background();
             };
@@ -44,6 +57,13 @@ impl Crew {
     #[must_use]
     pub fn workers(&self) -> Workers {
         Workers::Crew(Arc::clone(&self.handles))
+    }
+}
+
+/// Never ends.
+async fn pulse() {
+    loop {
+        tokio::time::sleep(PULSE).await;
     }
 }
 

@@ -77,23 +77,33 @@ impl<'c> Registered<'c> {
     /// [`Doubt::ClaimsMalformed`] when one of them is present with another type, an empty subject, a moment before 1970
     /// or after the year 9999. Moments may be whole numbers or floats without a fraction, nothing else.
     pub fn read(claims: &'c Verified<Claims>) -> Result<Self, Doubt> {
-        let claims = claims.get().get();
-        let audience = match claims.member("aud") {
-            None => None,
-            Some(Claim::Text(one)) => Some(Audience::One(one)),
-            Some(Claim::List(several)) if { several }.all(|one| one.as_text().is_some()) => Some(Audience::Several(several)),
-            Some(_) => return Err(Doubt::ClaimsMalformed),
-        };
-        Ok(Self {
-            issuer: text(claims, "iss")?,
-            subject: claims.member("sub").map(subject).transpose()?,
-            audience,
-            lifetime: Lifetime { expires: date(claims, "exp")?, not_before: date(claims, "nbf")?, issued_at: date(claims, "iat")? },
-        })
+        let mut read = Self { issuer: None, subject: None, audience: None, lifetime: Lifetime::default() };
+        let Claim::Map(members) = claims.get().get() else { return Ok(read) };
+        // Once through all of them, where a look-up of each would begin anew.
+        for (name, claim) in members {
+            match name {
+                "iss" => read.issuer = Some(claim.as_text().ok_or(Doubt::ClaimsMalformed)?),
+                "sub" => read.subject = Some(subject(claim)?),
+                "aud" => read.audience = Some(Audience::read(claim)?),
+                "exp" => read.lifetime.expires = Some(date(claim)?),
+                "nbf" => read.lifetime.not_before = Some(date(claim)?),
+                "iat" => read.lifetime.issued_at = Some(date(claim)?),
+                _ => {}
+            }
+        }
+        Ok(read)
     }
 }
 
-impl Audience<'_> {
+impl<'c> Audience<'c> {
+    fn read(claim: Claim<'c>) -> Result<Self, Doubt> {
+        match claim {
+            Claim::Text(one) => Ok(Self::One(one)),
+            Claim::List(several) if { several }.all(|one| one.as_text().is_some()) => Ok(Self::Several(several)),
+            _ => Err(Doubt::ClaimsMalformed),
+        }
+    }
+
     /// Whether one of `ours` is among those named, byte for byte.
     #[must_use]
     pub fn names_any(self, ours: &[Box<str>]) -> bool {
@@ -182,19 +192,10 @@ pub fn scopes(value: Claim<'_>) -> Result<Box<[Box<str>]>, Doubt> {
     }
 }
 
-fn text<'c>(claims: Claim<'c>, name: &str) -> Result<Option<&'c str>, Doubt> {
-    match claims.member(name) {
-        None => Ok(None),
-        Some(Claim::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(Doubt::ClaimsMalformed),
-    }
-}
-
-fn date(claims: Claim<'_>, name: &str) -> Result<Option<Timestamp>, Doubt> {
-    match claims.member(name).map(Claim::as_int) {
-        None => Ok(None),
-        Some(Some(seconds)) if (0..=LAST_DATE).contains(&seconds) => Ok(Some(Timestamp(seconds))),
-        Some(_) => Err(Doubt::ClaimsMalformed),
+fn date(claim: Claim<'_>) -> Result<Timestamp, Doubt> {
+    match claim.as_int() {
+        Some(seconds) if (0..=LAST_DATE).contains(&seconds) => Ok(Timestamp(seconds)),
+        _ => Err(Doubt::ClaimsMalformed),
     }
 }
 

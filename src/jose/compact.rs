@@ -77,9 +77,10 @@ pub fn split(token: &str) -> Result<[&str; 3], CompactFault> {
     if MAX_TOKEN < token.len() {
         return Err(CompactFault::TooLong);
     }
-    let mut parts = token.splitn(4, '.');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(header), Some(payload), Some(signature), None) if !header.is_empty() && !payload.is_empty() && !signature.is_empty() => {
+    let mut dots = memchr::memchr_iter(b'.', token.as_bytes());
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else { return Err(CompactFault::Parts) };
+    match (token.get(..first), token.get(first + 1..second), token.get(second + 1..)) {
+        (Some(header), Some(payload), Some(signature)) if !header.is_empty() && !payload.is_empty() && !signature.is_empty() => {
             Ok([header, payload, signature])
         }
         _ => Err(CompactFault::Parts),
@@ -161,30 +162,42 @@ pub fn claimed_issuer(token: &str) -> Result<Option<String>, CompactFault> {
     serde_json::from_slice::<Claimed>(&payload).map(|claimed| claimed.iss).map_err(|_| CompactFault::Payload)
 }
 
+/// The text that a member of the header holds, if it has that member.
+fn text(member: Option<Claim<'_>>) -> Result<Option<&str>, CompactFault> {
+    match member {
+        None => Ok(None),
+        Some(Claim::Text(text)) => Ok(Some(text)),
+        Some(_) => Err(CompactFault::Header),
+    }
+}
+
 fn read_header(bytes: &[u8]) -> Result<Header, CompactFault> {
     /// Members whose mere presence changes what the token means.
     const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
     let header = json::parse_claims(bytes).map_err(|_| CompactFault::Header)?;
-    let Claim::Map(mut members) = header.get() else { return Err(CompactFault::Header) };
-    if members.any(|(name, _)| UNSUPPORTED.contains(&name)) {
-        return Err(CompactFault::Unsupported);
+    let Claim::Map(members) = header.get() else { return Err(CompactFault::Header) };
+    let [mut algorithm, mut kid, mut kind, mut content] = [None; 4];
+    for (name, member) in members {
+        match name {
+            "alg" => algorithm = Some(member),
+            "kid" => kid = Some(member),
+            "typ" => kind = Some(member),
+            "cty" => content = Some(member),
+            name if UNSUPPORTED.contains(&name) => return Err(CompactFault::Unsupported),
+            _ => {}
+        }
     }
-    let text = |name: &str| match header.member(name) {
-        None => Ok(None),
-        Some(Claim::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(CompactFault::Header),
-    };
-    let algorithm = text("alg")?.filter(|name| !name.is_empty()).ok_or(CompactFault::Header)?;
-    let kid = text("kid")?;
+    let algorithm = text(algorithm)?.filter(|name| !name.is_empty()).ok_or(CompactFault::Header)?;
+    let kid = text(kid)?;
     if kid.is_some_and(|kid| MAX_KID < kid.len()) {
         return Err(CompactFault::Header);
     }
     // RFC 7519 section 5.2: the payload is another token. Ours is a claim set.
-    if text("cty")?.is_some_and(|content| media_type(content).eq_ignore_ascii_case("jwt")) {
+    if text(content)?.is_some_and(|content| media_type(content).eq_ignore_ascii_case("jwt")) {
         return Err(CompactFault::Unsupported);
     }
-    Ok(Header { algorithm: Algorithm::named(algorithm), kid: kid.map(Into::into), kind: text("typ")?.map(Into::into) })
+    Ok(Header { algorithm: Algorithm::named(algorithm), kid: kid.map(Into::into), kind: text(kind)?.map(Into::into) })
 }
 
 /// A media type as `typ` and `cty` abbreviate it: without `application/` (RFC 7515 section 4.1.9).

@@ -62,9 +62,11 @@ pub fn parse_claims(bytes: &[u8]) -> Result<Claims, JsonFault> {
 fn read(bytes: &[u8], depth: usize) -> Result<Claims, JsonFault> {
     /// The parser underneath gives up at 128 levels, as malformed; ours must speak first.
     const DEEPEST: usize = 100;
+    // All at once, where the parser would look at each text by itself.
+    let text = std::str::from_utf8(bytes).map_err(|_| JsonFault::Malformed)?;
     let fault = Cell::new(JsonFault::Malformed);
-    let mut writer = Writer::with_room(bytes.len());
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut writer = Writer::with_room(text.len());
+    let mut reader = serde_json::Deserializer::from_str(text);
     let reading = Reading { depth: depth.min(DEEPEST), fault: &fault, writer: &mut writer };
     reading.deserialize(&mut reader).map_err(|_| fault.get())?;
     reader.end().map_err(|_| JsonFault::Malformed)?;

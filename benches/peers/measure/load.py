@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 
-from .place import CONFS, CREDENTIALS, FOLDER, LOAD_CORE, environment, fail
+from .place import CONFS, CREDENTIALS, FOLDER, beside, environment, fail
 
 CONNECTIONS = 32
 # 32 requests at once over HTTP/2 as well.
@@ -26,8 +26,7 @@ def by_wrk(row, running, seconds, offset):
     values = environment(
         TARGET=row.target, METHOD=row.method, BODY=row.body, FIELD=row.field, DISTINCT=row.distinct, OFFSET=offset,
         CREDENTIALS=CREDENTIALS / row.credentials if row.credentials else "", ONCE=int(row.fresh), CONNECTIONS=CONNECTIONS)
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", CONFS / "requests.lua",
-               f"http://{running.plain}"]
+    command = beside("wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", CONFS / "requests.lua", f"http://{running.plain}")
     done = subprocess.run(command, env=values, stdout=subprocess.PIPE, text=True)
     line = re.search(r"^TOLD (.*)$", done.stdout, re.MULTILINE)
     if done.returncode or not line:
@@ -44,8 +43,8 @@ def by_wrk(row, running, seconds, offset):
 def by_h2load(row, running, seconds, _offset):
     log = FOLDER / "h2load.log"
     log.unlink(missing_ok=True)
-    command = ["taskset", "-c", str(LOAD_CORE), "h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}",
-               f"--log-file={log}", "-H", "accept: application/json"]
+    command = beside("h2load", "-t1", f"-c{H2_CONNECTIONS}", f"-m{H2_STREAMS}", f"-D{seconds}", f"--log-file={log}",
+                     "-H", "accept: application/json")
     if row.credentials:
         with (CREDENTIALS / row.credentials).open() as lines:
             command += ["-H", row.field.lower().replace("bearer", "Bearer") + lines.readline().strip()]

@@ -85,7 +85,7 @@ class Bench:
         self.awake = None
 
     def start(self, proxies):
-        # Else whoever is slower than the load waits, and pays for waking its processor.
+        # Else whoever is slower than the load pays for waking its processor.
         self.awake = subprocess.Popen([ROOT / "scripts" / "awake", str(LOAD_CORE)])
         for number, proxy in enumerate(proxies):
             running = Running(proxy, self.programs[proxy.name], FIRST_PORT + 2 * number, self.logs)

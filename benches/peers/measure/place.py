@@ -21,9 +21,14 @@ def fail(message):
     sys.exit(f"benches/peers/run: {message}")
 
 
-def on(core, *command, **more):
-    """Starts a process on one core."""
-    return subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdin=subprocess.DEVNULL, **more)
+def beside(*command):
+    """A command as what it starts runs beside the proxy: on the other core, and woken without an interrupt (benches/awake.rs)."""
+    return ["chrt", "--batch", "0", "taskset", "-c", str(LOAD_CORE), *map(str, command)]
+
+
+def alone(*command):
+    """A command as what it starts runs on the proxies' core."""
+    return ["taskset", "-c", str(PROXY_CORE), *map(str, command)]
 
 
 def environment(**more):

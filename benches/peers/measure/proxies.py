@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .meter import Meter
-from .place import CONFS, FOLDER, HOST, LOAD_CORE, PROXY_CORE, UPSTREAM, environment, fail, on
+from .place import CONFS, FOLDER, HOST, UPSTREAM, alone, beside, environment, fail
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Running:
         self.said = FOLDER / f"{port}-{proxy.name}.log"
         # Access logs go to /dev/null; what a proxy complains of is kept.
         with self.said.open("wb") as said, open("/dev/null", "wb") as null:
-            self.process = on(PROXY_CORE, program, *arguments, stdout=null, stderr=said, env=environment(**more))
+            self.process = subprocess.Popen(
+                alone(program, *arguments), stdin=subprocess.DEVNULL, stdout=null, stderr=said, env=environment(**more))
         self.meter = Meter(self.process.pid)
         ready(self.plain, self)
 
@@ -94,7 +95,7 @@ def start_upstream(program):
     (FOLDER / "1m").write_bytes(body * 65_536)
     conf = FOLDER / "upstream.conf"
     conf.write_text(fill("upstream.conf", {}))
-    process = on(LOAD_CORE, program, "-e", "stderr", "-p", FOLDER, "-c", conf)
+    process = subprocess.Popen(beside(program, "-e", "stderr", "-p", FOLDER, "-c", conf), stdin=subprocess.DEVNULL)
     ready(UPSTREAM, None)
     return process
 
