@@ -76,3 +76,55 @@ impl Drop for Crew {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use tokio::runtime::RuntimeMetrics;
+
+    use super::Crew;
+
+    /// Waits until the one worker sleeps, and goes on sleeping; how often it has fallen asleep by then.
+    fn asleep(metrics: &RuntimeMetrics) -> u64 {
+        const FOR: Duration = Duration::from_millis(1);
+        let (mut seen, mut since) = (metrics.worker_park_unpark_count(0), Instant::now());
+        loop {
+            let now = metrics.worker_park_unpark_count(0);
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+            // Odd while it sleeps.
+            if now % 2 == 1 && FOR < since.elapsed() {
+                return metrics.worker_park_count(0);
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    /// A bound of its own is what a request sets when it waits for its service, and nothing else of the thread may be pending then.
+    #[test]
+    fn a_deadline_set_where_none_was_pending_does_not_wake_the_thread_that_set_it() {
+        const TIMES: u64 = 50;
+        let crew = Crew::start(1).unwrap();
+        let member = crew.workers().runtimes().remove(0);
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        member.spawn(async move {
+            while told.recv().await.is_some() {
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                    () = std::future::ready(()) => {}
+                }
+            }
+        });
+        let before = asleep(&member.metrics());
+        for _ in 0..TIMES {
+            tell.send(()).unwrap();
+            asleep(&member.metrics());
+        }
+        let slept = asleep(&member.metrics()) - before;
+        // Once for each time it was told something; the pulse adds a few. With a wake for each deadline it would be twice as often.
+        assert!((TIMES..TIMES * 3 / 2).contains(&slept), "{slept}");
+    }
+}
