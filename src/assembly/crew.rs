@@ -79,23 +79,26 @@ impl Drop for Crew {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use tokio::runtime::RuntimeMetrics;
 
     use super::Crew;
+    use crate::ambient::Monotonic;
+    use crate::domain::Stopwatch;
 
     /// Waits until the one worker sleeps, and goes on sleeping; how often it has fallen asleep by then.
     fn asleep(metrics: &RuntimeMetrics) -> u64 {
-        const FOR: Duration = Duration::from_millis(1);
-        let (mut seen, mut since) = (metrics.worker_park_unpark_count(0), Instant::now());
+        const MICROS: u64 = 1_000;
+        let stopwatch = Monotonic::start();
+        let (mut seen, mut since) = (metrics.worker_park_unpark_count(0), stopwatch.micros());
         loop {
             let now = metrics.worker_park_unpark_count(0);
             if now != seen {
-                (seen, since) = (now, Instant::now());
+                (seen, since) = (now, stopwatch.micros());
             }
             // Odd while it sleeps.
-            if now % 2 == 1 && FOR < since.elapsed() {
+            if now % 2 == 1 && MICROS < stopwatch.micros().saturating_sub(since) {
                 return metrics.worker_park_count(0);
             }
             std::thread::yield_now();
