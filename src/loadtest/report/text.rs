@@ -14,7 +14,7 @@ use crate::loadtest::report::document::Report;
 pub fn load(plan: &LoadPlan) -> String {
     let pace = match plan.pace {
         Pace::Closed => "full speed (closed loop)".to_owned(),
-        Pace::Open { rate } => format!("{rate} requests a second (open loop, latency from the intended send time)"),
+        Pace::Open { rate } => format!("{rate:.1} requests a second (open loop, latency from the intended send time)"),
     };
     format!("{pace}, {} connections, {:.1} s at most, {} requests at most", plan.connections, plan.duration.as_secs_f64(), plan.requests)
 }
