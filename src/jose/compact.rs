@@ -164,11 +164,7 @@ pub fn claimed_issuer(token: &str) -> Result<Option<String>, CompactFault> {
 
 /// The text that a member of the header holds, if it has that member.
 fn text(member: Option<Claim<'_>>) -> Result<Option<&str>, CompactFault> {
-    match member {
-        None => Ok(None),
-        Some(Claim::Text(text)) => Ok(Some(text)),
-        Some(_) => Err(CompactFault::Header),
-    }
+    member.map(|member| member.as_text().ok_or(CompactFault::Header)).transpose()
 }
 
 fn read_header(bytes: &[u8]) -> Result<Header, CompactFault> {

@@ -14,9 +14,14 @@ use crate::loadtest::report::document::Report;
 pub fn load(plan: &LoadPlan) -> String {
     let pace = match plan.pace {
         Pace::Closed => "full speed (closed loop)".to_owned(),
-        Pace::Open { rate } => format!("{rate:.1} requests a second (open loop, latency from the intended send time)"),
+        Pace::Open { rate } => format!("{} requests a second (open loop, latency from the intended send time)", told(rate)),
     };
     format!("{pace}, {} connections, {:.1} s at most, {} requests at most", plan.connections, plan.duration.as_secs_f64(), plan.requests)
+}
+
+/// A rate to a tenth, since one that was found has many digits; where a tenth is much of it, as it is.
+fn told(rate: f64) -> f64 {
+    if rate < 10.0 { rate } else { (rate * 10.0).round() / 10.0 }
 }
 
 /// The rate at which a proxy was saturated, in words.
@@ -164,4 +169,23 @@ fn latencies(out: &mut String, tally: &Tally) {
         );
     }
     let _ = writeln!(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn a_rate_is_told_as_it_was_written_or_to_a_tenth() {
+        let cases = [
+            (5_000.0, "5000", "written whole"),
+            (16_627.807_715_629_71, "16627.8", "found"),
+            (10.04, "10", "a tenth of ten is little"),
+            (9.96, "9.96", "and below ten it is not"),
+            (0.25, "0.25", "nor is it nothing"),
+        ];
+        for (rate, expected, shows) in cases {
+            assert_eq!(told(rate).to_string(), expected, "{shows}");
+        }
+    }
 }
