@@ -218,8 +218,13 @@ fn cut(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default())
 }
 
-/// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space).
+/// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space). What upstreams might repair is
+/// repaired, so that it is found as well.
 fn names_one_of(pair: &str, names: &[&str]) -> bool {
+    let name = cut(pair.as_bytes(), b'=').0;
+    if memchr::memchr2(b'%', b'+', name).is_none() {
+        return names.iter().any(|wanted| wanted.as_bytes() == name);
+    }
     form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| names.iter().any(|wanted| *wanted == name))
 }
 

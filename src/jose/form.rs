@@ -23,14 +23,32 @@ const MOST: usize = 1_000;
 #[must_use]
 pub fn pairs(text: &str) -> Option<Vec<Pair<'_>>> {
     let mut found = Vec::new();
-    for piece in text.split('&').filter(|piece| !piece.is_empty()) {
+    for (name, value) in pieces(text) {
         if found.len() == MOST {
             return None;
         }
-        let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
         found.push((decoded(name)?, decoded(value)?));
     }
     Some(found)
+}
+
+/// The names and values of `text` as they are written; a name without an equals sign has an empty value.
+pub fn pieces(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches('&');
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, behind) = cut(rest, b'&');
+        rest = behind;
+        Some(cut(piece, b'='))
+    })
+}
+
+/// What stands before the first `byte`, a character of ASCII, and what behind it. Found many bytes at once: a query may be a page long.
+fn cut(text: &str, byte: u8) -> (&str, &str) {
+    memchr::memchr(byte, text.as_bytes()).and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))).unwrap_or((text, ""))
 }
 
 /// The first name that stands among `pairs` twice.
@@ -81,19 +99,24 @@ pub fn body_type(headers: &HeaderMap) -> Option<Parameters> {
     (!foreign).then_some(kind)
 }
 
-fn decoded(part: &str) -> Option<Cow<'_, str>> {
-    if !part.bytes().any(|byte| byte == b'%' || byte == b'+') {
+/// One name or value without its encoding; `None` when an escape is broken or the result is not UTF-8.
+#[must_use]
+pub fn decoded(part: &str) -> Option<Cow<'_, str>> {
+    if is_plain(part) {
         return Some(Cow::Borrowed(part));
     }
-    let mut pieces = part.split('%');
-    pieces.next();
-    for piece in pieces {
-        if !piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return None;
-        }
+    let starts_escape = |rest: &[u8]| rest.get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    if !memchr::memchr_iter(b'%', part.as_bytes()).all(|at| part.as_bytes().get(at..).is_some_and(starts_escape)) {
+        return None;
     }
     let spaced = part.replace('+', " ");
     percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
+}
+
+/// Whether `part` is the same with its encoding as without.
+#[must_use]
+pub fn is_plain(part: &str) -> bool {
+    memchr::memchr2(b'%', b'+', part.as_bytes()).is_none()
 }
 
 #[cfg(test)]

@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
 
 use crate::domain::{Credential, Doubt, Found, Place, RequestView};
+use crate::jose::form;
 use crate::settings::{Checking, Choice, Node, Shape};
 
 /// One place to look at.
@@ -325,36 +325,15 @@ pub fn query<'r>(name: &str, request: &RequestView<'r>) -> Reading<'r> {
 /// percent sign in it (or in any name, which might then be meant as this one) does not start an escape, or it is not UTF-8.
 pub fn form_value<'t>(name: &str, text: &'t str) -> Reading<'t> {
     let mut found: Reading<'t> = Ok(None);
-    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        // Decoding never makes a text longer.
-        if key.len() < name.len() && !key.contains('%') {
-            continue;
-        }
-        match form_decode(key) {
+    for (key, value) in form::pieces(text) {
+        match form::decoded(key) {
             None => return Err(Doubt::Malformed),
             Some(key) if key != name => {}
             Some(_) if found != Ok(None) => return Err(Doubt::Conflict),
-            Some(_) => found = form_decode(value).filter(|value| !value.is_empty()).map(Some).ok_or(Doubt::Malformed),
+            Some(_) => found = form::decoded(value).filter(|value| !value.is_empty()).map(Some).ok_or(Doubt::Malformed),
         }
     }
     found
-}
-
-/// Decodes one part of a form-encoded text; `None` when an escape is broken or the result is not UTF-8.
-fn form_decode(part: &str) -> Option<Cow<'_, str>> {
-    if !part.bytes().any(|byte| byte == b'%' || byte == b'+') {
-        return Some(Cow::Borrowed(part));
-    }
-    let mut pieces = part.split('%');
-    pieces.next();
-    for piece in pieces {
-        if !piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return None;
-        }
-    }
-    let spaced = part.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 section 5.6.2).
