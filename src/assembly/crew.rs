@@ -112,6 +112,7 @@ mod tests {
         let crew = Crew::start(1).unwrap();
         let member = crew.workers().runtimes().remove(0);
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let (answer, answered) = std::sync::mpsc::channel();
         member.spawn(async move {
             while told.recv().await.is_some() {
                 tokio::select! {
@@ -119,11 +120,14 @@ mod tests {
                     () = tokio::time::sleep(Duration::from_secs(60)) => {}
                     () = std::future::ready(()) => {}
                 }
+                answer.send(()).unwrap();
             }
         });
         let before = asleep(&member.metrics());
         for _ in 0..TIMES {
             tell.send(()).unwrap();
+            // It may be long in waking up, and must not be taken for one that has fallen asleep again.
+            answered.recv().unwrap();
             asleep(&member.metrics());
         }
         let slept = asleep(&member.metrics()) - before;
