@@ -21,6 +21,7 @@ pub mod login_expiry;
 pub mod metadata;
 pub mod mint;
 pub mod pem;
+pub mod sealing;
 pub mod session;
 pub mod signed_call;
 pub mod signed_uid;

@@ -14,8 +14,7 @@ mod epochs;
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt as HkdfSalt};
+use aws_lc_rs::aead::{Aad, LessSafeKey};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -24,6 +23,7 @@ use crate::domain::{Random, Seconds, Secret, Timestamp, Value, Verified};
 use crate::jose::base64url;
 use crate::jose::digest::digest;
 use crate::jose::fields::{Reading, Writing};
+use crate::jose::sealing::{Sealer, nonce};
 
 pub use crate::jose::session::epochs::Epochs;
 
@@ -212,7 +212,7 @@ impl Session {
 /// A key that seals records and proves ids, set up once.
 pub struct SessionKey {
     id: [u8; KEY_ID],
-    extracted: Prk,
+    sealer: Sealer,
     proving: hmac::Key,
 }
 
@@ -220,10 +220,10 @@ impl SessionKey {
     /// Sets up `secret` (at least 32 bytes) under `id`, which names it inside records.
     #[must_use]
     pub fn new(id: [u8; KEY_ID], secret: &Secret) -> Self {
-        let extracted = HkdfSalt::new(HKDF_SHA256, b"countersign session 1").extract(secret.expose());
+        let sealer = Sealer::new("countersign session 1", secret.expose());
         // A key of its own for the other purpose.
         let proving = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()), b"countersign session id 1");
-        Self { id, extracted, proving: hmac::Key::new(hmac::HMAC_SHA256, proving.as_ref()) }
+        Self { id, sealer, proving: hmac::Key::new(hmac::HMAC_SHA256, proving.as_ref()) }
     }
 }
 
@@ -348,15 +348,8 @@ impl SessionTerms {
     /// The key of the one record with this `salt`.
     fn derive(&self, key: &SessionKey, reference: &Reference, salt: &[u8]) -> Option<LessSafeKey> {
         let context = digest("countersign session key", &self.context(reference));
-        let info = [context.as_slice(), salt];
-        let derived = key.extracted.expand(&info, &AES_256_GCM).ok()?;
-        Some(LessSafeKey::new(UnboundKey::from(derived)))
+        key.sealer.key(&[context.as_slice(), salt])
     }
-}
-
-/// The same for all records: no two are sealed under the same key.
-fn nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ mod terms;
 use std::fmt;
 use std::net::IpAddr;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::aead::Aad;
 
 use crate::domain::{Random, Secret, Timestamp, Value};
 use crate::jose::base64url;
+use crate::jose::sealing::{Sealer, nonce};
 
 pub use crate::jose::ticket::terms::{TicketTerms, burn_key, id_of, id_text};
 
@@ -77,22 +77,14 @@ pub struct Bindings {
 #[derive(Clone)]
 pub struct TicketKey {
     id: [u8; KEY_ID],
-    extracted: Prk,
+    sealer: Sealer,
 }
 
 impl TicketKey {
     /// Sets up `secret` (at least 32 bytes) under `id`, which names it inside tickets.
     #[must_use]
     pub fn new(id: [u8; KEY_ID], secret: &Secret) -> Self {
-        let extracted = Salt::new(HKDF_SHA256, b"countersign ticket 1").extract(secret.expose());
-        Self { id, extracted }
-    }
-
-    /// The key of the one ticket with this `salt`.
-    fn derive(&self, salt: &[u8]) -> Option<LessSafeKey> {
-        let info = [salt];
-        let derived = self.extracted.expand(&info, &AES_256_GCM).ok()?;
-        Some(LessSafeKey::new(UnboundKey::from(derived)))
+        Self { id, sealer: Sealer::new("countersign ticket 1", secret.expose()) }
     }
 }
 
@@ -135,7 +127,7 @@ pub fn seal(key: &TicketKey, ticket: &Ticket, random: &dyn Random) -> Result<Str
     let (id, salt) = head.split_at_mut(KEY_ID);
     id.copy_from_slice(&key.id);
     random.fill(salt);
-    let sealing = key.derive(salt).ok_or(TooLarge)?;
+    let sealing = key.sealer.key(&[salt]).ok_or(TooLarge)?;
 
     let mut body = fields::write(ticket).ok_or(TooLarge)?;
     sealing.seal_in_place_append_tag(nonce(), Aad::from(authenticated(&head)), &mut body).map_err(|_| TooLarge)?;
@@ -179,18 +171,13 @@ pub fn open(keys: &[TicketKey], text: &str) -> Result<Ticket, Unsealed> {
     let mut outcome = Unsealed::KeyUnknown;
     for key in keys.iter().filter(|key| key.id == *id) {
         outcome = Unsealed::Forged;
-        let Some(opening) = key.derive(salt) else { continue };
+        let Some(opening) = key.sealer.key(&[salt]) else { continue };
         let mut body = sealed.to_vec();
         if let Ok(plain) = opening.open_in_place(nonce(), Aad::from(authenticated(head)), &mut body) {
             return fields::read(plain).ok_or(Unsealed::Malformed);
         }
     }
     Err(outcome)
-}
-
-/// The same for all tickets: no two are sealed under the same key.
-fn nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
 /// What is authenticated but not encrypted: the prefix, the key id and the salt.

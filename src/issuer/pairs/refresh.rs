@@ -6,13 +6,13 @@
 //!
 //! Rules: RFC 6749 section 10.4, RFC 5116 (AEAD), RFC 5869 (HKDF).
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::aead::{Aad, LessSafeKey};
 use zeroize::Zeroizing;
 
 use crate::domain::{Random, Secret};
 use crate::jose::base64url;
 use crate::jose::digest::digest;
+use crate::jose::sealing::{Sealer, nonce};
 
 /// How every refresh token of this format starts.
 pub const PREFIX: &str = "cr1.";
@@ -111,14 +111,6 @@ impl RefreshToken {
     }
 
     fn sealing_key(&self, salt: &[u8]) -> Option<LessSafeKey> {
-        let extracted = Salt::new(HKDF_SHA256, b"countersign successor 1").extract(self.0.as_slice());
-        let info = [salt];
-        let derived = extracted.expand(&info, &AES_256_GCM).ok()?;
-        Some(LessSafeKey::new(UnboundKey::from(derived)))
+        Sealer::new("countersign successor 1", self.0.as_slice()).key(&[salt])
     }
-}
-
-/// The same always: no two things are sealed under the same key.
-fn nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; NONCE_LEN])
 }

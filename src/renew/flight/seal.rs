@@ -9,13 +9,13 @@
 //!
 //! Rules: RFC 5116 (AEAD), RFC 5869 (HKDF).
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{Aad, LessSafeKey};
 use aws_lc_rs::digest::{Context, SHA256};
-use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::domain::{Random, Secret, SpentKey, Timestamp, TokenPair};
+use crate::jose::sealing::{Sealer, nonce};
 use crate::renew::flight::pair;
 use crate::renew::flight::record::{FORM, LONGEST};
 
@@ -62,15 +62,7 @@ pub(super) fn open(sealed: &[u8], key: &SpentKey, refresh: &Secret, ends: Timest
 
 /// The key of the one record with this `salt`.
 fn derive(refresh: &Secret, salt: &[u8]) -> Option<LessSafeKey> {
-    let extracted = Salt::new(HKDF_SHA256, b"countersign renewal pair 1").extract(refresh.expose());
-    let info = [salt];
-    let derived = extracted.expand(&info, &AES_256_GCM).ok()?;
-    Some(LessSafeKey::new(UnboundKey::from(derived)))
-}
-
-/// The same for all records: no two are sealed under the same key.
-fn nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; NONCE_LEN])
+    Sealer::new("countersign renewal pair 1", refresh.expose()).key(&[salt])
 }
 
 /// What is authenticated but not encrypted.
