@@ -2,8 +2,10 @@
 //!
 //! A credential is unproven text. It has no `Debug` that shows it and it is never stored.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderName;
 
@@ -16,6 +18,9 @@ pub struct Credential<'r> {
     pub parts: Vec<Cow<'r, str>>,
     /// Every place it was taken from, so that it can be removed before forwarding.
     pub places: Vec<Place>,
+    /// What the verifier that found it has made of the same text on the way, for that verifier alone: what has been read once is not
+    /// read again. Proves nothing, and where it is missing the text is read anew.
+    read: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Where a piece of a credential stood in the request.
@@ -46,10 +51,28 @@ pub enum Found<'r> {
 }
 
 impl<'r> Credential<'r> {
+    /// The credential of these `parts`, of which nothing has been read.
+    #[must_use]
+    pub fn new(parts: Vec<Cow<'r, str>>, places: Vec<Place>) -> Self {
+        Self { parts, places, read: None }
+    }
+
     /// A credential of one part from one place.
     #[must_use]
     pub fn single(text: Cow<'r, str>, place: Place) -> Self {
-        Self { parts: vec![text], places: vec![place] }
+        Self::new(vec![text], vec![place])
+    }
+
+    /// The same, of which the verifier that found it has made `read`.
+    #[must_use]
+    pub fn read_as(self, read: impl Any + Send + Sync) -> Self {
+        Self { read: Some(Arc::new(read)), ..self }
+    }
+
+    /// What was made of it, when that is a `T`.
+    #[must_use]
+    pub fn reading<T: Any>(&self) -> Option<&T> {
+        self.read.as_deref()?.downcast_ref()
     }
 
     /// Part `index`, or the empty text when the scheme did not present that many.

@@ -6,9 +6,12 @@
 //!
 //! Rules: RFC 7515 sections 3.1, 4 and 7.1; RFC 7516 section 9 (telling JWE apart); RFC 8725 sections 3.1 and 3.11.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::domain::{Claim, Claims, Verified};
+use arc_swap::ArcSwapOption;
+
+use crate::domain::{Claim, Claims, Credential, Verified};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url;
 use crate::jose::json;
@@ -55,17 +58,48 @@ pub struct Header {
     pub kid: Option<Box<str>>,
     /// `typ`, as written.
     pub kind: Option<Box<str>>,
+    /// The part of the token that says so.
+    written: Box<str>,
+}
+
+/// A token of three parts whose payload is a set of claims. Nothing else of it has been looked at, and nothing is proven.
+///
+/// It has no `Debug`: a token is a credential.
+pub struct Opened<'t> {
+    token: Cow<'t, str>,
+    claims: Cow<'t, Claims>,
 }
 
 /// A compact JWS whose form is sound and whose signature nobody has looked at yet.
 ///
 /// It has no `Debug`: a token is a credential.
 pub struct Compact<'t> {
-    header: Header,
+    header: Arc<Header>,
     /// Header and payload as sent, with the dot between: what was signed.
     signed: &'t str,
     signature: &'t str,
-    claims: Claims,
+    claims: Cow<'t, Claims>,
+}
+
+/// The header of the last token that was worth remembering: those of one key begin alike, to the letter.
+#[derive(Default)]
+pub struct LastHeader(ArcSwapOption<Header>);
+
+impl LastHeader {
+    /// What `written` says, read if it is not the one that is remembered.
+    fn read(&self, written: &str) -> Result<Arc<Header>, CompactFault> {
+        match &*self.0.load() {
+            Some(last) if *last.written == *written => Ok(Arc::clone(last)),
+            _ => read_header(written).map(Arc::new),
+        }
+    }
+
+    /// Remembers `header`, which is that of a proven token: what anybody may send would only push a better one out.
+    pub fn keep(&self, header: &Arc<Header>) {
+        if !self.0.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, header)) {
+            self.0.store(Some(Arc::clone(header)));
+        }
+    }
 }
 
 /// Takes `token` apart, without decoding anything: header, payload, signature.
@@ -87,6 +121,53 @@ pub fn split(token: &str) -> Result<[&str; 3], CompactFault> {
     }
 }
 
+impl<'t> Opened<'t> {
+    /// Reads the claims of `token`.
+    ///
+    /// # Errors
+    ///
+    /// [`CompactFault`] when it has no three parts, or its payload is no set of claims.
+    pub fn read(token: &'t str) -> Result<Self, CompactFault> {
+        let [_, payload, _] = split(token)?;
+        Ok(Self { token: Cow::Borrowed(token), claims: Cow::Owned(read_claims(payload)?) })
+    }
+
+    /// What `credential`, a token, was read as when it was found ([`Credential::read_as`]); if it was not, it is read now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Opened::read`].
+    pub fn of(credential: &'t Credential<'_>) -> Result<Self, CompactFault> {
+        match credential.reading::<Opened<'static>>() {
+            Some(read) => Ok(Self { token: Cow::Borrowed(&read.token), claims: Cow::Borrowed(&read.claims) }),
+            None => Self::read(credential.part(0)),
+        }
+    }
+
+    /// The same, to be kept with a credential.
+    #[must_use]
+    pub fn into_owned(self) -> Opened<'static> {
+        Opened { token: Cow::Owned(self.token.into_owned()), claims: Cow::Owned(self.claims.into_owned()) }
+    }
+
+    /// What the token claims, unproven. For choosing a key, never for trusting.
+    #[must_use]
+    pub fn claimed(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// Reads the rest: the header, unless it is the `last` one, and the form of the signature.
+    ///
+    /// # Errors
+    ///
+    /// See [`CompactFault`].
+    pub fn compact(&self, last: &LastHeader) -> Result<Compact<'_>, CompactFault> {
+        let [header, _, signature] = split(&self.token)?;
+        let signature = sized(signature)?;
+        Compact::of(&self.token, last.read(header)?, signature, Cow::Borrowed(&self.claims))
+    }
+}
+
 impl<'t> Compact<'t> {
     /// Reads `token`: form, header and claims, none of which is proven thereby.
     ///
@@ -95,23 +176,20 @@ impl<'t> Compact<'t> {
     /// See [`CompactFault`]. Lengths are checked before anything is decoded.
     pub fn parse(token: &'t str) -> Result<Self, CompactFault> {
         let [header, payload, signature] = split(token)?;
-        if MAX_SIGNATURE.div_ceil(3) * 4 < signature.len() {
-            return Err(CompactFault::Encoding);
-        }
-        let header = read_header(&base64url::decode(header).ok_or(CompactFault::Encoding)?)?;
-        let claims = base64url::decode(payload).ok_or(CompactFault::Encoding)?;
-        let claims = json::parse_claims(&claims).map_err(|_| CompactFault::Payload)?;
-        if !matches!(claims.get(), Claim::Map(_)) {
-            return Err(CompactFault::Payload);
-        }
-        // Three parts were found, so both dots are there and the signature stands behind the last one.
+        let signature = sized(signature)?;
+        Self::of(token, Arc::new(read_header(header)?), signature, Cow::Owned(read_claims(payload)?))
+    }
+
+    /// `signature` is the last part of `token`; header and claims are the others, read.
+    fn of(token: &'t str, header: Arc<Header>, signature: &'t str, claims: Cow<'t, Claims>) -> Result<Self, CompactFault> {
+        // Both dots are there, so the signature stands behind the last one.
         let signed = token.get(..token.len().saturating_sub(signature.len() + 1)).ok_or(CompactFault::Parts)?;
         Ok(Self { header, signed, signature, claims })
     }
 
     /// What the header says.
     #[must_use]
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &Arc<Header> {
         &self.header
     }
 
@@ -128,7 +206,7 @@ impl<'t> Compact<'t> {
     pub fn prove(self, algorithm: Algorithm, keys: &[Arc<VerifyingKey>]) -> Option<Verified<Claims>> {
         let signature = base64url::decode(self.signature).filter(|signature| signature.len() <= MAX_SIGNATURE)?;
         if keys.iter().any(|key| key.verifies(algorithm, self.signed.as_bytes(), &signature)) {
-            return Some(Verified::vouch(self.claims));
+            return Some(Verified::vouch(self.claims.into_owned()));
         }
         None
     }
@@ -167,11 +245,24 @@ fn text(member: Option<Claim<'_>>) -> Result<Option<&str>, CompactFault> {
     member.map(|member| member.as_text().ok_or(CompactFault::Header)).transpose()
 }
 
-fn read_header(bytes: &[u8]) -> Result<Header, CompactFault> {
+/// `signature`, when it is not longer than any.
+fn sized(signature: &str) -> Result<&str, CompactFault> {
+    if MAX_SIGNATURE.div_ceil(3) * 4 < signature.len() { Err(CompactFault::Encoding) } else { Ok(signature) }
+}
+
+/// The claims that `payload` is.
+fn read_claims(payload: &str) -> Result<Claims, CompactFault> {
+    let bytes = base64url::decode(payload).ok_or(CompactFault::Encoding)?;
+    let claims = json::parse_claims(&bytes).map_err(|_| CompactFault::Payload)?;
+    if matches!(claims.get(), Claim::Map(_)) { Ok(claims) } else { Err(CompactFault::Payload) }
+}
+
+fn read_header(written: &str) -> Result<Header, CompactFault> {
     /// Members whose mere presence changes what the token means.
     const UNSUPPORTED: [&str; 4] = ["crit", "b64", "zip", "enc"];
 
-    let header = json::parse_claims(bytes).map_err(|_| CompactFault::Header)?;
+    let bytes = base64url::decode(written).ok_or(CompactFault::Encoding)?;
+    let header = json::parse_claims(&bytes).map_err(|_| CompactFault::Header)?;
     let Claim::Map(members) = header.get() else { return Err(CompactFault::Header) };
     let [mut algorithm, mut kid, mut kind, mut content] = [None; 4];
     for (name, member) in members {
@@ -193,7 +284,12 @@ fn read_header(bytes: &[u8]) -> Result<Header, CompactFault> {
     if text(content)?.is_some_and(|content| media_type(content).eq_ignore_ascii_case("jwt")) {
         return Err(CompactFault::Unsupported);
     }
-    Ok(Header { algorithm: Algorithm::named(algorithm), kid: kid.map(Into::into), kind: text(kind)?.map(Into::into) })
+    Ok(Header {
+        algorithm: Algorithm::named(algorithm),
+        kid: kid.map(Into::into),
+        kind: text(kind)?.map(Into::into),
+        written: written.into(),
+    })
 }
 
 /// A media type as `typ` and `cty` abbreviate it: without `application/` (RFC 7515 section 4.1.9).

@@ -288,7 +288,7 @@ pub trait Verifier: Send + Sync {
     /// any other of its kind.
     fn readmit(&self, fresh: &TokenPair, request: &RequestView<'_>, facts: &Facts, now: Timestamp) -> Step<Verified<Arc<Identity>>> {
         match std::str::from_utf8(fresh.access.expose()) {
-            Ok(text) => self.verify(&Credential { parts: vec![text.into()], places: Vec::new() }, request, facts, now),
+            Ok(text) => self.verify(&Credential::new(vec![text.into()], Vec::new()), request, facts, now),
             Err(_) => Step::Refuse(Doubt::Malformed.into()),
         }
     }

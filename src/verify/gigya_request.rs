@@ -246,7 +246,7 @@ impl GigyaRequestVerifier {
         }
         let own = |text: &str| Cow::Owned(text.to_owned());
         let parts = [api_key, parameters.get("userKey").unwrap_or_default(), secret].map(own).into();
-        Found::Present(Credential { parts, places: vec![Place::Body] })
+        Found::Present(Credential::new(parts, vec![Place::Body]))
     }
 }
 
@@ -294,7 +294,7 @@ impl Verifier for GigyaRequestVerifier {
         if form.is_some() {
             places.push(Place::Body);
         }
-        Step::Done(Found::Present(Credential { parts, places }))
+        Step::Done(Found::Present(Credential::new(parts, places)))
     }
 
     fn verify(

@@ -207,10 +207,9 @@ impl Verifier for GigyaSessionVerifier {
             // Sites that leave the end to Gigya have one without the other; somebody else may know what to make of it.
             (Ok(Some(_)), Ok(None)) | (Ok(None), Ok(Some(_))) => Found::Foreign(Doubt::Malformed),
             (Ok(Some(login)), Ok(Some(expiry))) => match (login_token(&login), unescaped(&expiry)) {
-                (Some(token), Some(end)) => Found::Present(Credential {
-                    parts: vec![token.to_owned().into(), end.into_owned().into()],
-                    places: self.names.places(),
-                }),
+                (Some(token), Some(end)) => {
+                    Found::Present(Credential::new(vec![token.to_owned().into(), end.into_owned().into()], self.names.places()))
+                }
                 _ => Found::Unreadable(Doubt::Malformed),
             },
         })

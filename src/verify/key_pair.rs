@@ -119,10 +119,9 @@ impl Verifier for KeyPairVerifier {
         Step::Done(match (header(&self.id, request), header(&self.key, request)) {
             (Err(doubt), _) | (_, Err(doubt)) => Found::Unreadable(doubt),
             (Ok(None), Ok(None)) => Found::Absent,
-            (Ok(Some(id)), Ok(Some(key))) => Found::Present(Credential {
-                parts: vec![id, key],
-                places: vec![Place::Header(self.id.clone()), Place::Header(self.key.clone())],
-            }),
+            (Ok(Some(id)), Ok(Some(key))) => {
+                Found::Present(Credential::new(vec![id, key], vec![Place::Header(self.id.clone()), Place::Header(self.key.clone())]))
+            }
             (Ok(Some(_)), Ok(None)) | (Ok(None), Ok(Some(_))) => Found::Unreadable(Doubt::Malformed),
         })
     }

@@ -138,7 +138,7 @@ impl<'r> From<Presented<'r>> for Found<'r> {
     fn from(presented: Presented<'r>) -> Self {
         match presented {
             Presented::Absent => Self::Absent,
-            Presented::One { text, places } => Self::Present(Credential { parts: vec![text], places }),
+            Presented::One { text, places } => Self::Present(Credential::new(vec![text], places)),
             Presented::Unreadable(doubt) => Self::Unreadable(doubt),
         }
     }

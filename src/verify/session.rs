@@ -228,7 +228,7 @@ impl Sessions {
             return if ends <= now { Step::Refuse(Doubt::Expired(Some(Box::new(identity))).into()) } else { Step::Done(identity) };
         };
         let Ok(text) = std::str::from_utf8(pair.access.expose()) else { return Step::Refuse(Doubt::Malformed.into()) };
-        let credential = Credential { parts: vec![text.into()], places: Vec::new() };
+        let credential = Credential::new(vec![text.into()], Vec::new());
         match tokens.verify(&credential, request, facts, now) {
             Step::Done(token) if is_for(said, &token) => {
                 let ends = token.get().expires.map_or(said.ends, |end| end.min(said.ends));
@@ -306,7 +306,7 @@ impl Verifier for Sessions {
             Ok(None) => Found::Absent,
             Ok(Some(text)) if SessionId::parse(&text).is_some() => {
                 let places = vec![Place::Cookie(self.terms.cookie.clone())];
-                Found::Present(Credential { parts: vec![text, request.host.into()], places })
+                Found::Present(Credential::new(vec![text, request.host.into()], places))
             }
             Ok(Some(_)) => Found::Unreadable(Doubt::Malformed),
             Err(doubt) => Found::Unreadable(doubt),

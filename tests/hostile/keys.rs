@@ -105,7 +105,7 @@ impl House {
         let credential = stage.show(|request| match verifier.find(request, &facts) {
             Step::Done(Found::Present(found)) => {
                 let parts = found.parts.iter().map(|part| part.clone().into_owned().into()).collect();
-                Ok(Credential { parts, places: found.places })
+                Ok(Credential::new(parts, found.places))
             }
             Step::Done(Found::Foreign(doubt) | Found::Unreadable(doubt)) => Err(told(doubt.into())),
             other => panic!("{other:?}"),

@@ -582,8 +582,7 @@ fn no_two_credentials_share_a_memory() {
     let token = jwt::signed(&key, br#"{"alg":"EdDSA","kid":"k1"}"#, jwt::claims(json!({})).to_string().as_bytes());
     let stage = Stage::new().field("authorization", format!("Bearer {token}"));
     let identity = stage.show(|request| bench.judged(request, Timestamp(NOW))).unwrap();
-    let credential =
-        |parts: &[&'static str]| Credential { parts: parts.iter().map(|part| Cow::Borrowed(*part)).collect(), places: Vec::new() };
+    let credential = |parts: &[&'static str]| Credential::new(parts.iter().map(|part| Cow::Borrowed(*part)).collect(), Vec::new());
     let mine = AuthenticatorKey::of("ab", "c");
     cache.insert(&mine, &credential(&["ab", "c"]), 1, &identity, Timestamp(NOW), Seconds(60));
     let rows: [(&str, AuthenticatorKey, &[&'static str], u64, bool, &str); 8] = [

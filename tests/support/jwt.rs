@@ -190,7 +190,7 @@ impl Bench {
             secure: true,
             request_id: "test",
         };
-        let credential = countersign::domain::Credential { parts: vec![token.into()], places: Vec::new() };
+        let credential = countersign::domain::Credential::new(vec![token.into()], Vec::new());
         let mut facts = Facts::default();
         for _ in 0..3 {
             match self.judge.verify(&credential, &request, &facts, Timestamp(now)) {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Compact, CompactFault, MAX_TOKEN, claimed_issuer, media_type, split};
-use crate::domain::{Claim, Value};
+use super::{Compact, CompactFault, LastHeader, MAX_TOKEN, Opened, claimed_issuer, media_type, split};
+use crate::domain::{Claim, Credential, Place, Value};
 use crate::jose::algorithm::Algorithm;
 use crate::jose::base64url::encode;
 use crate::jose::mint::SigningKey;
@@ -93,6 +93,7 @@ fn a_payload_is_one_claim_set() {
     for (payload, fault, issuer, shows) in cases {
         let text = token(r#"{"alg":"RS256"}"#, payload);
         assert_eq!(Compact::parse(&text).err(), fault, "{shows}: {payload}");
+        assert_eq!(Opened::read(&text).err(), fault, "{shows}, opened: {payload}");
         assert_eq!(claimed_issuer(&text), issuer.map(|issuer| issuer.map(str::to_owned)), "{shows}, read alone: {payload}");
     }
     let odd = "e30.e30=.c2ln";
@@ -122,6 +123,53 @@ fn only_the_maker_of_a_signature_proves_claims() {
             "{shows}"
         );
     }
+}
+
+#[test]
+fn a_token_that_was_opened_with_its_credential_is_that_token_and_no_other() {
+    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let keys = [Arc::new(key.verifying_key().unwrap())];
+    let text = key.sign_compact(&[], &json!({ "sub": "ada" })).unwrap();
+    let forged = [text.rsplit_once('.').unwrap().0, "c2ln"].join(".");
+    let credential = |text: &str| Credential::single(text.to_owned().into(), Place::Body);
+    let read = |text: &str| Opened::read(text).unwrap().into_owned();
+    let rows = [
+        (credential(&text), true, "not read yet"),
+        (credential(&text).read_as(read(&text)), true, "read"),
+        (credential(&forged).read_as(read(&forged)), false, "read, and not proven by that"),
+        (credential(&text).read_as("something else"), true, "read as what another scheme makes of it"),
+        // No verifier does this: it shows that claims and signature are of one text.
+        (credential(&text).read_as(read(&forged)), false, "read as another"),
+    ];
+    for (credential, proven, shows) in rows {
+        let opened = Opened::of(&credential).unwrap();
+        let claims = opened.compact(&LastHeader::default()).unwrap().prove(Algorithm::Es256, &keys);
+        assert_eq!(claims.is_some(), proven, "{shows}");
+    }
+}
+
+#[test]
+fn a_header_is_remembered_by_every_letter_of_it() {
+    let last = LastHeader::default();
+    let kid = |text: &str| Opened::read(text).unwrap().compact(&last).map(|token| Arc::clone(token.header()));
+    let [first, second] = ["a", "b"].map(|kid| token(&format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#), "{}"));
+    let bad = token(r#"{"alg":"RS256","kid":1}"#, "{}");
+
+    let read = kid(&first).unwrap();
+    assert!(!Arc::ptr_eq(&read, &kid(&first).unwrap()), "not remembered before it is kept");
+    last.keep(&read);
+    assert!(Arc::ptr_eq(&read, &kid(&first).unwrap()), "then it is");
+    assert_eq!(kid(&second).unwrap().kid.as_deref(), Some("b"), "another is read");
+    assert_eq!(kid(&bad).err(), Some(CompactFault::Header), "and judged");
+    assert!(Arc::ptr_eq(&read, &kid(&first).unwrap()), "what is only read pushes nothing out");
+    last.keep(&kid(&second).unwrap());
+    assert_eq!(kid(&first).unwrap().kid.as_deref(), Some("a"), "what was pushed out is read again");
+    // The same header in other letters: with a space.
+    let spaced = token(r#"{"alg":"RS256", "kid":"b"}"#, "{}");
+    assert_eq!(kid(&spaced).unwrap().kid.as_deref(), Some("b"));
+
+    let long = format!("{}.{}", first.rsplit_once('.').unwrap().0, "A".repeat(1_369));
+    assert_eq!(kid(&long).err(), Some(CompactFault::Encoding), "a signature longer than any");
 }
 
 #[test]

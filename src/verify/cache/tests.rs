@@ -28,7 +28,7 @@ fn proven(identity: Identity) -> Verified<Arc<Identity>> {
 }
 
 fn credential<'c>(parts: &[&'c str]) -> Credential<'c> {
-    Credential { parts: parts.iter().map(|part| Cow::Borrowed(*part)).collect(), places: vec![Place::Body] }
+    Credential::new(parts.iter().map(|part| Cow::Borrowed(*part)).collect(), vec![Place::Body])
 }
 
 fn cache() -> CredentialCache {

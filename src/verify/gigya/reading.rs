@@ -133,7 +133,7 @@ pub fn find<'r>(names: &Names, fields: &[HeaderName], from: &[Origin], request: 
         (false, true) => Found::Unreadable(Doubt::Malformed),
         (false, false) => {
             places.dedup();
-            Found::Present(Credential { parts, places })
+            Found::Present(Credential::new(parts, places))
         }
     })
 }

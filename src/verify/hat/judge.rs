@@ -6,15 +6,16 @@
 //!
 //! Where the token of another application is wanted as well, it is proven in the same way before anybody sees it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Seconds, Step,
-    Timestamp, Value, Verified,
+    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Place, Question, Refusal, RequestView, Seconds,
+    Step, Timestamp, Value, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{LifetimeRules, Registered, Window};
-use crate::jose::compact::{Compact, Header};
+use crate::jose::compact::{CompactFault, Header, LastHeader, Opened};
 use crate::jose::digest::digest;
 use crate::jose::key::VerifyingKey;
 use crate::settings::host::{Suffix, is_canonical};
@@ -64,6 +65,7 @@ pub struct Judge {
     exchange: Option<Exchange>,
     /// The kind of token that the exchange must bring.
     exchanged: Option<Kind>,
+    last: LastHeader,
 }
 
 /// Why there are no proven claims yet, or never will be.
@@ -77,7 +79,7 @@ impl Judge {
     #[must_use]
     pub fn new(name: Arc<str>, rules: Arc<Rules>, keys: Arc<dyn SignatureKeys>, desk: DeskId, exchange: Option<Exchange>) -> Self {
         let exchanged = exchange.as_ref().map(|exchange| Kind::Application { ids: [exchange.application.clone()].into(), minimum: None });
-        Self { name, rules, keys, desk, exchange, exchanged }
+        Self { name, rules, keys, desk, exchange, exchanged, last: LastHeader::default() }
     }
 
     /// Whether a token may be one of the HAT `issuer`.
@@ -85,25 +87,29 @@ impl Judge {
         is_canonical(issuer) && self.rules.issuers.iter().any(|suffix| suffix.covers(issuer))
     }
 
-    /// Whether `token` is for this authenticator, by the form it has and the claims it makes.
-    fn claims_ours(&self, token: &str) -> Result<(), Doubt> {
-        let token = Compact::parse(token).map_err(|_| Doubt::Malformed)?;
-        let issuer = claimed_issuer(&token)?;
+    /// The credential that `text` is when it is for this authenticator, by the form it has and the claims it makes.
+    fn recognise<'r>(&self, text: Cow<'r, str>, places: Vec<Place>) -> Result<Credential<'r>, Doubt> {
+        let opened = Opened::read(&text).map_err(|_| Doubt::Malformed)?;
+        opened.compact(&self.last).map_err(|_| Doubt::Malformed)?;
+        let issuer = claimed_issuer(opened.claimed())?;
         if !self.believes(issuer) {
             return Err(Doubt::IssuerMismatch);
         }
-        self.rules.kind.check(token.claimed(), issuer)
+        self.rules.kind.check(opened.claimed(), issuer)?;
+        let opened = opened.into_owned();
+        Ok(Credential::new(vec![text], places).read_as(opened))
     }
 
     /// The claims of `token`, proven to be those of the HAT that they name.
-    fn prove(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Claims>, Short> {
+    fn prove(&self, token: Result<Opened<'_>, CompactFault>, facts: &Facts, now: Timestamp) -> Result<Verified<Claims>, Short> {
         let refuse = |doubt: Doubt| Step::Refuse(doubt.into());
-        let token = Compact::parse(token).map_err(|_| refuse(Doubt::Malformed))?;
+        let opened = token.map_err(|_| refuse(Doubt::Malformed))?;
+        let token = opened.compact(&self.last).map_err(|_| refuse(Doubt::Malformed))?;
         if !is_plain(token.header()) {
             return Err(refuse(Doubt::AlgorithmRefused));
         }
         let (keys, again) = {
-            let claimed = claimed_issuer(&token).map_err(refuse)?;
+            let claimed = claimed_issuer(token.claimed()).map_err(refuse)?;
             if !self.believes(claimed) {
                 return Err(refuse(Doubt::IssuerMismatch));
             }
@@ -112,11 +118,14 @@ impl Judge {
             let again = self.keys.second_look(&hint).map(|about| Need::Ask(Question { desk: self.desk, about }));
             (self.keys_for(&hint, facts, now)?, again)
         };
-        token.prove(Algorithm::Rs256, &keys).ok_or_else(|| match again {
+        let header = Arc::clone(token.header());
+        let claims = token.prove(Algorithm::Rs256, &keys).ok_or_else(|| match again {
             // The HAT may have another key since: it is asked again, once, before the token is convicted.
             Some(need) if !facts.holds(&need) => Step::Need(need),
             _ => refuse(Doubt::SignatureInvalid),
-        })
+        })?;
+        self.last.keep(&header);
+        Ok(claims)
     }
 
     fn keys_for(&self, hint: &KeyHint<'_>, facts: &Facts, now: Timestamp) -> Result<Vec<Arc<VerifyingKey>>, Short> {
@@ -216,7 +225,7 @@ impl Judge {
             // The HAT itself takes the caller's token for none.
             Granted::Unaccepted => return Step::Refuse(Doubt::Revoked.into()),
         };
-        let claims = match self.prove(&text, facts, now) {
+        let claims = match self.prove(Opened::read(&text), facts, now) {
             Ok(claims) => claims,
             Err(Step::Refuse(Refusal::Doubted(_))) => return Step::Refuse(Outage::Other.refusal()),
             Err(short) => return short,
@@ -240,12 +249,12 @@ impl Judge {
         same && kind && self.window(&registered).is_ok_and(|window| window.check(now).is_ok())
     }
 
-    fn decide(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Short> {
-        let claims = self.prove(token, facts, now)?;
+    fn decide(&self, credential: &Credential<'_>, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Short> {
+        let claims = self.prove(Opened::of(credential), facts, now)?;
         let identity = self.judge(claims, now).map_err(|doubt| Step::Refuse(doubt.into()))?;
         match &self.exchange {
             None => Ok(identity),
-            Some(exchange) => match self.exchange(exchange, token, &identity, facts, now) {
+            Some(exchange) => match self.exchange(exchange, credential.part(0), &identity, facts, now) {
                 Step::Done(identity) => Ok(identity),
                 short => Err(short),
             },
@@ -254,8 +263,8 @@ impl Judge {
 }
 
 /// The `iss` that `token` claims, unproven.
-fn claimed_issuer<'t>(token: &'t Compact<'_>) -> Result<&'t str, Doubt> {
-    match token.claimed().member("iss") {
+fn claimed_issuer(claims: &Claims) -> Result<&str, Doubt> {
+    match claims.member("iss") {
         None => Err(Doubt::ClaimMissing),
         Some(Claim::Text(claimed)) => Ok(claimed),
         Some(_) => Err(Doubt::ClaimsMalformed),
@@ -272,22 +281,19 @@ impl Verifier for Judge {
         find(&self.rules.field, &self.rules.from, request, facts).map(|presented| match presented {
             Presented::Absent => Found::Absent,
             Presented::Unreadable(doubt) => Found::Unreadable(doubt),
-            Presented::One { text, places } => match self.claims_ours(&text) {
-                Ok(()) => Found::Present(Credential { parts: vec![text], places }),
-                Err(doubt) => Found::Foreign(doubt),
-            },
+            Presented::One { text, places } => self.recognise(text, places).map_or_else(Found::Foreign, Found::Present),
         })
     }
 
     fn glance<'r>(&self, request: &RequestView<'r>) -> Option<Credential<'r>> {
         match glance(&self.rules.field, &self.rules.from, request)? {
-            Presented::One { text, places } => Some(Credential { parts: vec![text], places }),
+            Presented::One { text, places } => Some(Credential::new(vec![text], places)),
             Presented::Absent | Presented::Unreadable(_) => None,
         }
     }
 
     fn verify(&self, credential: &Credential<'_>, _request: &RequestView<'_>, facts: &Facts, now: Timestamp) -> Short {
-        match self.decide(credential.part(0), facts, now) {
+        match self.decide(credential, facts, now) {
             Ok(identity) => Step::Done(identity),
             Err(short) => short,
         }

@@ -83,7 +83,7 @@ impl Scene {
     fn find(&self, fields: &[(&str, &str)]) -> Found<'static> {
         with_request(fields, |request| match self.verifier.find(request, &Facts::default()) {
             Step::Done(Found::Present(credential)) => {
-                Found::Present(crate::domain::Credential { parts: vec![credential.part(0).to_owned().into()], places: credential.places })
+                Found::Present(crate::domain::Credential::new(vec![credential.part(0).to_owned().into()], credential.places))
             }
             Step::Done(Found::Absent) => Found::Absent,
             Step::Done(Found::Foreign(doubt)) => Found::Foreign(doubt),

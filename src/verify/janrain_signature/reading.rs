@@ -112,10 +112,10 @@ fn signed<'r>(text: &'r str, request: &RequestView<'r>) -> Result<Credential<'r>
         return Err(Doubt::Malformed);
     }
     let date = sole_value(&DATE, request)?.ok_or(Doubt::Malformed)?;
-    Ok(Credential {
-        parts: [Kind::Signature.word(), id, signature, date].map(Cow::Borrowed).into(),
-        places: vec![Place::Header(AUTHORIZATION), Place::Header(DATE)],
-    })
+    Ok(Credential::new(
+        [Kind::Signature.word(), id, signature, date].map(Cow::Borrowed).into(),
+        vec![Place::Header(AUTHORIZATION), Place::Header(DATE)],
+    ))
 }
 
 fn in_body<'r>(from: Origins, field: &Field<'_>, kind: Parameters, body: &[u8]) -> Result<Option<Credential<'r>>, Doubt> {
@@ -128,9 +128,8 @@ fn in_body<'r>(from: Origins, field: &Field<'_>, kind: Parameters, body: &[u8]) 
         Parameters::Json if body.is_empty() => [None, None],
         Parameters::Json => members(body)?,
     };
-    let credential = |kind: Kind, parts: Vec<String>| Credential {
-        parts: std::iter::once(Cow::Borrowed(kind.word())).chain(parts.into_iter().map(Cow::Owned)).collect(),
-        places: vec![Place::Body],
+    let credential = |kind: Kind, parts: Vec<String>| {
+        Credential::new(std::iter::once(Cow::Borrowed(kind.word())).chain(parts.into_iter().map(Cow::Owned)).collect(), vec![Place::Body])
     };
     match (id, secret) {
         (_, Some(_)) if !matches!(field, Field::None) => Err(Doubt::Conflict),

@@ -4,15 +4,16 @@
 //! of a token is used for more than choosing a key before its signature has been proven. A token for one use is not spent here: the
 //! identity says what to burn.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::domain::{
-    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Question, Refusal, RequestView, Step, Timestamp,
-    Verified,
+    Burn, Claim, Claims, Credential, DeskId, Doubt, Facts, Found, Identity, Need, Outage, Place, Question, Refusal, RequestView, Step,
+    Timestamp, Verified,
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{Registered, Window, scopes, subject};
-use crate::jose::compact::{Compact, Header, claimed_issuer};
+use crate::jose::compact::{Header, LastHeader, Opened, claimed_issuer};
 use crate::jose::digest::digest;
 use crate::jose::key::VerifyingKey;
 use crate::verify::contract::Verifier;
@@ -38,27 +39,39 @@ pub struct Judge {
     rules: Arc<Rules>,
     /// In the order in which the issuers refer to them.
     stores: Box<[Store]>,
+    last: LastHeader,
 }
 
 impl Judge {
     /// Puts proven rules to work. `stores` are those the rules refer to, in their order.
     #[must_use]
     pub fn new(name: Arc<str>, rules: Arc<Rules>, stores: Box<[Store]>) -> Self {
-        Self { name, rules, stores }
+        Self { name, rules, stores, last: LastHeader::default() }
     }
 
     fn issuer(&self, name: &str) -> Option<&Issuer> {
         self.rules.issuers.iter().find(|issuer| issuer.name.fits(name))
     }
 
-    /// Whether `token` is meant for us, by its shape and the issuer it claims.
-    fn claims_ours(&self, token: &str) -> Result<(), Doubt> {
-        match claimed_issuer(token) {
-            Err(_) => Err(Doubt::Malformed),
-            Ok(None) => Err(Doubt::ClaimMissing),
-            Ok(Some(issuer)) if self.issuer(&issuer).is_some() => Ok(()),
-            Ok(Some(_)) => Err(Doubt::IssuerMismatch),
+    /// The credential that `text` is when it is meant for us, by its shape and the issuer it claims.
+    fn recognise<'r>(&self, text: Cow<'r, str>, places: Vec<Place>) -> Result<Credential<'r>, Doubt> {
+        let Ok(opened) = Opened::read(&text) else {
+            // Claims that cannot be read may still say whose they are, and whoever that is refuses them.
+            let issuer = claimed_issuer(&text).map_err(|_| Doubt::Malformed)?;
+            return self.believes(issuer.as_deref()).map(|()| Credential::new(vec![text], places));
+        };
+        match opened.claimed().member("iss") {
+            None => self.believes(None)?,
+            Some(Claim::Text(issuer)) => self.believes(Some(issuer))?,
+            Some(_) => return Err(Doubt::Malformed),
         }
+        let opened = opened.into_owned();
+        Ok(Credential::new(vec![text], places).read_as(opened))
+    }
+
+    fn believes(&self, issuer: Option<&str>) -> Result<(), Doubt> {
+        let issuer = issuer.ok_or(Doubt::ClaimMissing)?;
+        self.issuer(issuer).map(|_| ()).ok_or(Doubt::IssuerMismatch)
     }
 
     /// The keys that may have signed, or the step that has to be taken first.
@@ -184,10 +197,16 @@ impl Judge {
         Ok(Burn { key, made, until: window.expires })
     }
 
-    fn decide(&self, token: &str, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Step<Verified<Arc<Identity>>>> {
+    fn decide(
+        &self,
+        credential: &Credential<'_>,
+        facts: &Facts,
+        now: Timestamp,
+    ) -> Result<Verified<Arc<Identity>>, Step<Verified<Arc<Identity>>>> {
         let refuse = |doubt: Doubt| Step::Refuse(doubt.into());
 
-        let token = Compact::parse(token).map_err(|_| refuse(Doubt::Malformed))?;
+        let opened = Opened::of(credential).map_err(|_| refuse(Doubt::Malformed))?;
+        let token = opened.compact(&self.last).map_err(|_| refuse(Doubt::Malformed))?;
         let algorithm = self.allowed(token.header()).ok_or_else(|| refuse(Doubt::AlgorithmRefused))?;
         let (keys, again) = {
             // Unproven, and used for nothing but choosing the store: only keys of this very issuer are tried.
@@ -202,7 +221,7 @@ impl Judge {
             let keys = self.keys(store, &hint, facts, now)?;
             (keys, store.keys.second_look(&hint).map(|about| Need::Ask(Question { desk: store.desk, about })))
         };
-        let header = token.header().clone();
+        let header = Arc::clone(token.header());
         let Some(claims) = token.prove(algorithm, &keys) else {
             // Keys without names are replaced unseen: their source is looked at again, once, before the token is convicted.
             return Err(match again {
@@ -210,6 +229,7 @@ impl Judge {
                 _ => refuse(Doubt::SignatureInvalid),
             });
         };
+        self.last.keep(&header);
         self.judge(claims, &header, now).map_err(refuse)
     }
 
@@ -223,16 +243,13 @@ impl Verifier for Judge {
         Step::Done(match find_one(&self.rules.sources, request) {
             Presented::Absent => Found::Absent,
             Presented::Unreadable(doubt) => Found::Unreadable(doubt),
-            Presented::One { text, places } => match self.claims_ours(&text) {
-                Ok(()) => Found::Present(Credential { parts: vec![text], places }),
-                Err(doubt) => Found::Foreign(doubt),
-            },
+            Presented::One { text, places } => self.recognise(text, places).map_or_else(Found::Foreign, Found::Present),
         })
     }
 
     fn glance<'r>(&self, request: &RequestView<'r>) -> Option<Credential<'r>> {
         match find_one(&self.rules.sources, request) {
-            Presented::One { text, places } => Some(Credential { parts: vec![text], places }),
+            Presented::One { text, places } => Some(Credential::new(vec![text], places)),
             Presented::Absent | Presented::Unreadable(_) => None,
         }
     }
@@ -244,7 +261,7 @@ impl Verifier for Judge {
         facts: &Facts,
         now: Timestamp,
     ) -> Step<Verified<Arc<Identity>>> {
-        match self.decide(credential.part(0), facts, now) {
+        match self.decide(credential, facts, now) {
             Ok(identity) => Step::Done(identity),
             Err(step) => step,
         }

@@ -12,6 +12,7 @@ use crate::domain::{
     Timestamp, Value,
 };
 use crate::jose::algorithm::Algorithm;
+use crate::jose::base64url::encode;
 use crate::jose::key::VerifyingKey;
 use crate::jose::mint::SigningKey;
 use crate::settings::{Checking, Entry, Faults, Level, Material, Names, Node, NodeValue, Span};
@@ -277,6 +278,9 @@ fn a_bearer_belongs_to_the_one_whose_shape_and_issuer_it_has() {
     let theirs = token(json!({ "iss": "https://other.example" }));
     let nobodys = token(json!({ "sub": "ada" }));
     let odd = token(json!({ "iss": ["https://id.example"] }));
+    let unsigned = |payload: &str| format!("Bearer e30.{}.c2ln", encode(payload.as_bytes()));
+    let twofold = unsigned(r#"{"iss":"https://id.example","sub":"ada","sub":"bob"}"#);
+    let their_twofold = unsigned(r#"{"iss":"https://other.example","sub":"ada","sub":"bob"}"#);
     let cases = [
         (None, "Absent", "nothing"),
         (Some("Basic dXNlcjpwYXNz"), "Absent", "another scheme"),
@@ -284,6 +288,8 @@ fn a_bearer_belongs_to_the_one_whose_shape_and_issuer_it_has() {
         (Some(theirs.as_str()), "Foreign(IssuerMismatch)", "of another issuer"),
         (Some(nobodys.as_str()), "Foreign(ClaimMissing)", "of no issuer"),
         (Some(odd.as_str()), "Foreign(Malformed)", "of an odd issuer"),
+        (Some(twofold.as_str()), "present [Header(\"authorization\")]", "ours, with a second reading: ours to refuse"),
+        (Some(their_twofold.as_str()), "Foreign(IssuerMismatch)", "theirs, with a second reading: theirs to refuse"),
         (Some("Bearer opaque"), "Foreign(Malformed)", "no token of this kind"),
         (Some("Bearer a.b.c"), "Foreign(Malformed)", "three parts of nothing"),
         (Some("Bearer"), "Unreadable(Malformed)", "no token at all"),
@@ -310,7 +316,7 @@ fn a_missing_key_is_asked_for_once_and_a_missing_set_is_an_outage() {
     let headers = HeaderMap::new();
     for (index, (first, before, after, shows)) in cases.into_iter().enumerate() {
         let judge = judge(&settings(), &key, first);
-        let credential = Credential { parts: vec![token.as_str().into()], places: Vec::new() };
+        let credential = Credential::new(vec![token.as_str().into()], Vec::new());
         let mut facts = Facts::default();
         let step = |facts: &Facts| with_request(&headers, |request| judge.verify(&credential, request, facts, NOW));
         match (step(&facts), before) {
@@ -329,8 +335,40 @@ fn a_missing_key_is_asked_for_once_and_a_missing_set_is_an_outage() {
     }
 }
 
+/// Judged as it was found, so that what was read then is taken up; the other tests judge credentials of which nothing was read.
+#[test]
+fn what_is_found_is_judged_as_what_is_not() {
+    let key = SigningKey::generate(Algorithm::EdDsa).unwrap();
+    let judge = judge(&settings(), &key, || KeySearch::Keys(Vec::new()));
+    let good = key.sign_compact(&[], &claims()).unwrap();
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let twofold = encode(br#"{"iss":"https://id.example","sub":"ada","sub":"bob"}"#);
+    let rows = [
+        (good.clone(), None, "good"),
+        (good.clone(), None, "good again, its header known by now"),
+        (format!("{signed}.c2ln"), Some(Doubt::SignatureInvalid), "forged"),
+        (good.replacen(|_: char| true, "f", 1), Some(Doubt::Malformed), "another header"),
+        (format!("e30.{twofold}.c2ln"), Some(Doubt::Malformed), "two readings"),
+    ];
+    for (token, expected, shows) in rows {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+        let judged = with_request(&headers, |request| {
+            let Step::Done(Found::Present(credential)) = judge.find(request, &Facts::default()) else { panic!("{shows}: not found") };
+            judge.verify(&credential, request, &Facts::default(), NOW)
+        });
+        for (judged, how) in [(judged, "as found"), (verdict(&judge, &token, NOW.0), "anew")] {
+            match (judged, &expected) {
+                (Step::Done(identity), None) => assert_eq!(&*identity.get().subject, "ada", "{shows}, {how}"),
+                (Step::Refuse(refusal), Some(doubt)) => assert_eq!(refusal, doubt.clone().into(), "{shows}, {how}"),
+                (step, _) => panic!("{shows}, {how}: {step:?}"),
+            }
+        }
+    }
+}
+
 fn verdict(judge: &Judge, token: &str, now: i64) -> Step<crate::domain::Verified<Arc<crate::domain::Identity>>> {
-    let credential = Credential { parts: vec![token.into()], places: Vec::new() };
+    let credential = Credential::new(vec![token.into()], Vec::new());
     with_request(&HeaderMap::new(), |request| judge.verify(&credential, request, &Facts::default(), Timestamp(now)))
 }
 

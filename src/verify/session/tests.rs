@@ -176,7 +176,7 @@ impl Node {
 
 /// A credential as `find` makes it.
 fn presented(id: &SessionId, host: &'static str) -> Credential<'static> {
-    Credential { parts: vec![id.text().to_string().into(), host.into()], places: Vec::new() }
+    Credential::new(vec![id.text().to_string().into(), host.into()], Vec::new())
 }
 
 fn identity(subject: &str) -> Identity {

@@ -104,7 +104,7 @@ impl Scene {
     fn find(&self, target: &str, fields: &[(&str, &str)]) -> Found<'static> {
         with_request(target, fields, |request| match self.verifier.find(request, &Facts::default()) {
             Step::Done(Found::Present(credential)) => {
-                Found::Present(Credential { parts: vec![credential.part(0).to_owned().into()], places: credential.places })
+                Found::Present(Credential::new(vec![credential.part(0).to_owned().into()], credential.places))
             }
             Step::Done(Found::Absent) => Found::Absent,
             Step::Done(Found::Foreign(doubt)) => Found::Foreign(doubt),
@@ -115,7 +115,7 @@ impl Scene {
 
     /// What becomes of a request that presents `token`, with its one question asked where it must.
     async fn judge(&self, token: &str) -> Result<Arc<Identity>, Refusal> {
-        let credential = Credential { parts: vec![token.to_owned().into()], places: Vec::new() };
+        let credential = Credential::new(vec![token.to_owned().into()], Vec::new());
         let mut facts = Facts::default();
         loop {
             let now = self.clock.now();
