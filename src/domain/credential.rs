@@ -75,6 +75,13 @@ impl<'r> Credential<'r> {
         self.read.as_deref()?.downcast_ref()
     }
 
+    /// The same, that outlives its request.
+    #[must_use]
+    pub fn into_owned(self) -> Credential<'static> {
+        let parts = self.parts.into_iter().map(|part| Cow::Owned(part.into_owned())).collect();
+        Credential { parts, places: self.places, read: self.read }
+    }
+
     /// Part `index`, or the empty text when the scheme did not present that many.
     #[must_use]
     pub fn part(&self, index: usize) -> &str {

@@ -218,8 +218,8 @@ fn cut(text: &[u8], byte: u8) -> (&[u8], &[u8]) {
     (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default())
 }
 
-/// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space). What upstreams might repair is
-/// repaired, so that it is found as well.
+/// Whether the parameter `pair` has one of `names`, once decoded as forms are (`+` is a space). A broken escape stands for itself here, as
+/// for readers that repair; whoever looks for credentials refuses it instead.
 fn names_one_of(pair: &str, names: &[&str]) -> bool {
     let name = cut(pair.as_bytes(), b'=').0;
     if memchr::memchr2(b'%', b'+', name).is_none() {

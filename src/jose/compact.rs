@@ -50,7 +50,7 @@ pub enum CompactFault {
 }
 
 /// What the header says. Unproven until the signature is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Header {
     /// `alg`; `None` when its name is none of ours, `none` included.
     pub algorithm: Option<Algorithm>,
@@ -81,7 +81,7 @@ pub struct Compact<'t> {
     claims: Cow<'t, Claims>,
 }
 
-/// The header of the last token that was worth remembering: those of one key begin alike, to the letter.
+/// The header of the last token that was worth remembering, since those of one key begin alike, to the letter.
 #[derive(Default)]
 pub struct LastHeader(ArcSwapOption<Header>);
 
@@ -94,7 +94,7 @@ impl LastHeader {
         }
     }
 
-    /// Remembers `header`, which is that of a proven token: what anybody may send would only push a better one out.
+    /// Remembers `header`, which is that of a good token: what anybody may send would only push a better one out.
     pub fn keep(&self, header: &Arc<Header>) {
         if !self.0.load().as_ref().is_some_and(|last| Arc::ptr_eq(last, header)) {
             self.0.store(Some(Arc::clone(header)));
@@ -132,13 +132,14 @@ impl<'t> Opened<'t> {
         Ok(Self { token: Cow::Borrowed(token), claims: Cow::Owned(read_claims(payload)?) })
     }
 
-    /// What `credential`, a token, was read as when it was found ([`Credential::read_as`]); if it was not, it is read now.
+    /// What `credential`, a token, was read as when it was found ([`Credential::read_as`]); if that was not this text, it is read now.
     ///
     /// # Errors
     ///
     /// As [`Opened::read`].
     pub fn of(credential: &'t Credential<'_>) -> Result<Self, CompactFault> {
-        match credential.reading::<Opened<'static>>() {
+        // Whatever became of the credential since: what was read of another text is not what it says.
+        match credential.reading::<Opened<'static>>().filter(|read| *read.token == *credential.part(0)) {
             Some(read) => Ok(Self { token: Cow::Borrowed(&read.token), claims: Cow::Borrowed(&read.claims) }),
             None => Self::read(credential.part(0)),
         }

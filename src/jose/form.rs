@@ -114,8 +114,7 @@ pub fn decoded(part: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether `part` is the same with its encoding as without.
-#[must_use]
-pub fn is_plain(part: &str) -> bool {
+fn is_plain(part: &str) -> bool {
     memchr::memchr2(b'%', b'+', part.as_bytes()).is_none()
 }
 

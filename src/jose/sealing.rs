@@ -5,15 +5,16 @@
 //!
 //! What is sealed, under which salt and with what authenticated, is said by who seals.
 //!
-//! Rules: RFC 5869 (HKDF), RFC 5116 (AEAD). The library of HKDF is another than that of everything else, since that one extracts again
-//! with each derivation.
+//! HKDF is another library's than AES and all else here: `aws_lc_rs::hkdf` extracts again with each derivation.
+//!
+//! Rules: RFC 5869 (HKDF), RFC 5116 (AEAD).
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A secret that keys are derived from, set up once. Its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -23,16 +24,18 @@ impl Sealer {
     /// Sets up `secret` for one `purpose`, which is no secret: keys for two purposes have nothing in common.
     #[must_use]
     pub fn new(purpose: &'static str, secret: &[u8]) -> Self {
-        Self(Hkdf::new(Some(purpose.as_bytes()), secret))
+        let (mut extracted, kept) = Hkdf::extract(Some(purpose.as_bytes()), secret);
+        extracted.as_mut_slice().zeroize();
+        Self(kept)
     }
 
     /// The key for the one thing that `info` names, a fresh salt among it. The parts are read as one after another.
     ///
     /// `None` when the crypto library fails.
     #[must_use]
-    pub fn key(&self, info: &[&[u8]]) -> Option<LessSafeKey> {
+    pub fn key(&self, info: &[&[u8]]) -> Option<OnceKey> {
         let bytes = self.derived(info)?;
-        Some(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.as_slice()).ok()?))
+        Some(OnceKey(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes.as_slice()).ok()?)))
     }
 
     fn derived(&self, info: &[&[u8]]) -> Option<Zeroizing<[u8; 32]>> {
@@ -48,9 +51,27 @@ impl fmt::Debug for Sealer {
     }
 }
 
+/// The key of one thing, to be used once.
+pub struct OnceKey(LessSafeKey);
+
+impl OnceKey {
+    /// Seals `body` in place and puts the tag behind it; whoever opens it must say the same of it (`about`).
+    ///
+    /// `None` when the crypto library fails.
+    #[must_use]
+    pub fn seal(self, about: &[u8], body: &mut Vec<u8>) -> Option<()> {
+        self.0.seal_in_place_append_tag(nonce(), Aad::from(about), body).ok()
+    }
+
+    /// Opens `sealed` in place; `None` when it was not sealed with this key and `about`, or was changed.
+    #[must_use]
+    pub fn open<'b>(self, about: &[u8], sealed: &'b mut [u8]) -> Option<&'b mut [u8]> {
+        self.0.open_in_place(nonce(), Aad::from(about), sealed).ok()
+    }
+}
+
 /// The same always: no two things are sealed under the same key.
-#[must_use]
-pub fn nonce() -> Nonce {
+fn nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
 
@@ -93,11 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_by_earlier_versions_opens() {
-        let rows: [(&str, &[u8], &[&[u8]]); 3] = [
+    fn keys_are_those_that_earlier_versions_had() {
+        let rows: [(&str, &[u8], &[&[u8]]); 4] = [
             ("countersign ticket 1", &[7; 32], &[&[9; 32]]),
             ("countersign session 1", &[7; 80], &[&[1; 32], &[9; 32]]),
             ("countersign renewal pair 1", b"a spent credential", &[&[0; 32]]),
+            ("countersign successor 1", &[3; 48], &[&[5; 32]]),
         ];
         for (purpose, secret, info) in rows {
             assert_eq!(*Sealer::new(purpose, secret).derived(info).unwrap(), by_the_other(purpose, secret, info), "{purpose}");

@@ -14,7 +14,6 @@ mod epochs;
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{Aad, LessSafeKey};
 use aws_lc_rs::hmac;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -23,7 +22,7 @@ use crate::domain::{Random, Seconds, Secret, Timestamp, Value, Verified};
 use crate::jose::base64url;
 use crate::jose::digest::digest;
 use crate::jose::fields::{Reading, Writing};
-use crate::jose::sealing::{Sealer, nonce};
+use crate::jose::sealing::{OnceKey, Sealer};
 
 pub use crate::jose::session::epochs::Epochs;
 
@@ -314,8 +313,7 @@ impl SessionTerms {
         random.fill(salt);
         let sealing = self.derive(key, reference, salt).ok_or(TooLarge)?;
         let mut body = Zeroizing::new(session.write().ok_or(TooLarge)?);
-        let aad = self.authenticated(reference, &head);
-        sealing.seal_in_place_append_tag(nonce(), Aad::from(aad), &mut *body).map_err(|_| TooLarge)?;
+        sealing.seal(&self.authenticated(reference, &head), &mut body).ok_or(TooLarge)?;
         let record = [head.as_slice(), &body].concat();
         if MAX_RECORD < record.len() { Err(TooLarge) } else { Ok(record) }
     }
@@ -328,7 +326,7 @@ impl SessionTerms {
         for key in self.keys.iter().filter(|key| key.id == *id) {
             let Some(opening) = self.derive(key, reference, salt) else { continue };
             let mut body = Zeroizing::new(sealed.to_vec());
-            if let Ok(plain) = opening.open_in_place(nonce(), Aad::from(self.authenticated(reference, head)), &mut body) {
+            if let Some(plain) = opening.open(&self.authenticated(reference, head), &mut body) {
                 return Session::read(plain).map(Verified::vouch);
             }
         }
@@ -346,7 +344,7 @@ impl SessionTerms {
     }
 
     /// The key of the one record with this `salt`.
-    fn derive(&self, key: &SessionKey, reference: &Reference, salt: &[u8]) -> Option<LessSafeKey> {
+    fn derive(&self, key: &SessionKey, reference: &Reference, salt: &[u8]) -> Option<OnceKey> {
         let context = digest("countersign session key", &self.context(reference));
         key.sealer.key(&[context.as_slice(), salt])
     }

@@ -15,11 +15,9 @@ mod terms;
 use std::fmt;
 use std::net::IpAddr;
 
-use aws_lc_rs::aead::Aad;
-
 use crate::domain::{Random, Secret, Timestamp, Value};
 use crate::jose::base64url;
-use crate::jose::sealing::{Sealer, nonce};
+use crate::jose::sealing::Sealer;
 
 pub use crate::jose::ticket::terms::{TicketTerms, burn_key, id_of, id_text};
 
@@ -130,7 +128,7 @@ pub fn seal(key: &TicketKey, ticket: &Ticket, random: &dyn Random) -> Result<Str
     let sealing = key.sealer.key(&[salt]).ok_or(TooLarge)?;
 
     let mut body = fields::write(ticket).ok_or(TooLarge)?;
-    sealing.seal_in_place_append_tag(nonce(), Aad::from(authenticated(&head)), &mut body).map_err(|_| TooLarge)?;
+    sealing.seal(&authenticated(&head), &mut body).ok_or(TooLarge)?;
 
     let text = [PREFIX, &base64url::encode(&[head.as_slice(), &body].concat())].concat();
     if MAX_TEXT < text.len() { Err(TooLarge) } else { Ok(text) }
@@ -173,7 +171,7 @@ pub fn open(keys: &[TicketKey], text: &str) -> Result<Ticket, Unsealed> {
         outcome = Unsealed::Forged;
         let Some(opening) = key.sealer.key(&[salt]) else { continue };
         let mut body = sealed.to_vec();
-        if let Ok(plain) = opening.open_in_place(nonce(), Aad::from(authenticated(head)), &mut body) {
+        if let Some(plain) = opening.open(&authenticated(head), &mut body) {
             return fields::read(plain).ok_or(Unsealed::Malformed);
         }
     }

@@ -326,6 +326,10 @@ pub fn query<'r>(name: &str, request: &RequestView<'r>) -> Reading<'r> {
 pub fn form_value<'t>(name: &str, text: &'t str) -> Reading<'t> {
     let mut found: Reading<'t> = Ok(None);
     for (key, value) in form::pieces(text) {
+        // Decoding never makes a text longer.
+        if key.len() < name.len() && !key.contains('%') {
+            continue;
+        }
         match form::decoded(key) {
             None => return Err(Doubt::Malformed),
             Some(key) if key != name => {}

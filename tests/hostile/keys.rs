@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use countersign::domain::{Clock, Credential, Facts, Found, Need, Observer, Outage, Random, Refusal, Secret, Silent, Step, Timestamp};
+use countersign::domain::{Clock, Facts, Found, Need, Observer, Outage, Random, Refusal, Secret, Silent, Step, Timestamp};
 use countersign::jose::algorithm::Algorithm;
 use countersign::jose::base64url;
 use countersign::jose::mint::SigningKey;
@@ -103,10 +103,8 @@ impl House {
         let stage = Stage::new().field(field, value);
         let mut facts = Facts::default();
         let credential = stage.show(|request| match verifier.find(request, &facts) {
-            Step::Done(Found::Present(found)) => {
-                let parts = found.parts.iter().map(|part| part.clone().into_owned().into()).collect();
-                Ok(Credential::new(parts, found.places))
-            }
+            // With what was read of it, as the gate has it.
+            Step::Done(Found::Present(found)) => Ok(found.into_owned()),
             Step::Done(Found::Foreign(doubt) | Found::Unreadable(doubt)) => Err(told(doubt.into())),
             other => panic!("{other:?}"),
         })?;

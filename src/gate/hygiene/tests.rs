@@ -152,6 +152,7 @@ fn a_credential_is_taken_out_of_every_place_it_stood_in() {
         (vec![query("token")], &[], Some("a=1&token=x&b=%2f"), &[], None, Some("a=1&b=%2f"), "the rest stays byte for byte"),
         (vec![query("token")], &[], Some("token=x&&a&token=y"), &[], None, Some("&a"), "as often as it occurs"),
         (vec![query("token")], &[], Some("%74oken=x&t%6Fken"), &[], None, None, "however it is encoded"),
+        (vec![query("token")], &[], Some("token=a+b&tok%FFen=1"), &[], None, Some("tok%FFen=1"), "a plus in the value; another name"),
         (vec![query("a b")], &[], Some("a+b=1&a%20b=2&ab=3"), &[], None, Some("ab=3"), "with spaces in its name"),
         (vec![query("token")], &[], Some("tokens=1&x=token"), &[], None, Some("tokens=1&x=token"), "no other name"),
         (vec![query("token")], &[], Some(""), &[], None, Some(""), "an empty query"),

@@ -6,13 +6,12 @@
 //!
 //! Rules: RFC 6749 section 10.4, RFC 5116 (AEAD), RFC 5869 (HKDF).
 
-use aws_lc_rs::aead::{Aad, LessSafeKey};
 use zeroize::Zeroizing;
 
 use crate::domain::{Random, Secret};
 use crate::jose::base64url;
 use crate::jose::digest::digest;
-use crate::jose::sealing::{Sealer, nonce};
+use crate::jose::sealing::{OnceKey, Sealer};
 
 /// How every refresh token of this format starts.
 pub const PREFIX: &str = "cr1.";
@@ -98,7 +97,7 @@ impl RefreshToken {
         let mut salt = [0; SALT];
         // Two nodes may spend one token at the same moment, and only one of them wins: each seals under a key of its own.
         random.fill(&mut salt);
-        self.sealing_key(&salt)?.seal_in_place_append_tag(nonce(), Aad::from(context), &mut *plain).ok()?;
+        self.sealing_key(&salt)?.seal(context, &mut plain)?;
         Some([salt.as_slice(), &plain].concat())
     }
 
@@ -106,11 +105,11 @@ impl RefreshToken {
     pub(super) fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (salt, sealed) = sealed.split_at_checked(SALT)?;
         let mut body = Zeroizing::new(sealed.to_vec());
-        let plain = self.sealing_key(salt)?.open_in_place(nonce(), Aad::from(context), &mut body).ok()?;
+        let plain = self.sealing_key(salt)?.open(context, &mut body)?;
         Some(Zeroizing::new(plain.to_vec()))
     }
 
-    fn sealing_key(&self, salt: &[u8]) -> Option<LessSafeKey> {
+    fn sealing_key(&self, salt: &[u8]) -> Option<OnceKey> {
         Sealer::new("countersign successor 1", self.0.as_slice()).key(&[salt])
     }
 }

@@ -7,8 +7,9 @@
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
+
+use crate::jose::form;
 
 const MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
@@ -33,9 +34,8 @@ impl Form {
     /// The form that `text` is, a query for instance; `None` when it has not exactly one reading.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parameters: Vec<(String, Zeroizing<String>)> = Vec::new();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decoded(name)?, Zeroizing::new(decoded(value)?));
+        for (name, value) in form::pieces(text) {
+            let (name, value) = (form::decoded(name)?.into_owned(), Zeroizing::new(form::decoded(value)?.into_owned()));
             if MOST <= parameters.len() || parameters.iter().any(|(known, _)| *known == name) {
                 return None;
             }
@@ -48,16 +48,6 @@ impl Form {
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
-}
-
-/// `part` with its escapes undone; `None` when one is broken, or what comes out is no text.
-pub(super) fn decoded(part: &str) -> Option<String> {
-    let mut pieces = part.split('%');
-    pieces.next();
-    if !pieces.all(|piece| piece.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
-        return None;
-    }
-    percent_decode_str(&part.replace('+', " ")).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

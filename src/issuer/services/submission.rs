@@ -10,8 +10,7 @@ use std::borrow::Cow;
 
 use crate::domain::{RequestView, Value};
 use crate::issuer::contract::Call;
-use crate::issuer::services::form::decoded;
-use crate::jose::json;
+use crate::jose::{form, json};
 use http::header::CONTENT_TYPE;
 
 /// How deep what is handed in may nest.
@@ -181,7 +180,7 @@ fn form(body: &[u8]) -> Option<Vec<(Box<str>, Value)>> {
     let mut fields: Vec<(Box<str>, Value)> = Vec::new();
     for pair in std::str::from_utf8(body).ok()?.split('&') {
         let (name, value) = pair.split_once('=')?;
-        let (name, value) = (decoded(name)?, decoded(value)?);
+        let (name, value) = (form::decoded(name)?, form::decoded(value)?);
         let known = fields.iter().any(|(known, _)| **known == *name);
         if known || name.is_empty() || value.is_empty() || MOST_FIELDS <= fields.len() {
             return None;

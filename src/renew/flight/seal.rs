@@ -9,13 +9,12 @@
 //!
 //! Rules: RFC 5116 (AEAD), RFC 5869 (HKDF).
 
-use aws_lc_rs::aead::{Aad, LessSafeKey};
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use crate::domain::{Random, Secret, SpentKey, Timestamp, TokenPair};
-use crate::jose::sealing::{Sealer, nonce};
+use crate::jose::sealing::{OnceKey, Sealer};
 use crate::renew::flight::pair;
 use crate::renew::flight::record::{FORM, LONGEST};
 
@@ -47,21 +46,21 @@ pub(super) fn seal(pair: &TokenPair, key: &SpentKey, refresh: &Secret, ends: Tim
     }
     let mut salt = [0; SALT];
     random.fill(&mut salt);
-    // Sealed in place, with room for the tag: no copy of the open pair is left behind.
-    let tag = derive(refresh, &salt)?.seal_in_place_separate_tag(nonce(), Aad::from(about(key, ends)), &mut body).ok()?;
-    Some([salt.as_slice(), &body, tag.as_ref()].concat().into())
+    // Sealed in place before there must be room for the tag: no copy of the open pair is left behind.
+    derive(refresh, &salt)?.seal(&about(key, ends), &mut body)?;
+    Some([salt.as_slice(), &body].concat().into())
 }
 
 /// Opens what [`seal`] has sealed with equal arguments; `None` for everything else.
 pub(super) fn open(sealed: &[u8], key: &SpentKey, refresh: &Secret, ends: Timestamp) -> Option<TokenPair> {
     let (salt, sealed) = sealed.split_first_chunk::<SALT>()?;
     let mut body = Zeroizing::new(sealed.to_vec());
-    let plain = derive(refresh, salt)?.open_in_place(nonce(), Aad::from(about(key, ends)), &mut body).ok()?;
+    let plain = derive(refresh, salt)?.open(&about(key, ends), &mut body)?;
     pair::read(plain)
 }
 
 /// The key of the one record with this `salt`.
-fn derive(refresh: &Secret, salt: &[u8]) -> Option<LessSafeKey> {
+fn derive(refresh: &Secret, salt: &[u8]) -> Option<OnceKey> {
     Sealer::new("countersign renewal pair 1", refresh.expose()).key(&[salt])
 }
 

@@ -108,7 +108,7 @@ fn both_spellings_of_hex_get_the_same_answer() {
 #[test]
 fn the_query_is_kept_as_sent_or_refused() {
     type Row<'a> = (&'a str, Result<Option<&'a str>, Refusal>, &'a str);
-    let cases: [Row<'_>; 15] = [
+    let cases: [Row<'_>; 20] = [
         ("/a", Ok(None), "no query"),
         ("/a?", Ok(Some("")), "an empty one is not none"),
         ("/a?x=1&x=2", Ok(Some("x=1&x=2")), "kept"),
@@ -120,6 +120,11 @@ fn the_query_is_kept_as_sent_or_refused() {
         ("/a?x=%00", Err(Refusal::TargetAmbiguous), "but NUL ends texts"),
         ("/a?x=%", Err(Refusal::TargetAmbiguous), "a bare percent sign"),
         ("/a?x=%g0", Err(Refusal::TargetAmbiguous), "no hex digits"),
+        ("/a?%", Err(Refusal::TargetAmbiguous), "a bare one at the very beginning"),
+        ("/a?x=%2", Err(Refusal::TargetAmbiguous), "half an escape"),
+        ("/a?x=%%41", Err(Refusal::TargetAmbiguous), "a percent sign before an escape"),
+        ("/a?x=%2541", Ok(Some("x=%2541")), "an encoded percent sign before digits"),
+        ("/a?x=\u{7f}", Err(Refusal::TargetAmbiguous), "a control character"),
         ("/a?x=a b", Err(Refusal::TargetAmbiguous), "a bare space"),
         ("/a?x=é", Err(Refusal::TargetAmbiguous), "bare UTF-8"),
         ("/a?x#y", Err(Refusal::TargetAmbiguous), "a fragment after the query"),

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::jose::algorithm::Algorithm;
 use crate::jose::claims::{LifetimeRules, Registered, Window};
-use crate::jose::compact::{CompactFault, Header, LastHeader, Opened};
+use crate::jose::compact::{Header, LastHeader, Opened};
 use crate::jose::digest::digest;
 use crate::jose::key::VerifyingKey;
 use crate::settings::host::{Suffix, is_canonical};
@@ -65,6 +65,7 @@ pub struct Judge {
     exchange: Option<Exchange>,
     /// The kind of token that the exchange must bring.
     exchanged: Option<Kind>,
+    /// That of the last token whose signature was right.
     last: LastHeader,
 }
 
@@ -90,6 +91,7 @@ impl Judge {
     /// The credential that `text` is when it is for this authenticator, by the form it has and the claims it makes.
     fn recognise<'r>(&self, text: Cow<'r, str>, places: Vec<Place>) -> Result<Credential<'r>, Doubt> {
         let opened = Opened::read(&text).map_err(|_| Doubt::Malformed)?;
+        // Whether its header has the form of one; what that says is judged later.
         opened.compact(&self.last).map_err(|_| Doubt::Malformed)?;
         let issuer = claimed_issuer(opened.claimed())?;
         if !self.believes(issuer) {
@@ -101,9 +103,8 @@ impl Judge {
     }
 
     /// The claims of `token`, proven to be those of the HAT that they name.
-    fn prove(&self, token: Result<Opened<'_>, CompactFault>, facts: &Facts, now: Timestamp) -> Result<Verified<Claims>, Short> {
+    fn prove(&self, opened: &Opened<'_>, facts: &Facts, now: Timestamp) -> Result<Verified<Claims>, Short> {
         let refuse = |doubt: Doubt| Step::Refuse(doubt.into());
-        let opened = token.map_err(|_| refuse(Doubt::Malformed))?;
         let token = opened.compact(&self.last).map_err(|_| refuse(Doubt::Malformed))?;
         if !is_plain(token.header()) {
             return Err(refuse(Doubt::AlgorithmRefused));
@@ -225,7 +226,9 @@ impl Judge {
             // The HAT itself takes the caller's token for none.
             Granted::Unaccepted => return Step::Refuse(Doubt::Revoked.into()),
         };
-        let claims = match self.prove(Opened::read(&text), facts, now) {
+        // A HAT that hands out what is no token has answered nothing.
+        let Ok(opened) = Opened::read(&text) else { return Step::Refuse(Outage::Other.refusal()) };
+        let claims = match self.prove(&opened, facts, now) {
             Ok(claims) => claims,
             Err(Step::Refuse(Refusal::Doubted(_))) => return Step::Refuse(Outage::Other.refusal()),
             Err(short) => return short,
@@ -250,7 +253,8 @@ impl Judge {
     }
 
     fn decide(&self, credential: &Credential<'_>, facts: &Facts, now: Timestamp) -> Result<Verified<Arc<Identity>>, Short> {
-        let claims = self.prove(Opened::of(credential), facts, now)?;
+        let opened = Opened::of(credential).map_err(|_| Step::Refuse(Doubt::Malformed.into()))?;
+        let claims = self.prove(&opened, facts, now)?;
         let identity = self.judge(claims, now).map_err(|doubt| Step::Refuse(doubt.into()))?;
         match &self.exchange {
             None => Ok(identity),

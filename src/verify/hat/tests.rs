@@ -278,6 +278,7 @@ async fn the_genuine_token_of_2018_is_good_until_it_was_idle_for_three_days() {
 async fn the_genuine_token_proves_nothing_once_a_byte_of_it_differs() {
     let keys = parse_pem(GENUINE_KEY.as_bytes()).unwrap().keys;
     let scene = Scene::new("kind: application, application: hatappstaging", keys, ClientSettings::default());
+    assert_eq!(scene.doubt(&GENUINE.join("."), 1_541_495_800).await, None, "as it is; its header is known from here on");
     let [header, payload, signature] = GENUINE;
     let text = String::from_utf8(base64url::decode(payload).unwrap()).unwrap();
     for (from, to, shows) in [("1541495772", "1541495773", "made a second later"), ("\\/", "/", "the same claims, written anew")] {

@@ -82,9 +82,7 @@ impl Scene {
 
     fn find(&self, fields: &[(&str, &str)]) -> Found<'static> {
         with_request(fields, |request| match self.verifier.find(request, &Facts::default()) {
-            Step::Done(Found::Present(credential)) => {
-                Found::Present(crate::domain::Credential::new(vec![credential.part(0).to_owned().into()], credential.places))
-            }
+            Step::Done(Found::Present(credential)) => Found::Present(credential.into_owned()),
             Step::Done(Found::Absent) => Found::Absent,
             Step::Done(Found::Foreign(doubt)) => Found::Foreign(doubt),
             Step::Done(Found::Unreadable(doubt)) => Found::Unreadable(doubt),

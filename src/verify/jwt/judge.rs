@@ -39,6 +39,7 @@ pub struct Judge {
     rules: Arc<Rules>,
     /// In the order in which the issuers refer to them.
     stores: Box<[Store]>,
+    /// That of the last token that was good.
     last: LastHeader,
 }
 
@@ -229,8 +230,9 @@ impl Judge {
                 _ => refuse(Doubt::SignatureInvalid),
             });
         };
+        let identity = self.judge(claims, &header, now).map_err(refuse)?;
         self.last.keep(&header);
-        self.judge(claims, &header, now).map_err(refuse)
+        Ok(identity)
     }
 
     fn allowed(&self, header: &Header) -> Option<Algorithm> {

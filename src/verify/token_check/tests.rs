@@ -103,9 +103,7 @@ impl Scene {
 
     fn find(&self, target: &str, fields: &[(&str, &str)]) -> Found<'static> {
         with_request(target, fields, |request| match self.verifier.find(request, &Facts::default()) {
-            Step::Done(Found::Present(credential)) => {
-                Found::Present(Credential::new(vec![credential.part(0).to_owned().into()], credential.places))
-            }
+            Step::Done(Found::Present(credential)) => Found::Present(credential.into_owned()),
             Step::Done(Found::Absent) => Found::Absent,
             Step::Done(Found::Foreign(doubt)) => Found::Foreign(doubt),
             Step::Done(Found::Unreadable(doubt)) => Found::Unreadable(doubt),
