@@ -101,10 +101,14 @@ class Bench:
     def round(self, rows, seconds, number, of):
         began = time.monotonic()
         what = f"round {number} of {of}" if number else "warm-up"
+        # Another begins each round: who comes first after a pause finds the processor faster, or slower.
+        proxies = list(self.running.values())
+        first = number % len(proxies)
+        proxies = proxies[first:] + proxies[:first]
         for row in rows:
             if sys.stderr.isatty():
                 print(f"\r\033[K{what}: {row.title}", end="", file=sys.stderr)
-            for running in self.running.values():
+            for running in proxies:
                 if row.work in running.proxy.does:
                     cell = self.measure(row, running, seconds, number)
                     if number:
