@@ -231,6 +231,9 @@ impl Desks {
 /// doubt, refuse.
 pub trait Verifier: Send + Sync {
     /// Looks for this verifier's kind of credential.
+    ///
+    /// What it reads on the way may go along ([`Credential::read_as`]), so that [`Self::verify`] need not read it again; that one
+    /// must come to the same answer without it, and take it up only if it was read of the very text that it judges.
     fn find<'r>(&self, request: &RequestView<'r>, facts: &Facts) -> Step<Found<'r>>;
 
     /// The credential that stands where [`Self::find`] looks, before anybody has asked whether it is of this verifier's kind.
