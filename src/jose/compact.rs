@@ -50,7 +50,7 @@ pub enum CompactFault {
 }
 
 /// What the header says. Unproven until the signature is.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Header {
     /// `alg`; `None` when its name is none of ours, `none` included.
     pub algorithm: Option<Algorithm>,

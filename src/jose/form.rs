@@ -105,8 +105,9 @@ pub fn decoded(part: &str) -> Option<Cow<'_, str>> {
     if is_plain(part) {
         return Some(Cow::Borrowed(part));
     }
-    let starts_escape = |rest: &[u8]| rest.get(1..3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-    if !memchr::memchr_iter(b'%', part.as_bytes()).all(|at| part.as_bytes().get(at..).is_some_and(starts_escape)) {
+    let bytes = part.as_bytes();
+    let starts_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    if !memchr::memchr_iter(b'%', bytes).all(starts_escape) {
         return None;
     }
     let spaced = part.replace('+', " ");

@@ -65,7 +65,7 @@ pub struct Judge {
     exchange: Option<Exchange>,
     /// The kind of token that the exchange must bring.
     exchanged: Option<Kind>,
-    /// That of the last token whose signature was right.
+    /// The header of the last token whose signature was right.
     last: LastHeader,
 }
 

@@ -39,7 +39,7 @@ pub struct Judge {
     rules: Arc<Rules>,
     /// In the order in which the issuers refer to them.
     stores: Box<[Store]>,
-    /// That of the last token that was good.
+    /// The header of the last token that was good.
     last: LastHeader,
 }
 
