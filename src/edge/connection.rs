@@ -19,9 +19,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::edge::guard_stream::{Carrier, GuardStream, HeadRules, Home, Patience, Turn};
+use crate::edge::guard_stream::{GuardStream, HeadRules, Patience, Turn};
 use crate::edge::head::{self, Head, HeadFault, HeadLimits};
 use crate::edge::proxy::{Instruments, Proxy, Shared};
+use crate::edge::socket::{Carrier, ClientSocket};
 use crate::edge::tls::{Agreed, Handshaker};
 use crate::edge::wire::{Connection, Wire};
 use crate::gate::hygiene;
@@ -104,20 +105,24 @@ pub(super) async fn serve(
     };
     let http2 = connection.http2;
     let wire = Wire::new(Arc::new(connection));
-    let home = Home::default();
-    let mut guard = Box::new(GuardStream::new(carrier, wire, home.clone(), write_timeout));
+    let socket = ClientSocket::new(carrier, write_timeout);
+    let mut guard = Box::new(GuardStream::new(socket.clone(), wire));
     if http2 {
         guard.pass_everything();
         serve_http2(&hall, guard, shutdown).await;
     } else {
-        serve_http1(&hall, guard, preface, shutdown).await;
+        serve_http1(&hall, guard, &socket, preface, shutdown).await;
     }
-    if let Some(returned) = home.take() {
-        returned.close(LINGER_MOST, LINGER_PATIENCE).await;
-    }
+    socket.close(LINGER_MOST, LINGER_PATIENCE).await;
 }
 
-async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface: bool, mut shutdown: watch::Receiver<bool>) {
+async fn serve_http1(
+    hall: &Arc<Hall>,
+    mut guard: Box<GuardStream>,
+    socket: &ClientSocket,
+    mut preface: bool,
+    mut shutdown: watch::Receiver<bool>,
+) {
     let wire = guard.wire().clone();
     // The first request is owed at once; what is idle has been served before.
     let mut idle = hall.patience().head;
@@ -144,14 +149,14 @@ async fn serve_http1(hall: &Arc<Hall>, mut guard: Box<GuardStream>, mut preface:
         preface = false;
         let (limits, write_timeout) = hall.limits();
         idle = limits.keepalive_idle;
-        guard.be_patient(write_timeout);
+        socket.be_patient(write_timeout);
         turns = turns.saturating_add(1);
         if limits.keepalive_requests.is_some_and(|most| most <= turns) {
             wire.make_last();
         }
         let session = ServerSession::new_http1(guard);
         let served = tokio::select! {
-            served = hall.proxy.process_new_http(session, &shutdown) => served,
+            served = socket.turn(hall.proxy.process_new_http(session, &shutdown)) => served,
             () = wire.ended(hall.shared.instruments.clock.as_ref()) => None,
         };
         if !wire.take_seen() {

@@ -5,12 +5,11 @@
 //! so that no byte is ever taken for part of another request and none reaches an upstream without a verdict of its own.
 //! After a switch of protocols (`Wire::open`) bytes pass as they come.
 //!
-//! When Pingora lets go of the connection, the socket comes home (see [`Home`]), and can be closed without cutting off the
-//! answer that is still on its way.
+//! When Pingora lets go of the stream, the socket is still held by whoever serves the connection, and can be closed without
+//! cutting off the answer that is still on its way.
 //!
 //! Never here: a byte changed, a body kept, a request judged.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,46 +18,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, BytesMut};
-use parking_lot::Mutex;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID, UniqueIDType,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::time::Sleep;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::edge::framing::Ruler;
 use crate::edge::head::{BodyLength, Extent, Finder, Head, HeadFault, HeadLimits};
+use crate::edge::socket::ClientSocket;
 use crate::edge::wire::Wire;
 
 /// What is read at once of a head, and of what follows a message.
 const READ_AT_ONCE: usize = 4 * 1024;
 /// The same while the message is complete: enough to see that the client is still there.
 const WATCH_AT_ONCE: usize = 512;
-/// What is gathered before it is written.
-const WRITE_AT_ONCE: usize = 4 * 1024;
 /// The first bytes of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A socket, with or without TLS.
-pub trait Carrier: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + std::fmt::Debug + Send + Sync + Unpin> Carrier for T {}
-
-/// The socket, its outgoing bytes gathered.
-type Socket = BufWriter<Box<dyn Carrier>>;
-
-/// Where a socket is put when Pingora lets go of the stream it was in.
-#[derive(Debug, Default, Clone)]
-pub struct Home(Arc<Mutex<Option<Returned>>>);
-
-/// A socket that came home.
-#[derive(Debug)]
-pub struct Returned {
-    socket: Socket,
-    /// Whether the client may still be sending what nobody will read.
-    unread: bool,
-}
 
 /// How a head is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -99,9 +75,7 @@ pub enum Turn {
 /// The client's connection as Pingora is shown it.
 #[derive(Debug)]
 pub struct GuardStream {
-    /// `None` only after it was sent home.
-    socket: Option<Socket>,
-    home: Home,
+    socket: ClientSocket,
     wire: Arc<Wire>,
     /// Arrived and not passed on: a head, the start of its body, or what waits for the next turn.
     buffer: BytesMut,
@@ -110,28 +84,22 @@ pub struct GuardStream {
     head: Head,
     ruler: Ruler,
     at_end: bool,
-    /// How long a write may make no progress, and, while one does, until when.
-    write_patience: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
     /// HTTP/2: bytes pass from the start, and Pingora's own loop reads them.
     raw: bool,
 }
 
 impl GuardStream {
-    /// Guards `carrier`. A client that takes no byte for `write_patience` is given up.
+    /// Guards `socket`.
     #[must_use]
-    pub fn new(carrier: Box<dyn Carrier>, wire: Arc<Wire>, home: Home, write_patience: Duration) -> Self {
+    pub fn new(socket: ClientSocket, wire: Arc<Wire>) -> Self {
         Self {
-            socket: Some(BufWriter::with_capacity(WRITE_AT_ONCE, carrier)),
-            home,
+            socket,
             wire,
             buffer: BytesMut::new(),
             head_left: 0,
             head: Head { body: BodyLength::Known(0), expects_continue: false, websocket: false, hop_by_hop: false },
             ruler: Ruler::new(BodyLength::Known(0)),
             at_end: false,
-            write_patience,
-            stalled: None,
             raw: false,
         }
     }
@@ -146,11 +114,6 @@ impl GuardStream {
     #[must_use]
     pub fn head(&self) -> Head {
         self.head
-    }
-
-    /// From now on, a client that takes no byte for `write_patience` is given up.
-    pub fn be_patient(&mut self, write_patience: Duration) {
-        self.write_patience = write_patience;
     }
 
     /// From now on HTTP/2 is spoken and nothing is withheld.
@@ -235,17 +198,15 @@ impl GuardStream {
 
     /// Reads what there is into the buffer; false at the end of the connection.
     async fn fill(&mut self) -> io::Result<bool> {
-        let Some(socket) = self.socket.as_mut() else { return Ok(false) };
         self.buffer.reserve(READ_AT_ONCE);
-        Ok(0 < socket.read_buf(&mut self.buffer).await?)
+        Ok(0 < self.socket.read_buf(&mut self.buffer).await?)
     }
 
     /// Writes an answer of our own outside of any turn, and ends the writing side.
     pub async fn answer_and_finish(&mut self, answer: &[u8], patience: Duration) {
-        let Some(socket) = self.socket.as_mut() else { return };
         let write = async {
-            socket.write_all(answer).await?;
-            socket.shutdown().await
+            self.socket.write_all(answer).await?;
+            self.socket.shutdown().await
         };
         // Whether it arrives is the client's affair: it is refused either way.
         let _ = tokio::time::timeout(patience, write).await;
@@ -284,10 +245,9 @@ impl GuardStream {
         if !self.buffer.is_empty() {
             return Poll::Pending;
         }
-        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Ok(())) };
         let mut arrived = [0; WATCH_AT_ONCE];
         let mut buffer = ReadBuf::new(&mut arrived);
-        ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
+        ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer))?;
         if buffer.filled().is_empty() {
             self.at_end = true;
             return Poll::Ready(Ok(()));
@@ -319,9 +279,8 @@ impl AsyncRead for GuardStream {
         if !guard.buffer.is_empty() {
             return Poll::Ready(guard.pass_buffered(into));
         }
-        let Some(socket) = guard.socket.as_mut() else { return Poll::Ready(Ok(())) };
         let before = into.filled().len();
-        ready!(Pin::new(socket).poll_read(context, into))?;
+        ready!(Pin::new(&mut guard.socket).poll_read(context, into))?;
         if guard.raw || guard.wire.is_open() {
             return Poll::Ready(Ok(()));
         }
@@ -340,50 +299,31 @@ impl AsyncRead for GuardStream {
     }
 }
 
-impl GuardStream {
-    /// Writes in whatever way `write` does; a stall has an end. Pingora bounds some writes, but no flush.
-    fn poll_writing<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut Socket>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let Some(socket) = self.socket.as_mut() else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
-        if let Poll::Ready(written) = write(Pin::new(socket), context) {
-            self.stalled = None;
-            return Poll::Ready(written);
-        }
-        let patience = self.write_patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
 impl AsyncWrite for GuardStream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_writing(context, |socket, context| socket.poll_write(context, bytes))
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_writing(context, |socket, context| socket.poll_flush(context))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().poll_writing(context, |socket, context| socket.poll_shutdown(context))
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.get_mut().poll_writing(context, |socket, context| socket.poll_write_vectored(context, bytes))
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        self.socket.is_write_vectored()
     }
 }
 
 #[async_trait]
 impl Shutdown for GuardStream {
-    /// Pingora is done with it. It is closed by whoever finds it at home, once nothing is on its way any more.
+    /// Pingora is done with it. It is closed by whoever serves the connection, once nothing is on its way any more.
     async fn shutdown(&mut self) {
         let _ = self.flush().await;
     }
@@ -419,38 +359,7 @@ impl GetSocketDigest for GuardStream {
 
 impl Drop for GuardStream {
     fn drop(&mut self) {
-        if let Some(socket) = self.socket.take() {
-            let unread = !self.at_end && !self.raw && (!self.ruler.is_done() || !self.buffer.is_empty());
-            *self.home.0.lock() = Some(Returned { socket, unread });
-        }
-    }
-}
-
-impl Home {
-    /// What came home, if anything did.
-    #[must_use]
-    pub fn take(&self) -> Option<Returned> {
-        self.0.lock().take()
-    }
-}
-
-impl Returned {
-    /// Closes the socket. While the client is still sending, what arrives is thrown away for up to `patience` and `most`
-    /// bytes: to close over unread bytes would reset the connection, and the client might never see its answer.
-    pub async fn close(mut self, most: usize, patience: Duration) {
-        let linger = async {
-            self.socket.shutdown().await?;
-            let mut thrown = 0;
-            let mut sink = [0; READ_AT_ONCE];
-            while self.unread && thrown < most {
-                match self.socket.read(&mut sink).await? {
-                    0 => break,
-                    read => thrown += read,
-                }
-            }
-            io::Result::Ok(())
-        };
-        let _ = tokio::time::timeout(patience, linger).await;
+        self.socket.leave(!self.at_end && !self.raw && (!self.ruler.is_done() || !self.buffer.is_empty()));
     }
 }
 

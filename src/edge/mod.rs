@@ -13,6 +13,7 @@ pub mod framing;
 pub mod guard_stream;
 pub mod head;
 mod nominations;
+pub mod socket;
 pub mod wire;
 pub mod workers;
 

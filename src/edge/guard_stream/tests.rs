@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{GuardStream, HeadRules, Home, Patience, Turn};
+use super::{GuardStream, HeadRules, Patience, Turn};
 use crate::edge::head::{Head, HeadFault, HeadLimits, read};
+use crate::edge::socket::ClientSocket;
 use crate::edge::wire::{Connection, Wire};
 
 /// Long enough for what must happen, and for what must not.
@@ -27,13 +28,13 @@ impl HeadRules for Within {
     }
 }
 
-fn guarded(capacity: usize) -> (DuplexStream, GuardStream, Home) {
+fn guarded(capacity: usize) -> (DuplexStream, GuardStream, ClientSocket) {
     let (client, carrier) = tokio::io::duplex(capacity);
     let peer = "10.0.0.1:1".parse().unwrap();
     let connection = Connection { peer, tls: false, server_name: None, http2: false };
-    let home = Home::default();
-    let guard = GuardStream::new(Box::new(carrier), Wire::new(Arc::new(connection)), home.clone(), Duration::from_millis(200));
-    (client, guard, home)
+    let socket = ClientSocket::new(Box::new(carrier), Duration::from_millis(200));
+    let guard = GuardStream::new(socket.clone(), Wire::new(Arc::new(connection)));
+    (client, guard, socket)
 }
 
 async fn turn(guard: &mut GuardStream) -> Turn {
@@ -55,7 +56,7 @@ async fn readable(guard: &mut GuardStream) -> String {
 
 #[tokio::test]
 async fn a_turn_shows_one_message_to_the_byte() {
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     let messages = [
         "GET /1 HTTP/1.1\r\nHost: a\r\n\r\n",
         "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
@@ -71,19 +72,19 @@ async fn a_turn_shows_one_message_to_the_byte() {
 
 #[tokio::test]
 async fn a_message_that_was_not_read_to_its_end_is_the_last() {
-    let (mut client, mut guard, home) = guarded(4096);
+    let (mut client, mut guard, socket) = guarded(4096);
     client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     assert_eq!(turn(&mut guard).await, Turn::Request);
     let mut some = [0; 30];
     guard.read_exact(&mut some).await.unwrap();
     assert_eq!(turn(&mut guard).await, Turn::Over, "the rest of a body is never looked at as a head");
     drop(guard);
-    assert!(home.take().unwrap().unread, "and whoever closes it is told that there may be more to come");
+    assert!(socket.is_unread(), "and whoever closes it is told that there may be more to come");
 }
 
 #[tokio::test]
 async fn an_opened_wire_passes_everything_and_wakes_whoever_waits() {
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nearly").await.unwrap();
     assert_eq!(turn(&mut guard).await, Turn::Request);
     assert!(guard.head().websocket);
@@ -97,7 +98,7 @@ async fn an_opened_wire_passes_everything_and_wakes_whoever_waits() {
 
 #[tokio::test]
 async fn the_end_of_the_connection_is_seen_while_an_answer_is_awaited() {
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     assert_eq!(turn(&mut guard).await, Turn::Request);
     readable(&mut guard).await;
@@ -108,7 +109,7 @@ async fn the_end_of_the_connection_is_seen_while_an_answer_is_awaited() {
 
 #[tokio::test]
 async fn a_broken_body_is_an_error_from_then_on() {
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\n0\r\n\r\n").await.unwrap();
     assert_eq!(turn(&mut guard).await, Turn::Request);
     let mut all = Vec::new();
@@ -121,12 +122,12 @@ async fn a_broken_body_is_an_error_from_then_on() {
 #[tokio::test]
 async fn a_head_has_to_come_and_to_be_complete_in_time() {
     let quick = Duration::from_millis(100);
-    let (_client, mut guard, _home) = guarded(4096);
+    let (_client, mut guard, _socket) = guarded(4096);
     assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Over, "nothing came: nobody to answer");
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     client.write_all(b"GET / HT").await.unwrap();
     assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Refused(HeadFault::TOO_SLOW), "something came, and no more");
-    let (mut client, mut guard, _home) = guarded(4096);
+    let (mut client, mut guard, _socket) = guarded(4096);
     client.write_all(b"GET / HT").await.unwrap();
     drop(client);
     assert_eq!(guard.next_head(quick, &Within(quick), false).await, Turn::Over, "cut off: nobody to answer");
@@ -151,7 +152,7 @@ async fn the_preface_of_http2_is_told_from_a_method_that_begins_like_it() {
         ),
     ];
     for (bytes, allowed, expected, shows) in rows {
-        let (mut client, mut guard, _home) = guarded(4096);
+        let (mut client, mut guard, _socket) = guarded(4096);
         client.write_all(bytes).await.unwrap();
         assert_eq!(guard.next_head(PATIENCE, &Within(PATIENCE), *allowed).await, *expected, "{shows}");
     }
@@ -159,7 +160,7 @@ async fn the_preface_of_http2_is_told_from_a_method_that_begins_like_it() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_given_up() {
-    let (client, mut guard, _home) = guarded(16);
+    let (client, mut guard, _socket) = guarded(16);
     let written = async {
         guard.write_all(&[0; 10_000]).await?;
         guard.flush().await
