@@ -16,3 +16,4 @@ pub mod service;
 pub mod services;
 pub mod steady;
 pub mod store;
+mod watch;

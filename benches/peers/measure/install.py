@@ -113,5 +113,6 @@ def versions(found):
 
 
 def folder():
-    for sub in ("", "credentials", "nginx-temporary", "upstream-temporary"):
+    # What the upstream opens for each reply lies in a folder that no proxy watches for its keys.
+    for sub in ("", "credentials", "served", "nginx-temporary", "upstream-temporary"):
         (FOLDER / sub).mkdir(parents=True, exist_ok=True)

@@ -91,8 +91,8 @@ class Running:
 def start_upstream(program):
     """The service behind all of them."""
     body = b"0123456789abcdef"
-    (FOLDER / "1k").write_bytes(body * 64)
-    (FOLDER / "1m").write_bytes(body * 65_536)
+    (FOLDER / "served" / "1k").write_bytes(body * 64)
+    (FOLDER / "served" / "1m").write_bytes(body * 65_536)
     conf = FOLDER / "upstream.conf"
     conf.write_text(fill("upstream.conf", {}))
     process = subprocess.Popen(beside(program, "-e", "stderr", "-p", FOLDER, "-c", conf), stdin=subprocess.DEVNULL)
