@@ -122,6 +122,36 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| error.to_string())
 }
 
+/// What differs whenever the content of a file does, but for writers that take pains: which file it is, how long, and when it was
+/// changed last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The stamp of what `path` leads to; `None` where there is nothing.
+#[must_use]
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|file| Stamp {
+        device: file.dev(),
+        inode: file.ino(),
+        length: file.len(),
+        modified: (file.mtime(), file.mtime_nsec()),
+        changed: (file.ctime(), file.ctime_nsec()),
+    })
+}
+
+/// What `path` leads to, without a link in it; `None` where there is nothing.
+#[must_use]
+pub fn resolved(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
+}
+
 /// Whether users other than its owner and group may read `path`. `false` where that cannot be told.
 #[must_use]
 pub fn readable_by_others(path: &Path) -> bool {

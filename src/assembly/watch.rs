@@ -11,8 +11,15 @@ use notify::{Event, EventKind, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::ambient::{self, Stamp};
 use crate::assembly::machine::MAX_FILE;
 use crate::settings::material::{Files, mark};
+
+/// Between two readings that must agree.
+const SETTLE: Duration = Duration::from_millis(250);
+/// After this long without an event the files are looked at all the same: what another machine writes, what lies behind a bind
+/// mount or a link, and a folder that was replaced as a whole, are changes that nobody may have told.
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 
 /// Tells when keys, certificates or (where wanted) the conf itself have changed on disk.
 ///
@@ -24,9 +31,13 @@ pub(super) struct FileWatch {
     watcher: Option<notify::RecommendedWatcher>,
     /// What the files that count are called, and what those are called that they lead to.
     names: Arc<Mutex<HashSet<OsString>>>,
+    /// Folders that could not be watched the last time.
+    unwatched: BTreeSet<PathBuf>,
     stir: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
     seen: Files,
+    /// Of the same files, from just before they were read last.
+    stamps: Vec<Option<Stamp>>,
 }
 
 impl FileWatch {
@@ -41,8 +52,9 @@ impl FileWatch {
                 let _ = sender.try_send(());
             }
         });
-        let watcher = watcher.map_err(|error| tracing::warn!(%error, "files are not watched; reload with SIGHUP")).ok();
-        Self { conf: conf.to_path_buf(), watcher, names, stir, events, seen: Files::new() }
+        let watcher = watcher.map_err(|error| tracing::warn!(%error, every = ?LOOK_ANYWAY, "files are not watched but looked at")).ok();
+        let conf = conf.to_path_buf();
+        Self { conf, watcher, names, unwatched: BTreeSet::new(), stir, events, seen: Files::new(), stamps: Vec::new() }
     }
 
     /// From now on these files are the ones that count, the conf itself only where its changes are wanted too, and this is what
@@ -51,41 +63,49 @@ impl FileWatch {
         if !with_conf {
             files.remove(&self.conf);
         }
-        let folders: BTreeSet<PathBuf> = files
-            .keys()
-            .filter_map(|file| file.parent())
-            .map(|folder| if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_path_buf() })
-            .collect();
-        *self.names.lock() = files
-            .keys()
-            .flat_map(|file| {
-                [file.file_name().map(OsStr::to_owned), file.canonicalize().ok().and_then(|file| file.file_name().map(OsStr::to_owned))]
-            })
-            .flatten()
-            .collect();
-        if let Some(watcher) = &mut self.watcher {
-            for folder in folders {
-                if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    tracing::warn!(folder = %folder.display(), %error, "folder is not watched; reload with SIGHUP");
-                }
-            }
-        }
         self.seen = files;
+        self.watch();
         // What changed since it was read, nobody may have told: one look from here on.
         let _ = self.stir.try_send(());
     }
 
+    /// Watches the folders that count as they are now: a link may lead elsewhere than before, and a watch ends with its folder.
+    fn watch(&mut self) {
+        let leads_to: Vec<PathBuf> = self.seen.keys().filter_map(|file| ambient::resolved(file)).collect();
+        let files = || self.seen.keys().chain(&leads_to);
+        *self.names.lock() = files().filter_map(|file| file.file_name().map(OsStr::to_owned)).collect();
+        let folders: BTreeSet<&Path> = files()
+            .filter_map(|file| file.parent())
+            .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            .collect();
+        let Some(watcher) = &mut self.watcher else { return };
+        let mut unwatched = BTreeSet::new();
+        for folder in folders {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                if !self.unwatched.contains(folder) {
+                    tracing::warn!(folder = %folder.display(), %error, every = ?LOOK_ANYWAY, "folder is not watched but looked at");
+                }
+                unwatched.insert(folder.to_path_buf());
+            }
+        }
+        self.unwatched = unwatched;
+    }
+
     /// Waits until the content of a file that counts has changed and settled.
     pub(super) async fn changed(&mut self) {
-        /// Between two readings that must agree.
-        const SETTLE: Duration = Duration::from_millis(250);
         loop {
-            if self.events.recv().await.is_none() {
-                std::future::pending::<()>().await;
+            let told = tokio::time::timeout(LOOK_ANYWAY, self.events.recv()).await.is_ok();
+            // Before the look: what changes after it is told.
+            self.watch();
+            let stamps = self.stamps_now();
+            if !told && stamps == self.stamps {
+                continue;
             }
+            self.stamps = stamps;
             let mut last = self.read();
             loop {
                 tokio::time::sleep(SETTLE).await;
+                self.stamps = self.stamps_now();
                 let next = self.read();
                 if next == last {
                     break;
@@ -99,8 +119,12 @@ impl FileWatch {
         }
     }
 
+    fn stamps_now(&self) -> Vec<Option<Stamp>> {
+        self.seen.keys().map(|path| ambient::stamp(path)).collect()
+    }
+
     fn read(&self) -> Files {
-        let read = |path: &PathBuf| crate::ambient::read_file(path, MAX_FILE).ok().and_then(|content| mark(&content));
+        let read = |path: &PathBuf| ambient::read_file(path, MAX_FILE).ok().and_then(|content| mark(&content));
         self.seen.keys().map(|path| (path.clone(), read(path))).collect()
     }
 }
@@ -172,6 +196,52 @@ mod tests {
         watch.look_at([(file.clone(), mark(b"two"))].into(), false);
         std::fs::write(&file, "two").unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(700), watch.changed()).await.is_err(), "written again, the same");
+    }
+
+    /// A file that is reached over a link, which is exchanged for another in a folder that nobody watches.
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_tells_is_seen_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        for release in ["one", "two"] {
+            std::fs::create_dir_all(folder.path().join(release).join("keys")).unwrap();
+            std::fs::write(folder.path().join(release).join("keys/a"), release).unwrap();
+        }
+        let current = folder.path().join("current");
+        std::os::unix::fs::symlink("one", &current).unwrap();
+        let mut watch = FileWatch::new(&folder.path().join("conf"));
+        let file = current.join("keys/a");
+        watch.look_at([(file.clone(), mark(b"one"))].into(), false);
+        assert!(tokio::time::timeout(super::LOOK_ANYWAY * 3, watch.changed()).await.is_err(), "nothing has changed");
+        std::fs::remove_file(&current).unwrap();
+        std::os::unix::fs::symlink("two", &current).unwrap();
+        tokio::time::timeout(super::LOOK_ANYWAY * 2, watch.changed()).await.expect("seen by looking");
+        // What is in the other folder now is watched there.
+        watch.look_at([(file, mark(b"two"))].into(), false);
+        watch.events.recv().await.expect("the look that is owed");
+        std::fs::write(folder.path().join("two/keys/a"), "three").unwrap();
+        tokio::time::resume();
+        tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_was_replaced_is_watched_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("keys");
+        let fill = |content: &str| {
+            std::fs::create_dir(&folder).unwrap();
+            std::fs::write(folder.join("a"), content).unwrap();
+        };
+        fill("one");
+        let mut watch = FileWatch::new(&folder.join("conf"));
+        watch.look_at([(folder.join("a"), mark(b"one"))].into(), false);
+        std::fs::remove_dir_all(&folder).unwrap();
+        watch.changed().await;
+        // Nobody looks at other files: what is gone cannot be loaded. It comes back as it was, then changes.
+        fill("two");
+        tokio::time::timeout(super::LOOK_ANYWAY * 2, watch.changed()).await.expect("it is there again");
+        tokio::time::resume();
+        std::fs::write(folder.join("a"), "three").unwrap();
+        tokio::time::timeout(Duration::from_secs(20), watch.changed()).await.expect("and told when it changes");
     }
 
     #[test]

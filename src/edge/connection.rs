@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::edge::guard_stream::{GuardStream, HeadRules, Patience, Turn};
 use crate::edge::head::{self, Head, HeadFault, HeadLimits};
+use crate::edge::patient::{Patient, WritePatience};
 use crate::edge::proxy::{Instruments, Proxy, Shared};
 use crate::edge::socket::{Carrier, ClientSocket};
 use crate::edge::tls::{Agreed, Handshaker};
@@ -93,6 +94,8 @@ pub(super) async fn serve(
     let (limits, write_timeout) = hall.limits();
     // Small answers leave at once; without it they might wait for the client's acknowledgement.
     let _ = socket.set_nodelay(true);
+    let patience = WritePatience::new(write_timeout);
+    let socket = Patient::new(socket, patience.clone());
     let (carrier, connection, preface): (Box<dyn Carrier>, _, _) = match handshaker {
         None => (Box::new(socket), Connection { peer, tls: false, server_name: None, http2: false }, http2),
         Some(handshaker) => match handshaker.shake(socket, limits.head_timeout).await {
@@ -105,13 +108,13 @@ pub(super) async fn serve(
     };
     let http2 = connection.http2;
     let wire = Wire::new(Arc::new(connection));
-    let socket = ClientSocket::new(carrier, write_timeout);
+    let socket = ClientSocket::new(carrier);
     let mut guard = Box::new(GuardStream::new(socket.clone(), wire));
     if http2 {
         guard.pass_everything();
         serve_http2(&hall, guard, shutdown).await;
     } else {
-        serve_http1(&hall, guard, &socket, preface, shutdown).await;
+        serve_http1(&hall, guard, (&socket, &patience), preface, shutdown).await;
     }
     socket.close(LINGER_MOST, LINGER_PATIENCE).await;
 }
@@ -119,7 +122,7 @@ pub(super) async fn serve(
 async fn serve_http1(
     hall: &Arc<Hall>,
     mut guard: Box<GuardStream>,
-    socket: &ClientSocket,
+    (socket, patience): (&ClientSocket, &WritePatience),
     mut preface: bool,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -149,7 +152,7 @@ async fn serve_http1(
         preface = false;
         let (limits, write_timeout) = hall.limits();
         idle = limits.keepalive_idle;
-        socket.be_patient(write_timeout);
+        patience.set(write_timeout);
         turns = turns.saturating_add(1);
         if limits.keepalive_requests.is_some_and(|most| most <= turns) {
             wire.make_last();

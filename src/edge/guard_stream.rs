@@ -126,8 +126,8 @@ impl GuardStream {
     /// `idle`: how long the connection may lie idle before its first byte. `preface`: whether HTTP/2 with prior knowledge may
     /// start here.
     pub async fn next_head(&mut self, idle: Duration, rules: &impl HeadRules, preface: bool) -> Turn {
-        if !self.ruler.is_done() || self.head_left != 0 {
-            // The last message was left unread; what comes now is the rest of it, never a request.
+        // The last message was left unread, and what comes now is the rest of it, never a request; or nobody would get an answer.
+        if !self.ruler.is_done() || self.head_left != 0 || self.socket.check().is_err() {
             return Turn::Over;
         }
         if self.buffer.is_empty() && !matches!(tokio::time::timeout(idle, self.fill()).await, Ok(Ok(true))) {
@@ -243,7 +243,7 @@ impl GuardStream {
             return Poll::Pending;
         }
         if !self.buffer.is_empty() {
-            return Poll::Pending;
+            return self.socket.check().map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending);
         }
         let mut arrived = [0; WATCH_AT_ONCE];
         let mut buffer = ReadBuf::new(&mut arrived);

@@ -1,7 +1,7 @@
 //! The only folder that knows the proxy framework, and the only one that writes to clients.
 //!
-//! In reading order: `server` opens the doors, `connection` keeps one connection, `guard_stream` lets one strictly read
-//! request at a time through to Pingora, `proxy` puts it before the gate and does what the verdict says.
+//! In reading order: `server` opens the doors, `connection` keeps one connection and its `socket`, `guard_stream` lets one strictly
+//! read request at a time through to Pingora, `proxy` puts it before the gate and does what the verdict says.
 
 pub mod server;
 
@@ -13,6 +13,7 @@ pub mod framing;
 pub mod guard_stream;
 pub mod head;
 mod nominations;
+pub mod patient;
 pub mod socket;
 pub mod wire;
 pub mod workers;

@@ -4,7 +4,7 @@
 //! flush is a debt that is paid as soon as the turn has nothing more to say for now: what it wrote in one go leaves in one
 //! go, and nothing is held back while anything is waited for.
 //!
-//! Never here: a byte changed, a byte read ahead.
+//! Never here: a byte changed, a byte read ahead; how long a client may take nothing ([`patient`](crate::edge::patient)).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::time::Sleep;
 
 /// What is thrown away at once of what nobody will read.
 const THROW_AT_ONCE: usize = 4 * 1024;
@@ -33,7 +32,7 @@ pub struct ClientSocket(Arc<Mutex<Ends>>);
 
 #[derive(Debug)]
 struct Ends {
-    carrier: BufWriter<Patient>,
+    carrier: BufWriter<Box<dyn Carrier>>,
     /// Whether a turn is served: a flush is then a debt.
     in_turn: bool,
     /// Whether a flush was promised and is still to be done.
@@ -45,11 +44,11 @@ struct Ends {
 }
 
 impl ClientSocket {
-    /// The socket `carrier`. A client that takes no byte for `write_patience` is given up.
+    /// The socket `carrier`.
     #[must_use]
-    pub fn new(carrier: Box<dyn Carrier>, write_patience: Duration) -> Self {
+    pub fn new(carrier: Box<dyn Carrier>) -> Self {
         Self(Arc::new(Mutex::new(Ends {
-            carrier: BufWriter::with_capacity(WRITE_AT_ONCE, Patient { carrier, patience: write_patience, stalled: None }),
+            carrier: BufWriter::with_capacity(WRITE_AT_ONCE, carrier),
             in_turn: false,
             owed: false,
             failed: None,
@@ -57,21 +56,26 @@ impl ClientSocket {
         })))
     }
 
-    /// From now on, a client that takes no byte for `write_patience` is given up.
-    pub fn be_patient(&self, write_patience: Duration) {
-        self.0.lock().carrier.get_mut().patience = write_patience;
-    }
-
-    /// Serves a turn. What it flushes leaves whenever it waits for anything, and when it ends.
+    /// Serves a turn. What it flushes leaves whenever it waits for anything; it has ended once all has left, or cannot.
     pub async fn turn<F: Future>(&self, serve: F) -> F::Output {
         let _turn = InTurn::begin(self);
         let mut serve = pin!(serve);
+        let mut served = None;
         poll_fn(|context| {
-            let served = serve.as_mut().poll(context);
-            self.0.lock().pay(context);
-            served
+            if served.is_none()
+                && let Poll::Ready(output) = serve.as_mut().poll(context)
+            {
+                served = Some(output);
+            }
+            ready!(self.0.lock().poll_paid(context));
+            served.take().map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Fails once nothing can be written any more, and the client is as good as gone.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.0.lock().carrier().map(drop)
     }
 
     /// Notes whether the client may still be sending what nobody will read.
@@ -104,13 +108,10 @@ impl ClientSocket {
 }
 
 impl Ends {
-    /// Does what is owed, as far as the client takes it now. Whoever polls with `context` is woken when it takes more, and when
-    /// it has not for too long.
-    fn pay(&mut self, context: &mut Context<'_>) {
-        if !self.owed {
-            return;
-        }
-        if let Poll::Ready(paid) = Pin::new(&mut self.carrier).poll_flush(context) {
+    /// Ready when nothing is owed. Until then, whoever polls with `context` is woken when the client takes more.
+    fn poll_paid(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.owed {
+            let paid = ready!(Pin::new(&mut self.carrier).poll_flush(context));
             self.owed = false;
             if let Err(error) = paid {
                 self.failed = Some(error.kind());
@@ -118,10 +119,11 @@ impl Ends {
                 context.waker().wake_by_ref();
             }
         }
+        Poll::Ready(())
     }
 
     /// To write to, as long as it can be.
-    fn carrier(&mut self) -> io::Result<Pin<&mut BufWriter<Patient>>> {
+    fn carrier(&mut self) -> io::Result<Pin<&mut BufWriter<Box<dyn Carrier>>>> {
         match self.failed {
             None => Ok(Pin::new(&mut self.carrier)),
             Some(kind) => Err(kind.into()),
@@ -146,13 +148,8 @@ impl Drop for InTurn<'_> {
 }
 
 impl AsyncRead for ClientSocket {
-    /// Between two turns this also does what the last one owes.
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut ends = self.0.lock();
-        if !ends.in_turn {
-            ends.pay(context);
-        }
-        ends.carrier()?.poll_read(context, into)
+        self.0.lock().carrier()?.poll_read(context, into)
     }
 }
 
@@ -164,11 +161,13 @@ impl AsyncWrite for ClientSocket {
     /// In a turn this only notes that it is owed.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut ends = self.0.lock();
-        if !ends.in_turn {
-            return ends.carrier()?.poll_flush(context);
+        let in_turn = ends.in_turn;
+        let carrier = ends.carrier()?;
+        if !in_turn {
+            return carrier.poll_flush(context);
         }
         ends.owed = true;
-        Poll::Ready(ends.carrier().map(drop))
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -181,60 +180,6 @@ impl AsyncWrite for ClientSocket {
 
     fn is_write_vectored(&self) -> bool {
         self.0.lock().carrier.is_write_vectored()
-    }
-}
-
-/// A carrier that is given up when it takes no byte for too long. Pingora bounds some writes, but no flush.
-#[derive(Debug)]
-struct Patient {
-    carrier: Box<dyn Carrier>,
-    patience: Duration,
-    /// While it takes nothing: until when.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-impl Patient {
-    fn poll_taken<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        give: impl FnOnce(Pin<&mut dyn Carrier>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if let Poll::Ready(taken) = give(Pin::new(&mut *self.carrier), context) {
-            self.stalled = None;
-            return Poll::Ready(taken);
-        }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Patient {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.carrier).poll_read(context, into)
-    }
-}
-
-impl AsyncWrite for Patient {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_taken(context, |carrier, context| carrier.poll_write(context, bytes))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_taken(context, |carrier, context| carrier.poll_flush(context))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_taken(context, |carrier, context| carrier.poll_shutdown(context))
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.poll_taken(context, |carrier, context| carrier.poll_write_vectored(context, bytes))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.carrier.is_write_vectored()
     }
 }
 

@@ -10,7 +10,7 @@ use pingora::tls::{ServerTlsStream, TlsAcceptor};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The certificate of a listener. Clones share it; a replacement holds from the next handshake on.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ impl ResolvesServerCert for Certificate {
 pub(super) struct Handshaker(TlsAcceptor);
 
 /// What a handshake has agreed on.
-pub(super) struct Agreed {
-    pub(super) stream: ServerTlsStream<TcpStream>,
+pub(super) struct Agreed<S> {
+    pub(super) stream: ServerTlsStream<S>,
     pub(super) server_name: Option<Box<str>>,
     pub(super) http2: bool,
 }
@@ -60,7 +60,7 @@ impl Handshaker {
     }
 
     /// Shakes hands within `patience`; `None` when it fails or takes longer.
-    pub(super) async fn shake(&self, socket: TcpStream, patience: Duration) -> Option<Agreed> {
+    pub(super) async fn shake<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S, patience: Duration) -> Option<Agreed<S>> {
         let stream = tokio::time::timeout(patience, self.0.accept(socket)).await.ok()?.ok()?;
         let (_, session) = stream.get_ref();
         let server_name = session.server_name().map(|name| name.to_ascii_lowercase().into());

@@ -180,6 +180,19 @@ async fn events_are_passed_on_as_they_come() {
     assert_eq!(client.get("/served").await.status, 200, "the connection lives on");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_there_whole_leaves_in_one_go() {
+    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n";
+    let upstream = Upstream::scripted(|_| Reply::Bytes(REPLY.to_vec())).await;
+    let edge = before(&upstream).await;
+    let mut client = edge.client().await;
+    for _ in 0..20 {
+        client.send(get("/")).await;
+        let read = client.read_once().await;
+        assert!(read.ends_with(b"0\r\n\r\n"), "head, chunks and the last chunk in one write: {read:?}");
+    }
+}
+
 /// A source of chunks, and the upstream's script that sends them on.
 fn stream() -> (mpsc::Sender<Bytes>, impl Fn(&crate::support::upstream::Recorded) -> Reply + Send + Sync) {
     let (sender, receiver) = mpsc::channel(8);

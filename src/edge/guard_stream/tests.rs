@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::{GuardStream, HeadRules, Patience, Turn};
 use crate::edge::head::{Head, HeadFault, HeadLimits, read};
+use crate::edge::patient::{Patient, WritePatience};
 use crate::edge::socket::ClientSocket;
 use crate::edge::wire::{Connection, Wire};
 
@@ -32,7 +33,7 @@ fn guarded(capacity: usize) -> (DuplexStream, GuardStream, ClientSocket) {
     let (client, carrier) = tokio::io::duplex(capacity);
     let peer = "10.0.0.1:1".parse().unwrap();
     let connection = Connection { peer, tls: false, server_name: None, http2: false };
-    let socket = ClientSocket::new(Box::new(carrier), Duration::from_millis(200));
+    let socket = ClientSocket::new(Box::new(Patient::new(carrier, WritePatience::new(Duration::from_millis(200)))));
     let guard = GuardStream::new(socket.clone(), Wire::new(Arc::new(connection)));
     (client, guard, socket)
 }

@@ -7,15 +7,16 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::ClientSocket;
+use crate::edge::patient::{Patient, WritePatience};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn socket(capacity: usize) -> (DuplexStream, ClientSocket) {
     let (client, carrier) = tokio::io::duplex(capacity);
-    (client, ClientSocket::new(Box::new(carrier), PATIENCE))
+    (client, ClientSocket::new(Box::new(Patient::new(carrier, WritePatience::new(PATIENCE)))))
 }
 
 /// What the client has got so far, without waiting for any of it.
@@ -85,24 +86,31 @@ async fn outside_of_a_turn_a_flush_is_done_at_once() {
     assert_eq!(arrived(&mut client), "after", "and is over then");
 }
 
-#[tokio::test]
-async fn what_a_turn_left_behind_leaves_while_the_next_is_awaited() {
-    let (mut client, mut socket) = socket(4);
-    socket.turn(say(&socket, &["more than it takes"])).await;
-    let (mut read, mut next) = ([0; 18], [0; 4]);
-    let client = async {
-        client.read_exact(&mut read).await.unwrap();
-        client.write_all(b"next").await.unwrap();
+#[tokio::test(start_paused = true)]
+async fn a_turn_ends_when_all_has_left() {
+    const REPLY: &str = "more than it takes at once";
+    let (mut client, socket) = socket(4);
+    let slow = async {
+        let mut read = Vec::new();
+        while read.len() < REPLY.len() {
+            // Longer than a connection is waited for that is being closed, however long that is.
+            tokio::time::sleep(PATIENCE / 2).await;
+            client.read_buf(&mut read).await.unwrap();
+        }
+        read
     };
-    let ((), head) = tokio::join!(client, socket.read_exact(&mut next));
-    assert_eq!(head.unwrap(), 4);
-    assert_eq!((&read, &next), (b"more than it takes", b"next"));
+    let turn = async {
+        socket.turn(say(&socket, &[REPLY])).await;
+        socket.clone().close(0, Duration::ZERO).await;
+    };
+    let (read, ()) = tokio::join!(slow, turn);
+    assert_eq!(read, REPLY.as_bytes(), "nothing was left to be cut off");
 }
 
 #[tokio::test]
-async fn what_a_turn_left_behind_leaves_before_the_socket_is_closed() {
+async fn what_a_turn_that_was_given_up_left_behind_leaves_before_the_socket_is_closed() {
     let (mut client, socket) = socket(4);
-    socket.turn(say(&socket, &["more than it takes"])).await;
+    assert!(timeout(Duration::ZERO, socket.turn(say(&socket, &["more than it takes"]))).await.is_err());
     let mut read = Vec::new();
     let ((), length) = tokio::join!(socket.close(0, PATIENCE), client.read_to_end(&mut read));
     assert_eq!((length.unwrap(), read.as_slice()), (18, b"more than it takes".as_slice()));
@@ -111,51 +119,18 @@ async fn what_a_turn_left_behind_leaves_before_the_socket_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_given_up_in_a_turn_too() {
     let (_client, mut socket) = socket(4);
-    let began = Instant::now();
     let turn = socket.clone();
     turn.turn(async {
         say(&socket, &["more than it takes"]).await;
-        let read = socket.read(&mut [0; 1]).await;
-        assert_eq!(read.unwrap_err().kind(), ErrorKind::TimedOut, "whoever reads is told");
-        assert_eq!(began.elapsed(), PATIENCE);
+        let moment = Duration::from_millis(2);
+        assert!(timeout(PATIENCE - moment, socket.read(&mut [0; 1])).await.is_err(), "not before its time");
+        let read = timeout(moment * 2, socket.read(&mut [0; 1])).await.expect("then whoever reads is told");
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::TimedOut);
         assert_eq!(socket.write(b"x").await.unwrap_err().kind(), ErrorKind::TimedOut, "and whoever writes");
         assert_eq!(socket.flush().await.unwrap_err().kind(), ErrorKind::TimedOut);
     })
     .await;
-    assert_eq!(socket.read(&mut [0; 1]).await.unwrap_err().kind(), ErrorKind::TimedOut, "there is no further turn");
-}
-
-#[tokio::test(start_paused = true)]
-async fn patience_begins_anew_with_each_byte_that_is_taken() {
-    let (mut client, socket) = socket(4);
-    let slow = async {
-        let mut read = Vec::new();
-        while read.len() < 18 {
-            tokio::time::sleep(PATIENCE - Duration::from_millis(1)).await;
-            client.read_buf(&mut read).await.unwrap();
-        }
-        read
-    };
-    let turn = socket.turn(async {
-        say(&socket, &["more than it takes"]).await;
-        tokio::time::sleep(PATIENCE * 6).await;
-    });
-    let (read, ()) = tokio::join!(slow, turn);
-    assert_eq!(read, b"more than it takes", "slow, but never silent for too long");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_said_meanwhile_buys_a_silent_client_no_time() {
-    let (_client, mut socket) = socket(4);
-    let began = Instant::now();
-    let turn = socket.clone();
-    turn.turn(async {
-        while socket.write_all(b"event").await.is_ok() && socket.flush().await.is_ok() {
-            tokio::time::sleep(PATIENCE / 4).await;
-        }
-    })
-    .await;
-    assert!(began.elapsed() <= PATIENCE + PATIENCE / 4, "given up after {:?}", began.elapsed());
+    assert!(socket.check().is_err(), "there is no further turn");
 }
 
 #[tokio::test]
