@@ -23,6 +23,7 @@ def prove(running):
 
     expect("an open path", "/open/echo", {}, 200, "||")
     expect("1 KiB down", "/open/1k", {}, 200, "0123456789abcdef" * 64)
+    expect("1 KiB down, chunked", "/open/chunked", {}, 200, "0123456789abcdef" * 64)
     expect("1 MiB down", "/open/1m", {}, 200, "0123456789abcdef" * 65_536)
     expect("1 KiB up", "/open/up", {}, 200, "1024", "POST", b"x" * 1_024)
     expect("1 MiB up", "/open/up", {}, 200, "1048576", "POST", b"x" * 1_048_576)

@@ -61,6 +61,8 @@ ROWS = [
     Row("h2-open", "TLS and HTTP/2, pass-through", "open", "tls", tool="h2load"),
     Row("h2-rs256", "TLS and HTTP/2, RS256, 1 token", "rs256", "tls", tool="h2load", credentials="rs256.txt", distinct=1),
     Row("down-1k", "1 KiB down", "open", "bodies", path="1k", answer=1_024),
+    # A length that nobody says beforehand, as most applications reply.
+    Row("down-1k-chunked", "1 KiB down, chunked", "open", "bodies", path="chunked", answer=1_024),
     Row("up-1k", "1 KiB up", "open", "bodies", path="up", method="POST", body=1_024),
     Row("down-1m", "1 MiB down", "open", "bodies", path="1m", answer=1_048_576),
     Row("up-1m", "1 MiB up", "open", "bodies", path="up", method="POST", body=1_048_576),
