@@ -17,7 +17,7 @@ use crate::stage::court::{Case, Court, NOW};
 use crate::stage::{Counting, Folder, Presented, SCHEMES, signed_uid};
 
 const MANY_RULES: usize = 10_000;
-const MANY_KEYS: usize = 100_000;
+const MANY_KEYS: usize = 1_000_000;
 /// A refresh token as issuers make them.
 const REFRESH: &str = "3q2-7wAAAAAAq83vASNFZ4mrze_-3LqYdlQyEAECAwQ";
 
@@ -135,7 +135,7 @@ pub fn count(path: &Path) {
     drop(many_rules);
     let many_keys = Court::of(&path.join("keys.yaml"));
     let presented = folder.credential("server-key", false, "anna", NOW, &random);
-    judged(&many_keys, "request/server-key/100000-keys", 200, &Case::get(&presented), None);
+    judged(&many_keys, "request/server-key/1000000-keys", 200, &Case::get(&presented), None);
 }
 
 fn routes() {
