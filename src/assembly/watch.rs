@@ -36,7 +36,7 @@ pub(super) struct FileWatch {
     stir: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
     seen: Files,
-    /// Of the same files, from just before they were read last.
+    /// Of the same files, from just before they were read last and had settled.
     stamps: Vec<Option<Stamp>>,
 }
 
@@ -97,21 +97,22 @@ impl FileWatch {
             let told = tokio::time::timeout(LOOK_ANYWAY, self.events.recv()).await.is_ok();
             // Before the look: what changes after it is told.
             self.watch();
-            let stamps = self.stamps_now();
+            let mut stamps = self.stamps_now();
             if !told && stamps == self.stamps {
                 continue;
             }
-            self.stamps = stamps;
             let mut last = self.read();
             loop {
                 tokio::time::sleep(SETTLE).await;
-                self.stamps = self.stamps_now();
+                stamps = self.stamps_now();
                 let next = self.read();
                 if next == last {
                     break;
                 }
                 last = next;
             }
+            // Only now: whoever stops waiting before has seen nothing, and what there was to see is found by the next look.
+            self.stamps = stamps;
             if last != self.seen {
                 self.seen = last;
                 return;
@@ -196,6 +197,17 @@ mod tests {
         watch.look_at([(file.clone(), mark(b"two"))].into(), false);
         std::fs::write(&file, "two").unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(700), watch.changed()).await.is_err(), "written again, the same");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_stopped_waiting_for_is_found_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "two").unwrap();
+        let mut watch = FileWatch::new(&folder.path().join("conf"));
+        watch.look_at([(file, mark(b"one"))].into(), false);
+        assert!(tokio::time::timeout(super::SETTLE / 2, watch.changed()).await.is_err(), "it has not settled yet");
+        tokio::time::timeout(super::LOOK_ANYWAY * 2, watch.changed()).await.expect("found, though nobody tells of it again");
     }
 
     /// A file that is reached over a link, which is exchanged for another in a folder that nobody watches.
