@@ -72,15 +72,6 @@ impl Client {
         matches!(read, Ok(read) if 0 < read)
     }
 
-    /// What one read brings; only between two answers.
-    pub async fn read_once(&mut self) -> Bytes {
-        assert!(self.buffer.is_empty(), "more has come than was asked for");
-        let mut read = BytesMut::zeroed(64 * 1024);
-        let length = tokio::time::timeout(PATIENCE, self.socket.read(&mut read)).await.expect("nothing came in time").unwrap();
-        read.truncate(length);
-        read.freeze()
-    }
-
     /// The head of the next answer; `None` when the connection ends before it.
     pub async fn head(&mut self) -> Option<Answer> {
         let end = loop {
